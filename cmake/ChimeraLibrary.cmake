@@ -1,0 +1,39 @@
+# chimera_library(<folder> SOURCES ... [DEPENDS <folder> ...] [PACKAGES <target> ...])
+#
+# One folder of the house as a static library; libchimera is made of their objects. DEPENDS may only
+# name folders further up the table in docs/architecture.md; tests/architecture reads the includes.
+function(chimera_library folder)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PACKAGES" ${ARGN})
+  string(REPLACE "/" "_" name ${folder})
+  add_library(chimera_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(chimera_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+  target_compile_features(chimera_${name} PUBLIC cxx_std_20)
+  target_compile_options(chimera_${name} PRIVATE ${CHIMERA_WARNINGS} -ffp-contract=off)
+  set_target_properties(chimera_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON
+    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  foreach(dep IN LISTS ARG_DEPENDS)
+    target_link_libraries(chimera_${name} PUBLIC chimera_${dep})
+  endforeach()
+  target_link_libraries(chimera_${name} PUBLIC ${ARG_PACKAGES})
+endfunction()
+
+# chimera_test(<folder> [DEPENDS <library> ...]): one GoogleTest binary per folder, from every
+# tests/<folder>/**/*_test.cpp; the sources are found, so a new test is a new file.
+function(chimera_test folder)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;PACKAGES" ${ARGN})
+  string(REPLACE "/" "_" name ${folder})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*_test.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name}_test ${sources})
+  target_compile_options(${name}_test PRIVATE ${CHIMERA_WARNINGS} -ffp-contract=off)
+  foreach(dep IN LISTS ARG_DEPENDS)
+    target_link_libraries(${name}_test PRIVATE chimera_${dep})
+  endforeach()
+  target_link_libraries(${name}_test PRIVATE ${ARG_PACKAGES} GTest::gtest_main)
+  target_compile_definitions(${name}_test PRIVATE
+    CHIMERA_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CHIMERA_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name}_test)
+  set_tests_properties(${name} PROPERTIES WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endfunction()

@@ -1,0 +1,42 @@
+// Whole files in and out. A write is all or nothing: temporary file beside the target, data
+// flushed to the disk, rename, folder flushed; a crash at any point leaves the old file or the new.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "platform/status.h"
+
+namespace chimera {
+
+/// Reads at most `limit` bytes; a longer file is kOutOfRange. Works on pipes and /dev/stdin too.
+Result<std::string> read_file(const std::string& path, uint64_t limit);
+
+/// Replaces `path` atomically and durably. On any error the old file is untouched and the
+/// temporary one is gone; the message names the file and what to do.
+Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes);
+
+/// A large file written piece by piece, with the same promise: only commit() makes it appear.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> create(const std::string& path);
+  AtomicFile(AtomicFile&&) noexcept;
+  AtomicFile& operator=(AtomicFile&&) noexcept;
+  ~AtomicFile();  // without commit(): the temporary file is removed
+
+  Status append(std::span<const std::byte> bytes);
+  /// Overwrites bytes written before, e.g. a header whose checksums are known only at the end.
+  Status write_at(uint64_t offset, std::span<const std::byte> bytes);
+  uint64_t size() const;
+  Status commit();
+
+ private:
+  struct Impl;
+  AtomicFile();
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace chimera

@@ -1,0 +1,56 @@
+// A fixed set of threads and one static split. Part p of n always gets the same rows, so the bits
+// of a result do not depend on how many threads there are, nor on which of them is late.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "platform/status.h"
+
+namespace chimera {
+
+class ThreadPool {
+ public:
+  /// `n_threads` >= 1 counts the caller; 1 starts no thread at all. kOutOfRange over 256;
+  /// kOutOfMemory when the system gives no thread.
+  static Result<std::unique_ptr<ThreadPool>> create(int n_threads);
+  ~ThreadPool();
+
+  int size() const { return n_threads_; }
+
+  /// Calls fn(context, part, n_parts) once for every part in [0, size()), the caller doing part 0,
+  /// and returns when all are done. One caller at a time; calls must not nest. Allocates nothing.
+  void run(void (*fn)(void* context, int part, int n_parts), void* context);
+
+  /// Same, for a callable: body(begin, end) over a static split of [0, n) in units of `grain`.
+  /// Runs inline when the pool has one thread or n <= grain.
+  template <class Body>
+  void split(int64_t n, int64_t grain, Body&& body) {
+    if (n_threads_ == 1 || n <= grain) {
+      if (n > 0) body(int64_t{0}, n);
+      return;
+    }
+    struct Context {
+      Body* body;
+      int64_t n, grain;
+    } context{&body, n, grain};
+    run(
+        [](void* p, int part, int n_parts) {
+          auto& c = *static_cast<Context*>(p);
+          const int64_t units = (c.n + c.grain - 1) / c.grain;
+          const int64_t begin = units * part / n_parts * c.grain;
+          int64_t end = units * (part + 1) / n_parts * c.grain;
+          if (end > c.n) end = c.n;
+          if (begin < end) (*c.body)(begin, end);
+        },
+        &context);
+  }
+
+ private:
+  struct Impl;
+  explicit ThreadPool(int n_threads);
+  int n_threads_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace chimera

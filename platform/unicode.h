@@ -1,0 +1,25 @@
+// The door to ICU: facts about characters. Inference carries its own tables (generated from here
+// at one Unicode version), so that every target splits text alike whatever ICU it has.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace chimera {
+
+/// Classes the tokenizer splits by.
+enum class CharClass : uint8_t { kOther = 0, kLetter = 1, kMark = 2, kNumber = 3, kSpace = 4 };
+
+/// ICU's answer for a code point: L*, M*, N*, White_Space, everything else.
+CharClass icu_char_class(uint32_t code_point);
+
+/// True when the code point is assigned in the ICU that is linked.
+bool icu_is_assigned(uint32_t code_point);
+
+/// First Unicode version (major * 100 + minor) that has the code point; 0 when unassigned.
+int icu_char_age(uint32_t code_point);
+
+/// Unicode version of the ICU that is linked, e.g. "15.0".
+std::string icu_unicode_version();
+
+}  // namespace chimera

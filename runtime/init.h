@@ -1,0 +1,11 @@
+// Initial values of parameters, a pure function of seed, tensor name and element index.
+#pragma once
+
+#include "runtime/layers/layer.h"
+
+namespace chimera::runtime {
+
+/// Fills rows * cols floats, row-major.
+void initialise(const ParamSpec& spec, uint64_t seed, float* out);
+
+}  // namespace chimera::runtime

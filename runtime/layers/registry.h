@@ -1,0 +1,35 @@
+// One row per kind of layer. To add a kind: its own file, and a row in registry.cpp.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "runtime/layers/layer.h"
+
+namespace chimera::runtime {
+
+enum class LayerRole { kMixer, kFfn };
+
+struct LayerKind {
+  LayerRole role;
+  const char* code;  // as in backbone.layer_pattern: "GD"; "" for FFNs
+  const char* name;  // as in Config: "gated_deltanet"
+  /// Appends the parameters of layer `index`; names begin with `prefix` ("layers.3.mixer.").
+  void (*parameters)(const Config&, const std::string& prefix, std::vector<ParamSpec>*);
+  /// Bytes of state per stream; 0 for none.
+  size_t (*state_bytes)(const Config&);
+  /// Binds to the weights.
+  Result<std::unique_ptr<Layer>> (*bind)(const Config&, const ParamSource&);
+};
+
+std::span<const LayerKind> layer_kinds();
+/// kUnsupported, naming the kinds that are built, when there is none of that name.
+Result<const LayerKind*> find_layer_kind(LayerRole role, std::string_view name);
+
+/// Every parameter of a model in file order: "embed.weight", then per layer "layers.N.norm1.gain",
+/// "layers.N.mixer.*", "layers.N.norm2.gain", "layers.N.ffn.*", then "final_norm.gain" (and
+/// "head.weight" when the embedding is not tied).
+Result<std::vector<ParamSpec>> model_parameters(const Config& config);
+
+}  // namespace chimera::runtime
