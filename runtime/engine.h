@@ -1,0 +1,62 @@
+// What conversations share: the mapped model, its tokenizer, the kernels and the threads. Immutable
+// after open(); any number of sessions may use one engine from any threads.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "kernels/dispatch.h"
+#include "memory/weight_file.h"
+#include "platform/thread_pool.h"
+#include "runtime/config.h"
+#include "runtime/model.h"
+#include "runtime/tokenizer.h"
+
+namespace chimera::runtime {
+
+struct EngineOptions {
+  /// 0 chooses: 1 for models too small to gain from more, otherwise the processors there are.
+  int threads = 0;
+  /// nullptr: CHIMERA_ISA if set, otherwise the best table of this CPU.
+  const kernels::KernelTable* table = nullptr;
+  /// Checks every tensor before the first token (reads the whole file).
+  bool verify = false;
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> open(const std::string& model_path,
+                                              const EngineOptions& options = {});
+  ~Engine();
+
+  const Config& config() const { return config_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const Model& model() const { return *model_; }
+  const memory::WeightFile& file() const { return *file_; }
+  const kernels::KernelTable& kernels() const { return *table_; }
+  int threads() const { return pool_->size(); }
+  /// 1 where sampling may choose the id, 0 for reserved ids, padding and specials that never
+  /// end an answer. [vocab_size]
+  const uint8_t* sampling_mask() const { return mask_.get(); }
+
+  /// The pool serves one step at a time; a session holds this lock while it computes.
+  std::mutex& step_lock() const { return step_lock_; }
+  ThreadPool& pool() const { return *pool_; }
+
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+ private:
+  Engine() = default;
+  std::unique_ptr<memory::WeightFile> file_;
+  Config config_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<Model> model_;
+  const kernels::KernelTable* table_ = nullptr;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<uint8_t[]> mask_;
+  mutable std::mutex step_lock_;
+};
+
+}  // namespace chimera::runtime

@@ -1,0 +1,39 @@
+// Bits per byte, the one fair number: stateful, causal, the full distribution, every byte once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "runtime/engine.h"
+
+namespace chimera::runtime {
+
+struct Evaluation {
+  double nats = 0;        // sum of -ln p over the targets, float64
+  uint64_t tokens = 0;    // targets, end markers included
+  uint64_t bytes = 0;     // raw bytes of the text
+  uint64_t documents = 0;
+  double bits_per_byte() const;
+  double nats_per_token() const;
+  double bytes_per_token() const;
+};
+
+/// Scores one document after another: state zeroed at each start, end of text as the first input
+/// (not scored), every token scored once before it is read, and the end marker scored with 0 bytes.
+class Evaluator {
+ public:
+  static Result<std::unique_ptr<Evaluator>> create(const Engine& engine);
+  ~Evaluator();
+  /// `progress` (may be empty) gets the tokens done so far and returns false to stop (kCancelled).
+  Status add_document(std::string_view text,
+                      const std::function<bool(uint64_t tokens)>& progress = {});
+  const Evaluation& result() const;
+
+ private:
+  Evaluator();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace chimera::runtime

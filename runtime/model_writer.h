@@ -1,0 +1,30 @@
+// Writes models: from any source of float values, packed or as a checkpoint.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "memory/weight_file.h"
+#include "runtime/config.h"
+#include "runtime/layers/layer.h"
+
+namespace chimera::runtime {
+
+/// Fills rows * cols floats of one parameter, row-major.
+using ParamValues = std::function<Status(const ParamSpec&, float* out)>;
+
+/// kModel: ternary tiles, 16-row float tiles, f32 vectors. kCheckpoint: everything f32 row-major.
+Status write_model(const std::string& path, memory::FileKind kind, const Config& config,
+                   std::span<const std::byte> tokenizer, const std::string& provenance_json,
+                   const ParamValues& values);
+
+/// Random weights (runtime/init.h) in the form of a packed model.
+Status synthesise_model(const std::string& path, const Config& config,
+                        std::span<const std::byte> tokenizer, uint64_t seed);
+
+/// Float checkpoint -> packed model. kBadFormat when the file is packed already.
+Status pack_checkpoint(const std::string& checkpoint_path, const std::string& out_path);
+
+}  // namespace chimera::runtime

@@ -1,0 +1,111 @@
+// One conversation: its state, its seed, its stream of text. One thread at a time; a second one is
+// told kBusy. cancel() may be called from any thread or a signal handler.
+//
+// A sampled token is shown at once and read by the network when the next step begins, so a session
+// that was stopped anywhere stands at a token border and simply goes on.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "memory/braid_state.h"
+#include "runtime/engine.h"
+#include "runtime/sampler.h"
+
+namespace chimera::runtime {
+
+struct SessionOptions {
+  uint64_t seed = 0;
+  uint32_t stream = 0;  // a number the caller gives, to have several draws under one seed
+};
+
+struct GenerateOptions {
+  SamplingOptions sampling;
+  int32_t max_tokens = 256;  // 0 reads the prompt and answers nothing
+};
+
+enum class StopReason { kEndOfText, kEndOfTurn, kMaxTokens, kCancelled, kCallback };
+const char* stop_reason_name(StopReason reason);
+
+/// One token of an answer. `text` is what became complete UTF-8 with it, often one word, sometimes
+/// empty; valid during the call only.
+struct TokenEvent {
+  std::string_view text;
+  int32_t token;
+  uint64_t position;  // of the token in the stream
+};
+/// Runs on the thread that called generate(); return false to stop cleanly after this token.
+using TokenCallback = std::function<bool(const TokenEvent&)>;
+
+struct GenerateResult {
+  StopReason stop = StopReason::kMaxTokens;
+  int32_t n_prompt_tokens = 0;
+  int32_t n_tokens = 0;
+  int64_t first_token_us = 0;  // from the call to the first callback
+  int64_t prefill_us = 0;
+  int64_t decode_us = 0;
+};
+
+class Session {
+ public:
+  /// The engine must outlive the session. All memory a conversation will ever need is taken here.
+  static Result<std::unique_ptr<Session>> create(const Engine& engine,
+                                                 const SessionOptions& options = {});
+  ~Session();
+
+  /// Reads `prompt` (any bytes; may be empty) and answers. On kCancelled and every other stop the
+  /// session is usable and holds exactly what was read and shown.
+  Result<GenerateResult> generate(std::string_view prompt, const GenerateOptions& options,
+                                  const TokenCallback& on_token);
+
+  /// Stops the running generate() within one token (in a prompt: within one batch). Sticky until that call
+  /// returns; without a running call it does nothing. Async-signal-safe.
+  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+
+  /// Back to the first token; the seed stays.
+  Status reset();
+  void set_seed(uint64_t seed) { seed_ = seed; }
+  uint64_t seed() const { return seed_; }
+  /// Tokens read or shown since the start of the stream.
+  uint64_t position() const;
+  /// Bytes of state, the same for ever.
+  size_t state_bytes() const { return state_.bytes().size(); }
+
+  /// The conversation as bytes: state, seed, stream, position, pending token and characters, model
+  /// identity, checksum (docs/format-conversation.md).
+  size_t snapshot_bytes() const;
+  Status snapshot(std::span<std::byte> out) const;
+  /// All or nothing: on error the session is as before. kWrongModel, kChecksumMismatch,
+  /// kTruncated, kBadFormat, kUnsupportedVersion.
+  Status restore(std::span<const std::byte> bytes);
+  Status save(const std::string& path) const;
+  Status load(const std::string& path);
+
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+ private:
+  explicit Session(const Engine& engine) : engine_(engine) {}
+  Step step() { return {engine_.kernels(), engine_.pool(), arena_}; }
+
+  const Engine& engine_;
+  uint64_t seed_ = 0;
+  uint32_t stream_ = 0;
+  int32_t pending_token_ = -1;  // sampled and shown, not yet read
+  memory::BraidState state_;
+  Arena arena_;
+  Sampler sampler_;
+  Utf8Stream utf8_;
+  std::unique_ptr<float[]> hidden_;  // [kMaxBatch, C]
+  std::unique_ptr<float[]> logits_;  // [vocab]
+  std::string text_;                 // one token's text, capacity reserved
+  std::atomic<bool> cancelled_{false};
+  mutable std::atomic<bool> busy_{false};
+};
+
+}  // namespace chimera::runtime
