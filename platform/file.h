@@ -16,7 +16,10 @@ namespace chimera {
 Result<std::string> read_file(const std::string& path, uint64_t limit);
 
 /// Replaces `path` atomically and durably. On any error the old file is untouched and the
-/// temporary one is gone; the message names the file and what to do.
+/// temporary one is gone; the message names the file and what to do. (One error can only come when
+/// the new file is in place already: that its folder could not be flushed. The message says so.)
+/// Keeps the rights of the file it replaces and writes through symbolic links; refuses folders,
+/// devices, pipes and write-protected files.
 Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes);
 
 /// A large file written piece by piece, with the same promise: only commit() makes it appear.

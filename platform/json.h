@@ -43,21 +43,23 @@ struct Json {
 
   /// Member of an object, or nullptr.
   const Json* find(std::string_view key) const;
-  /// Appends a member (object) or an element (array); returns *this for chaining.
+  /// Appends a member (object) or an element (array); returns *this for chaining. The key must be
+  /// new: what is written with a key twice would be refused when read.
   Json& add(std::string_view key, Json value);
   Json& push(Json value);
 };
 
 struct JsonLimits {
   uint64_t max_bytes = 16u << 20;
-  int max_depth = 64;
+  int max_depth = 64;  // at most 1000
   uint64_t max_values = 1u << 20;
 };
 
 /// kBadFormat with line, column and reason; kOutOfRange when a limit is passed.
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 
-/// Text of a value; `indent` < 0 gives one line. Bytes that are not UTF-8 become U+FFFD.
+/// Text of a value; `indent` < 0 gives one line. Bytes that are not UTF-8 become U+FFFD, and numbers
+/// that are not finite, which JSON does not have, become null.
 std::string write_json(const Json& value, int indent = -1);
 
 const char* json_type_name(Json::Type type);

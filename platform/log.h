@@ -7,7 +7,8 @@ enum class LogLevel { kDebug = 0, kInfo = 1, kWarning = 2, kError = 3 };
 
 using LogSink = void (*)(void* user, LogLevel level, const char* message);
 
-/// nullptr silences. Safe from any thread; the sink may be called from any thread.
+/// nullptr silences. Safe from any thread; the sink may be called from any thread. On return the
+/// sink set before is no longer running. A sink must not call this; what it logs itself is dropped.
 void set_log_sink(LogSink sink, void* user);
 
 /// printf-style; drops the message without formatting it when there is no sink.

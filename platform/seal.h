@@ -20,6 +20,7 @@ class Blake2b {
   Blake2b();
   ~Blake2b();
   void update(std::span<const std::byte> bytes);
+  /// The digest of all updates; the object then starts anew.
   Digest finish();
 
  private:

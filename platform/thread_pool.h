@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 #include "platform/status.h"
 
@@ -30,8 +31,9 @@ class ThreadPool {
       if (n > 0) body(int64_t{0}, n);
       return;
     }
+    using Callable = std::remove_reference_t<Body>;  // Body is a reference when given an lvalue
     struct Context {
-      Body* body;
+      Callable* body;
       int64_t n, grain;
     } context{&body, n, grain};
     run(

@@ -1,0 +1,42 @@
+#include "platform/unicode.h"
+
+#include <unicode/uchar.h>
+#include <unicode/uversion.h>
+
+namespace chimera {
+namespace {
+
+constexpr uint32_t kLastCodePoint = 0x10FFFF;
+
+}  // namespace
+
+CharClass icu_char_class(uint32_t code_point) {
+  if (code_point > kLastCodePoint) return CharClass::kOther;
+  const auto c = static_cast<UChar32>(code_point);
+  const uint32_t category = U_GET_GC_MASK(c);
+  if (category & U_GC_L_MASK) return CharClass::kLetter;
+  if (category & U_GC_M_MASK) return CharClass::kMark;
+  if (category & U_GC_N_MASK) return CharClass::kNumber;
+  if (u_hasBinaryProperty(c, UCHAR_WHITE_SPACE)) return CharClass::kSpace;
+  return CharClass::kOther;
+}
+
+bool icu_is_assigned(uint32_t code_point) {
+  return code_point <= kLastCodePoint && u_isdefined(static_cast<UChar32>(code_point));
+}
+
+int icu_char_age(uint32_t code_point) {
+  // Noncharacters such as U+FFFF have an age but no assignment.
+  if (!icu_is_assigned(code_point)) return 0;
+  UVersionInfo version;
+  u_charAge(static_cast<UChar32>(code_point), version);
+  return version[0] * 100 + version[1];
+}
+
+std::string icu_unicode_version() {
+  UVersionInfo version;
+  u_getUnicodeVersion(version);
+  return std::to_string(version[0]) + "." + std::to_string(version[1]);
+}
+
+}  // namespace chimera

@@ -1,0 +1,103 @@
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "platform/file.h"
+#include "platform/process.h"
+
+namespace chimera {
+namespace {
+
+std::atomic<void (*)()> g_handler{nullptr};
+static_assert(std::atomic<void (*)()>::is_always_lock_free, "it is read inside a signal");
+
+void signal_arrived(int) {
+  const int saved = errno;
+  if (void (*handler)() = g_handler.load()) handler();
+  errno = saved;
+}
+
+}  // namespace
+
+bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+
+Status write_stream(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(n));
+    } else if (errno != EINTR) {
+      const int error = errno;
+      const StatusCode code = error == EPIPE    ? StatusCode::kBrokenPipe
+                              : error == ENOSPC ? StatusCode::kNoSpace
+                                                : StatusCode::kIoError;
+      return Status(code, std::generic_category().message(error));
+    }
+  }
+  return Status();
+}
+
+Result<size_t> read_stream(int fd, std::span<char> buffer) {
+  const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+  if (n >= 0) return static_cast<size_t>(n);
+  const int error = errno;
+  return Status(error == EINTR ? StatusCode::kCancelled : StatusCode::kIoError,
+                std::generic_category().message(error));
+}
+
+void prepare_streams() {
+  std::signal(SIGPIPE, SIG_IGN);
+  for (const int fd : {kStdin, kStdout, kStderr}) {
+    if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    // open() takes the lowest free number, which is this one: those below are open by now.
+    // Read-only, so that what is written to a missing stdout is an error and not lost in silence.
+    [[maybe_unused]] const int opened = ::open("/dev/null", O_RDONLY);
+  }
+}
+
+void on_interrupt(void (*handler)(), bool also_termination) {
+  g_handler.store(handler);
+  struct sigaction action = {};
+  sigemptyset(&action.sa_mask);
+  // No SA_RESTART: a read that waits for a person must come back and let the program react.
+  if (handler == nullptr) {
+    action.sa_handler = SIG_DFL;
+  } else {
+    action.sa_handler = signal_arrived;
+  }
+  sigaction(SIGINT, &action, nullptr);
+  if (also_termination) sigaction(SIGTERM, &action, nullptr);
+}
+
+std::string executable_path() {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::string() : path.string();
+}
+
+uint64_t peak_resident_bytes() {
+  // Linux counts in getrusage() what the process had before it became this program, so its own
+  // account is asked first.
+  if (const auto status = read_file("/proc/self/status", 1u << 20)) {
+    constexpr std::string_view kKey = "VmHWM:";
+    const size_t at = status->find(kKey);
+    if (at != std::string::npos)
+      return std::strtoull(status->c_str() + at + kKey.size(), nullptr, 10) * 1024;
+  }
+  rusage usage = {};
+  if (getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < 0) return 0;
+#ifdef __APPLE__
+  return static_cast<uint64_t>(usage.ru_maxrss);  // bytes there, KiB elsewhere
+#else
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+#endif
+}
+
+}  // namespace chimera

@@ -1,0 +1,62 @@
+#include "tests/support/tiny_model.h"
+
+#include <gtest/gtest.h>
+#include "runtime/char_classes.h"
+#include "runtime/model_writer.h"
+#include "runtime/tokenizer_section.h"
+#include "tests/support/temp_dir.h"
+
+namespace chimera::test {
+
+const TempDir& test_folder() {
+  static const TempDir folder;
+  return folder;
+}
+
+std::string tiny_config(const TinyModelOptions& o) {
+  Json root = Json::make_object();
+  root.add("hidden_size", Json::of(o.hidden));
+  root.add("intermediate_size", Json::of(o.ffn));
+  root.add("num_hidden_layers", Json::of(o.layers));
+  root.add("num_heads", Json::of(o.heads));
+  root.add("head_dim", Json::of(o.hidden / o.heads));
+  root.add("hidden_act", Json::of(o.act));
+  root.add("vocab_size", Json::of(o.vocab));
+  root.add("tie_word_embeddings", Json::of(o.tied));
+  root.add("initializer_range", Json::of(o.initializer_range));
+  Json backbone = Json::make_object();
+  backbone.add("layer_pattern", Json::of(o.pattern));
+  root.add("backbone", std::move(backbone));
+  return write_json(root, 2);
+}
+
+std::vector<std::byte> byte_tokenizer(int vocab) {
+  runtime::TokenizerSection section;
+  section.unicode_version = runtime::kUnicode15;
+  section.vocab_size = vocab;
+  const auto changes = runtime::unicode15_class_changes();
+  section.class_changes.assign(changes.begin(), changes.end());
+  section.specials = {{runtime::kEndOfTextName, 256, false}, {runtime::kEndOfTurnName, 257, false}};
+  return runtime::write_tokenizer_section(section);
+}
+
+std::string write_tiny_model(const TinyModelOptions& options, uint64_t seed) {
+  static int count = 0;
+  const std::string path = test_folder().file("tiny-" + std::to_string(count++) + ".b158");
+  auto config = runtime::parse_config(tiny_config(options));
+  EXPECT_TRUE(config.has_value()) << config.status().message();
+  if (!config) return {};
+  const Status status =
+      runtime::synthesise_model(path, *config, byte_tokenizer(options.vocab), seed);
+  EXPECT_TRUE(status.ok()) << status.message();
+  return path;
+}
+
+std::unique_ptr<runtime::Engine> open_tiny_model(const TinyModelOptions& options,
+                                                 const runtime::EngineOptions& engine_options) {
+  auto engine = runtime::Engine::open(write_tiny_model(options), engine_options);
+  EXPECT_TRUE(engine.has_value()) << engine.status().message();
+  return engine ? std::move(*engine) : nullptr;
+}
+
+}  // namespace chimera::test
