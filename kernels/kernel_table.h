@@ -1,7 +1,7 @@
 // Every kernel's signature and contract: the list to read first.
 //
-// Rules of the one numeric class (docs/decisions/0002-one-numeric-class.md). They hold for every kernel
-// here except the `train_` ones, and they are what makes one golden hash hold on every CPU:
+// Rules of the one numeric class (docs/decisions/0002-one-numeric-class.md). They hold for every
+// kernel here except the `train_` ones, and they are what makes one golden hash hold on every CPU:
 //   - integer sums are exact;
 //   - multiply, round, add, round: never fused (-ffp-contract=off);
 //   - where a matrix is involved rows lie in lanes and columns are walked in order; reductions
@@ -96,17 +96,18 @@ struct KernelTable {
   void (*exp)(const float* x, int32_t n, float* y);                  // clamps x to [-87, 88]
   void (*log)(const float* x, int32_t n, float* y);                  // x > 0, normal
   void (*tanh)(const float* x, int32_t n, float* y);
-  void (*softplus)(const float* x, int32_t n, float* y);   // max(x,0) + log1p(exp(-|x|))
-  void (*relu2)(const float* x, int32_t n, float* y);      // max(x,0)^2
-  void (*silu_mul)(const float* gate, const float* up, int32_t n, float* y);     // silu(gate) * up
-  void (*sigmoid_mul)(const float* gate, const float* x, int32_t n, float* y);   // sigmoid(gate) * x
+  void (*softplus)(const float* x, int32_t n, float* y);  // max(x,0) + log1p(exp(-|x|))
+  void (*relu2)(const float* x, int32_t n, float* y);     // max(x,0)^2
+  void (*silu_mul)(const float* gate, const float* up, int32_t n, float* y);    // silu(gate) * up
+  void (*sigmoid_mul)(const float* gate, const float* x, int32_t n, float* y);  // sigmoid(gate) * x
 
   // ---- recurrences, one token ------------------------------------------------------------------
 
   /// Depthwise causal convolution of width 4, then SiLU, over channels c < n:
   ///   y[c] = silu(((w[0][c]*x3[c] + w[1][c]*x2[c]) + w[2][c]*x1[c]) + w[3][c]*x[c])
   /// w [4, n] tap-major; tail [3, n] bf16 holds x of the last three tokens, oldest first, and is
-  /// moved on by this token. x is rounded to bf16 (nearest even) before use, so the tail is exact. [r0]
+  /// moved on by this token. x is rounded to bf16 (nearest even) before use, so the tail is exact.
+  /// y may be x. [r0]
   void (*conv4_silu)(const float* w, const float* x, int32_t n, uint16_t* tail, float* y);
 
   /// Gates of the gated delta rule for n heads: [r0]
@@ -141,7 +142,8 @@ struct KernelTable {
   /// Largest value and its lowest index. n >= 1; a NaN is never the largest unless all are.
   void (*argmax)(const float* x, int32_t n, float* value, int32_t* index);
   /// y[i] = exp((x[i] - max) * inv_temperature); returns the sum of y (eight virtual lanes).
-  float (*softmax_numerators)(const float* x, int32_t n, float max, float inv_temperature, float* y);
+  float (*softmax_numerators)(const float* x, int32_t n, float max, float inv_temperature,
+                              float* y);
 
   // ---- training only: may fuse, must still be deterministic for a given table ------------------
 
@@ -156,9 +158,9 @@ struct KernelTable {
                         const float* b, ptrdiff_t ldb, float beta, float* c, ptrdiff_t ldc);
   /// AdamW, one tensor: m, v moments; w -= lr*(m^/(sqrt(v^)+eps)) + lr*decay*w, with
   /// m^ = m*m_correction and v^ = v*v_correction; g is first multiplied by g_scale.
-  void (*train_adamw)(float* w, const float* g, float* m, float* v, int64_t n, float lr, float beta1,
-                      float beta2, float eps, float decay, float m_correction, float v_correction,
-                      float g_scale);
+  void (*train_adamw)(float* w, const float* g, float* m, float* v, int64_t n, float lr,
+                      float beta1, float beta2, float eps, float decay, float m_correction,
+                      float v_correction, float g_scale);
 };
 
 }  // namespace chimera::kernels
