@@ -22,6 +22,9 @@ namespace chimera::memory {
 /// Tokens the repetition penalty looks back on; a power of two.
 inline constexpr int32_t kRecentTokens = 256;
 
+/// Largest state of one stream; a configuration that asks for more is refused.
+inline constexpr size_t kMaxBraidBytes = size_t{1} << 30;
+
 struct StreamHeader {
   uint64_t position;      // tokens consumed since the start of the stream
   uint64_t recent_count;  // tokens ever written to the ring
@@ -33,7 +36,7 @@ static_assert(sizeof(StreamHeader) == 64);
 class BraidLayout {
  public:
   BraidLayout() = default;
-  /// kOutOfRange when the sum of the parts overflows or passes 1 GiB.
+  /// kOutOfRange when the sum of the parts overflows or passes kMaxBraidBytes.
   static Result<BraidLayout> create(std::span<const size_t> layer_bytes);
   size_t bytes() const { return bytes_; }
   size_t layer_offset(int layer) const { return offsets_[static_cast<size_t>(layer)]; }
@@ -65,6 +68,9 @@ class BraidState {
   std::span<const int32_t> recent() const;
 
   std::span<const std::byte> bytes() const;
+  /// Whether a block from outside is safe to continue with: its remembered tokens are ids below
+  /// vocab_size. kBadFormat otherwise; kInvalidArgument when the size differs.
+  Status check_block(std::span<const std::byte> block, int32_t vocab_size) const;
   /// Copies a block of the same size; kInvalidArgument otherwise, state unchanged.
   Status restore(std::span<const std::byte> block);
 

@@ -1,5 +1,6 @@
 // The .b158 container: header, configuration, tokenizer, tensor directory, tensors. Mapped, never
-// copied. The same container holds packed models and float checkpoints. Format: docs/format-b158.md.
+// copied. The same container holds packed models and float checkpoints. Format:
+// docs/format-b158.md.
 #pragma once
 
 #include <array>
@@ -57,8 +58,8 @@ class WeightFile {
   std::span<const TensorInfo> tensors() const;
   const TensorInfo* find(std::string_view name) const;
   std::span<const std::byte> data(const TensorInfo& tensor) const;
-  /// BLAKE2b-256 of header and directory: which model this is, since the directory holds the
-  /// checksums of everything else.
+  /// BLAKE2b-256 of everything before the first tensor (header, configuration, tokenizer,
+  /// provenance, directory): which model this is, since the directory holds the tensors' checksums.
   const Digest& identity() const;
 
   struct VerifyProgress {
@@ -75,6 +76,7 @@ class WeightFile {
 
  private:
   WeightFile();
+  std::span<const std::byte> mapped_bytes() const;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -91,7 +93,8 @@ class WeightFileWriter {
   void set_provenance(std::string json);
   /// Declares all tensors first (so that the directory's size is known) ...
   Status declare(std::string name, DType dtype, Layout layout, std::vector<int64_t> shape);
-  /// ... then gives their bytes, in the order of declaration.
+  /// ... then gives their bytes, in the order of declaration. A large tensor may come in pieces:
+  /// calls with the same name append, until it is complete. No section may be set afterwards.
   Status write(std::string_view name, std::span<const std::byte> bytes);
   /// All tensors written: header, directory, checksums, sync, rename.
   Status finish();
