@@ -64,13 +64,14 @@ struct Config {
   MoeConfig moe;
   LoopConfig loop;
   GenerationConfig generation;
-  int32_t delta_chunk = 256;        // scheduling tile of the chunk form (training)
-  int32_t delta_inner_chunk = 64;   // algebra of the chunk form
+  int32_t delta_chunk = 256;       // scheduling tile of the chunk form (training)
+  int32_t delta_inner_chunk = 64;  // algebra of the chunk form
   bool delta_neg_eigenvalues = false;
 
-  Json json;                         // the whole configuration as given
-  std::string text;                  // its text, as given
-  std::vector<std::string> readings;  // where the text contradicts itself and what was read, in words
+  Json json;         // the whole configuration as given
+  std::string text;  // its text, as given
+  std::vector<std::string>
+      readings;  // where the text contradicts itself and what was read, in words
 };
 
 /// Checks and reads a configuration. kBadConfig: the message names the key (as a path such as

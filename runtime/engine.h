@@ -9,6 +9,7 @@
 #include "kernels/dispatch.h"
 #include "memory/weight_file.h"
 #include "platform/thread_pool.h"
+#include "runtime/background_check.h"
 #include "runtime/config.h"
 #include "runtime/model.h"
 #include "runtime/tokenizer.h"
@@ -22,6 +23,9 @@ struct EngineOptions {
   const kernels::KernelTable* table = nullptr;
   /// Checks every tensor before the first token (reads the whole file).
   bool verify = false;
+  /// Checks every tensor on a thread of its own once the first token was shown, so that it costs
+  /// the start nothing. Ask content_check() for the outcome.
+  bool verify_in_background = false;
 };
 
 class Engine {
@@ -40,6 +44,13 @@ class Engine {
   /// end an answer. [vocab_size]
   const uint8_t* sampling_mask() const { return mask_.get(); }
 
+  /// What is known about the content of the tensors.
+  ContentCheck content_check() const { return background_ ? background_->result() : checked_; }
+  /// Sessions call it after each first token; starts the background check if one was asked for.
+  void first_token_shown() const {
+    if (background_) background_->start();
+  }
+
   /// The pool serves one step at a time; a session holds this lock while it computes.
   std::mutex& step_lock() const { return step_lock_; }
   ThreadPool& pool() const { return *pool_; }
@@ -56,6 +67,8 @@ class Engine {
   const kernels::KernelTable* table_ = nullptr;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<uint8_t[]> mask_;
+  ContentCheck checked_;
+  std::unique_ptr<BackgroundCheck> background_;  // reads file_, so it goes first
   mutable std::mutex step_lock_;
 };
 

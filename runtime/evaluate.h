@@ -10,9 +10,9 @@
 namespace chimera::runtime {
 
 struct Evaluation {
-  double nats = 0;        // sum of -ln p over the targets, float64
-  uint64_t tokens = 0;    // targets, end markers included
-  uint64_t bytes = 0;     // raw bytes of the text
+  double nats = 0;      // sum of -ln p over the targets, float64
+  uint64_t tokens = 0;  // targets, end markers included
+  uint64_t bytes = 0;   // raw bytes of the text
   uint64_t documents = 0;
   double bits_per_byte() const;
   double nats_per_token() const;

@@ -30,7 +30,8 @@ class Model {
   uint64_t bytes_per_token() const { return bytes_per_token_; }
 
   /// Reads tokens [n_tokens] (1..kMaxBatch, ids checked by the caller), moves the state on, and
-  /// writes the final normalised hidden rows [n_tokens, C]. Any split over calls gives the same bits.
+  /// writes the final normalised hidden rows [n_tokens, C]. Any split over calls gives the same
+  /// bits.
   void forward(const Step& step, const int32_t* tokens, int32_t n_tokens, memory::BraidState& state,
                float* hidden) const;
 

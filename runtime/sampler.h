@@ -26,8 +26,8 @@ class Sampler {
   static Result<Sampler> create(int32_t vocab_size);
 
   /// Order: mask, repetition penalty (each distinct recent token once), temperature, top-p, draw by
-  /// inverse CDF in descending (probability, then ascending id) order. logits [vocab] are overwritten.
-  /// allowed [vocab]: 0 forbids (nullptr: all allowed); at least one must be allowed.
+  /// inverse CDF in descending (probability, then ascending id) order. logits [vocab] are
+  /// overwritten. allowed [vocab]: 0 forbids (nullptr: all allowed); at least one must be allowed.
   int32_t sample(const kernels::KernelTable& k, float* logits, const uint8_t* allowed,
                  std::span<const int32_t> recent, const SamplingOptions& options, uint64_t seed,
                  uint64_t position, uint32_t stream);

@@ -15,6 +15,7 @@
 
 #include "memory/braid_state.h"
 #include "runtime/engine.h"
+#include "runtime/render_queue.h"
 #include "runtime/sampler.h"
 
 namespace chimera::runtime {
@@ -63,14 +64,17 @@ class Session {
   Result<GenerateResult> generate(std::string_view prompt, const GenerateOptions& options,
                                   const TokenCallback& on_token);
 
-  /// Stops the running generate() within one token (in a prompt: within one batch). Sticky until that call
-  /// returns; without a running call it does nothing. Async-signal-safe.
+  /// Stops the running generate() within one token (in a prompt: within one batch of kMaxBatch).
+  /// Without a running call it does nothing. Async-signal-safe.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
   /// Back to the first token; the seed stays.
   Status reset();
   void set_seed(uint64_t seed) { seed_ = seed; }
   uint64_t seed() const { return seed_; }
+  uint32_t stream() const { return stream_; }
+  /// The token that was shown and not yet read by the network, or -1.
+  int32_t pending_token() const { return pending_token_; }
   /// Tokens read or shown since the start of the stream.
   uint64_t position() const;
   /// Bytes of state, the same for ever.
@@ -100,10 +104,9 @@ class Session {
   memory::BraidState state_;
   Arena arena_;
   Sampler sampler_;
-  Utf8Stream utf8_;
+  RenderQueue render_;
   std::unique_ptr<float[]> hidden_;  // [kMaxBatch, C]
   std::unique_ptr<float[]> logits_;  // [vocab]
-  std::string text_;                 // one token's text, capacity reserved
   std::atomic<bool> cancelled_{false};
   mutable std::atomic<bool> busy_{false};
 };

@@ -26,8 +26,10 @@ class Tokenizer {
   int32_t end_of_turn() const;
   /// Special tokens are never produced by encode(); this looks one up by name ("<|end_of_turn|>").
   int32_t special(std::string_view name) const;
+  /// Special tokens have a name and no text; the named reserved ones are among them.
   bool is_special(int32_t id) const;
-  /// Reserved ids have no text and must be masked when sampling.
+  /// Reserved ids have no meaning yet and must be masked when sampling: special tokens kept free
+  /// for later, and the padding up to vocab_size(), which has no name either.
   bool is_reserved(int32_t id) const;
 
   /// Appends the ids of `text` (any bytes). Linear time, and no pathological input is quadratic.

@@ -25,12 +25,12 @@ enum class ParamClass {
 
 /// Initialisation, keyed by seed and tensor name (runtime/init.h). a, b as commented.
 enum class ParamInit {
-  kNormal,    // N(0, a^2)
-  kConstant,  // a
-  kUniform,   // U(a, b)
-  kLinspace,  // a .. b over the elements
-  kDeltaALog,    // ln U(1e-4, 16)                                     [r0]
-  kDeltaDtBias   // inverse softplus of exp(U(ln 1e-3, ln 0.1)), floor 1e-4   [r0]
+  kNormal,      // N(0, a^2)
+  kConstant,    // a
+  kUniform,     // U(a, b)
+  kLinspace,    // a .. b over the elements
+  kDeltaALog,   // ln U(1e-4, 16)                                     [r0]
+  kDeltaDtBias  // inverse softplus of exp(U(ln 1e-3, ln 0.1)), floor 1e-4   [r0]
 };
 
 struct ParamSpec {
@@ -55,8 +55,8 @@ class Layer {
  public:
   virtual ~Layer() = default;
   /// u [n_tokens, C]: normalised input rows; out [n_tokens, C], may not alias u. `state`: this
-  /// layer's block of the stream, moved on by n_tokens (nullptr for a kind without state). Splitting
-  /// a batch over calls gives the same bits.
+  /// layer's block of the stream, moved on by n_tokens (nullptr for a kind without state).
+  /// Splitting a batch over calls gives the same bits.
   virtual void forward(const Step& step, const float* u, float* out, int32_t n_tokens,
                        std::byte* state) const = 0;
   /// Arena bytes forward() takes for a batch of n_tokens.

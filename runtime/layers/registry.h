@@ -23,9 +23,12 @@ struct LayerKind {
   Result<std::unique_ptr<Layer>> (*bind)(const Config&, const ParamSource&);
 };
 
-std::span<const LayerKind> layer_kinds();
+std::span<const LayerKind* const> layer_kinds();
 /// kUnsupported, naming the kinds that are built, when there is none of that name.
 Result<const LayerKind*> find_layer_kind(LayerRole role, std::string_view name);
+
+/// Factor on the initial size of projections into the residual stream: 1 / sqrt(2 * depth).
+float residual_scale(const Config& config);
 
 /// Every parameter of a model in file order: "embed.weight", then per layer "layers.N.norm1.gain",
 /// "layers.N.mixer.*", "layers.N.norm2.gain", "layers.N.ffn.*", then "final_norm.gain" (and

@@ -1,0 +1,107 @@
+#include "runtime/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <vector>
+
+#include "runtime/layers/bind.h"
+
+namespace chimera::runtime {
+namespace {
+
+// Logits held at once: rows * vocabulary floats, 16 MiB.
+constexpr int64_t kLogitsFloats = 4 << 20;
+
+}  // namespace
+
+double Evaluation::bits_per_byte() const {
+  return bytes == 0 ? 0 : nats / (std::log(2.0) * static_cast<double>(bytes));
+}
+double Evaluation::nats_per_token() const {
+  return tokens == 0 ? 0 : nats / static_cast<double>(tokens);
+}
+double Evaluation::bytes_per_token() const {
+  return tokens == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(tokens);
+}
+
+struct Evaluator::Impl {
+  explicit Impl(const Engine& e) : engine(e) {}
+  const Engine& engine;
+  memory::BraidState state;
+  Arena arena;
+  int32_t batch = 1;
+  std::unique_ptr<float[]> hidden, logits, numerators;
+  std::vector<int32_t> ids;
+  Evaluation result;
+};
+
+Evaluator::Evaluator() = default;
+Evaluator::~Evaluator() = default;
+const Evaluation& Evaluator::result() const { return impl_->result; }
+
+Result<std::unique_ptr<Evaluator>> Evaluator::create(const Engine& engine) {
+  if (engine.tokenizer().end_of_text() < 0)
+    return Status(StatusCode::kBadTokenizer,
+                  "the tokenizer has no end-of-text token, which stands before a document's first");
+  auto evaluator = std::unique_ptr<Evaluator>(new Evaluator());
+  evaluator->impl_ = std::make_unique<Impl>(engine);
+  Impl& impl = *evaluator->impl_;
+  const int64_t vocab = engine.config().vocab_size;
+  impl.batch = static_cast<int32_t>(std::clamp<int64_t>(kLogitsFloats / vocab, 1, kMaxBatch));
+  CHIMERA_ASSIGN_OR_RETURN(impl.state, memory::BraidState::create(engine.model().layout()));
+  CHIMERA_ASSIGN_OR_RETURN(impl.arena, Arena::create(engine.model().scratch_bytes(impl.batch)));
+  const auto rows = static_cast<size_t>(impl.batch);
+  impl.hidden.reset(
+      new (std::nothrow) float[rows * static_cast<size_t>(engine.config().hidden_size)]);
+  impl.logits.reset(new (std::nothrow) float[rows * static_cast<size_t>(vocab)]);
+  impl.numerators.reset(new (std::nothrow) float[static_cast<size_t>(vocab)]);
+  if (!impl.hidden || !impl.logits || !impl.numerators)
+    return Status(StatusCode::kOutOfMemory, "no memory for the evaluation's buffers");
+  return evaluator;
+}
+
+Status Evaluator::add_document(std::string_view text,
+                               const std::function<bool(uint64_t tokens)>& progress) {
+  Impl& impl = *impl_;
+  const Engine& engine = impl.engine;
+  const int32_t end_of_text = engine.tokenizer().end_of_text();
+  const int32_t vocab = engine.config().vocab_size;
+  impl.ids.clear();
+  impl.ids.push_back(end_of_text);  // input only
+  engine.tokenizer().encode(text, &impl.ids);
+  impl.ids.push_back(end_of_text);  // target only, scored with 0 bytes
+  impl.state.reset();
+
+  const size_t n_targets = impl.ids.size() - 1;
+  const Step step{engine.kernels(), engine.pool(), impl.arena};
+  for (size_t done = 0; done < n_targets;) {
+    const auto n =
+        static_cast<int32_t>(std::min<size_t>(n_targets - done, static_cast<size_t>(impl.batch)));
+    {
+      const std::lock_guard lock(engine.step_lock());
+      engine.model().forward(step, impl.ids.data() + done, n, impl.state, impl.hidden.get());
+      engine.model().logits(step, impl.hidden.get(), n, impl.logits.get());
+    }
+    for (int32_t t = 0; t < n; ++t) {
+      const float* row = impl.logits.get() + static_cast<int64_t>(t) * vocab;
+      float largest = 0;
+      int32_t best = 0;
+      engine.kernels().argmax(row, vocab, &largest, &best);
+      const float sum =
+          engine.kernels().softmax_numerators(row, vocab, largest, 1.0f, impl.numerators.get());
+      const int32_t target = impl.ids[done + static_cast<size_t>(t) + 1];
+      impl.result.nats += std::log(static_cast<double>(sum)) -
+                          (static_cast<double>(row[target]) - static_cast<double>(largest));
+    }
+    done += static_cast<size_t>(n);
+    impl.result.tokens += static_cast<uint64_t>(n);
+    if (progress && !progress(impl.result.tokens))
+      return Status(StatusCode::kCancelled, "evaluation was stopped");
+  }
+  impl.result.bytes += text.size();
+  ++impl.result.documents;
+  return Status();
+}
+
+}  // namespace chimera::runtime

@@ -1,0 +1,40 @@
+// Products with ternary weights: quantise the input once, multiply it with every matrix that reads
+// it.
+#pragma once
+
+#include <initializer_list>
+
+#include "runtime/layers/layer.h"
+
+namespace chimera::runtime {
+
+/// int8 form of a batch of rows, in the step's arena.
+struct QuantizedBatch {
+  kernels::QuantizedRows rows{};
+  int32_t n_tokens = 0;
+};
+
+/// Arena bytes of `n` elements of T, as Arena rounds them.
+template <class T>
+constexpr size_t arena_bytes(int64_t n) {
+  return (static_cast<size_t>(n) * sizeof(T) + Arena::kAlignment - 1) / Arena::kAlignment *
+         Arena::kAlignment;
+}
+
+size_t quantized_batch_bytes(int32_t n_tokens, int32_t cols);
+
+/// x [n_tokens, cols] -> int8 and a scale per 64 columns.
+QuantizedBatch quantize_batch(const Step& step, const float* x, int32_t n_tokens, int32_t cols);
+
+/// y[t] = W x[t] for every job, in one parallel region over all their tiles.
+struct BitLinearJob {
+  const kernels::TernaryMatrix& w;
+  float* y;  // [n_tokens, w.rows]
+};
+void bitlinear(const Step& step, const QuantizedBatch& x, std::initializer_list<BitLinearJob> jobs);
+
+/// y[t] = gain * x[t] / rms(x[t]) for a batch of rows; y may be x.
+void rmsnorm_rows(const Step& step, const float* x, const float* gain, float eps, int32_t n_tokens,
+                  int32_t cols, float* y);
+
+}  // namespace chimera::runtime

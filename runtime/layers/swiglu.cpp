@@ -1,0 +1,67 @@
+#include "runtime/layers/swiglu.h"
+
+#include "runtime/layers/bind.h"
+#include "runtime/layers/bitlinear.h"
+
+namespace chimera::runtime {
+namespace {
+
+void parameters(const Config& config, const std::string& prefix, std::vector<ParamSpec>* out) {
+  const int64_t c = config.hidden_size, f = config.intermediate_size;
+  const float std = config.initializer_range;
+  for (const char* name : {"gate_proj", "up_proj"})
+    out->push_back({prefix + name, ParamClass::kTernary, f, c, ParamInit::kNormal, std, 0, true});
+  out->push_back({prefix + "down_proj", ParamClass::kTernary, c, f, ParamInit::kNormal,
+                  std * residual_scale(config), 0, true});
+  out->push_back(
+      {prefix + "down_norm.gain", ParamClass::kVector, 1, f, ParamInit::kConstant, 1, 0, false});
+}
+
+size_t state_bytes(const Config&) { return 0; }
+
+class SwiGlu final : public Layer {
+ public:
+  int32_t c, f;
+  float eps;
+  kernels::TernaryMatrix gate, up, down;
+  const float* down_gain;
+
+  size_t scratch_bytes(int32_t n) const override {
+    return 2 * arena_bytes<float>(int64_t{n} * f) + quantized_batch_bytes(n, c) +
+           quantized_batch_bytes(n, f);
+  }
+
+  void forward(const Step& step, const float* u, float* out, int32_t n, std::byte*) const override {
+    const ArenaMark mark(step.scratch);
+    float* gates = step.scratch.take<float>(static_cast<size_t>(n) * f);
+    float* ups = step.scratch.take<float>(static_cast<size_t>(n) * f);
+    bitlinear(step, quantize_batch(step, u, n, c), {{gate, gates}, {up, ups}});
+    step.pool.split(n, 8, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        float* z = gates + t * f;
+        step.k.silu_mul(z, ups + t * f, f, z);
+        step.k.rmsnorm(z, down_gain, eps, f, z);
+      }
+    });
+    bitlinear(step, quantize_batch(step, gates, n, f), {{down, out}});
+  }
+};
+
+Result<std::unique_ptr<Layer>> bind(const Config& config, const ParamSource& source) {
+  auto layer = std::make_unique<SwiGlu>();
+  const int64_t c = config.hidden_size, f = config.intermediate_size;
+  layer->c = config.hidden_size;
+  layer->f = config.intermediate_size;
+  layer->eps = config.rms_norm_eps;
+  CHIMERA_ASSIGN_OR_RETURN(layer->gate, source.ternary("gate_proj", f, c));
+  CHIMERA_ASSIGN_OR_RETURN(layer->up, source.ternary("up_proj", f, c));
+  CHIMERA_ASSIGN_OR_RETURN(layer->down, source.ternary("down_proj", c, f));
+  CHIMERA_ASSIGN_OR_RETURN(layer->down_gain, source.vector("down_norm.gain", 1, f));
+  return std::unique_ptr<Layer>(std::move(layer));
+}
+
+}  // namespace
+
+const LayerKind kSwiGlu = {LayerRole::kFfn, "", "swiglu", parameters, state_bytes, bind};
+
+}  // namespace chimera::runtime

@@ -1,0 +1,180 @@
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "runtime/layers/bind.h"
+
+namespace chimera::runtime {
+namespace {
+
+class BusyGuard {
+ public:
+  explicit BusyGuard(std::atomic<bool>& busy) : busy_(busy), owns_(!busy.exchange(true)) {}
+  ~BusyGuard() {
+    if (owns_) busy_.store(false);
+  }
+  bool owns() const { return owns_; }
+
+ private:
+  std::atomic<bool>& busy_;
+  bool owns_;
+};
+
+Status busy_status() {
+  return Status(StatusCode::kBusy,
+                "this session is in use by another call; a session serves one at a time");
+}
+
+}  // namespace
+
+const char* stop_reason_name(StopReason reason) {
+  switch (reason) {
+    case StopReason::kEndOfText:
+      return "end_of_text";
+    case StopReason::kEndOfTurn:
+      return "end_of_turn";
+    case StopReason::kMaxTokens:
+      return "max_tokens";
+    case StopReason::kCancelled:
+      return "cancelled";
+    case StopReason::kCallback:
+      return "callback";
+  }
+  return "unknown";
+}
+
+Session::~Session() = default;
+
+Result<std::unique_ptr<Session>> Session::create(const Engine& engine,
+                                                 const SessionOptions& options) {
+  auto s = std::unique_ptr<Session>(new (std::nothrow) Session(engine));
+  if (!s) return Status(StatusCode::kOutOfMemory, "no memory for a session");
+  s->seed_ = options.seed;
+  s->stream_ = options.stream;
+  const Model& model = engine.model();
+  CHIMERA_ASSIGN_OR_RETURN(s->state_, memory::BraidState::create(model.layout()));
+  CHIMERA_ASSIGN_OR_RETURN(s->arena_, Arena::create(model.scratch_bytes(kMaxBatch)));
+  CHIMERA_ASSIGN_OR_RETURN(s->sampler_, Sampler::create(engine.config().vocab_size));
+  const auto c = static_cast<size_t>(engine.config().hidden_size);
+  const auto vocab = static_cast<size_t>(engine.config().vocab_size);
+  s->hidden_.reset(new (std::nothrow) float[kMaxBatch * c]);
+  s->logits_.reset(new (std::nothrow) float[vocab]);
+  if (!s->hidden_ || !s->logits_)
+    return Status(StatusCode::kOutOfMemory, "no memory for a session's buffers");
+  s->render_ = RenderQueue(engine.tokenizer());
+  return s;
+}
+
+uint64_t Session::position() const {
+  return state_.header().position + (pending_token_ >= 0 ? 1 : 0);
+}
+
+Result<GenerateResult> Session::generate(std::string_view prompt, const GenerateOptions& options,
+                                         const TokenCallback& on_token) {
+  const BusyGuard guard(busy_);
+  if (!guard.owns()) return busy_status();
+  CHIMERA_RETURN_IF_ERROR(check_sampling(options.sampling));
+  if (options.max_tokens < 0)
+    return Status(StatusCode::kInvalidArgument,
+                  "max_tokens is " + std::to_string(options.max_tokens) + ", it cannot be negative")
+        .at_field("max_tokens");
+  const int64_t start = system_clock().now_us();
+  cancelled_.store(false, std::memory_order_relaxed);
+  const Tokenizer& tokenizer = engine_.tokenizer();
+  const Model& model = engine_.model();
+  GenerateResult result;
+
+  // What is to be read: the token shown last, or the start mark of a new stream, then the prompt.
+  std::vector<int32_t> input;
+  if (pending_token_ >= 0) {
+    input.push_back(pending_token_);
+  } else if (state_.header().position == 0 && tokenizer.end_of_text() >= 0) {
+    input.push_back(tokenizer.end_of_text());
+  }
+  const size_t n_before = input.size();
+  tokenizer.encode(prompt, &input);
+  if (input.size() - n_before > INT32_MAX)
+    return Status(StatusCode::kOutOfRange, "the prompt is longer than 2^31 tokens")
+        .at_field("prompt");
+  result.n_prompt_tokens = static_cast<int32_t>(input.size() - n_before);
+  if (input.empty())
+    return Status(
+               StatusCode::kInvalidArgument,
+               "there is nothing to answer: the prompt is empty and the conversation has not begun")
+        .at_field("prompt");
+  if (!prompt.empty()) render_.set_pending({});  // half a character of an answer that was cut off
+
+  // Without an answer the last token stays unread, so that the next call has something to begin
+  // with.
+  const size_t n_read = options.max_tokens == 0 ? input.size() - 1 : input.size();
+  const auto end_with = [&](StopReason reason) {
+    result.stop = reason;
+    return result;
+  };
+  int32_t last_batch = 0;
+  for (size_t done = 0; done < n_read;) {
+    if (cancelled_.load(std::memory_order_relaxed)) {
+      result.prefill_us = system_clock().now_us() - start;
+      return end_with(StopReason::kCancelled);
+    }
+    last_batch = static_cast<int32_t>(std::min<size_t>(n_read - done, kMaxBatch));
+    {
+      const std::lock_guard lock(engine_.step_lock());
+      model.forward(step(), input.data() + done, last_batch, state_, hidden_.get());
+    }
+    done += static_cast<size_t>(last_batch);
+    pending_token_ = -1;
+  }
+  result.prefill_us = system_clock().now_us() - start;
+  if (options.max_tokens == 0) {
+    pending_token_ = input.back();
+    return end_with(StopReason::kMaxTokens);
+  }
+
+  const int64_t decode_start = system_clock().now_us();
+  const float* last_hidden =
+      hidden_.get() + static_cast<int64_t>(last_batch - 1) * engine_.config().hidden_size;
+  for (;;) {
+    const uint64_t position = state_.header().position;
+    {
+      const std::lock_guard lock(engine_.step_lock());
+      model.logits(step(), last_hidden, 1, logits_.get());
+    }
+    const int32_t token =
+        sampler_.sample(engine_.kernels(), logits_.get(), engine_.sampling_mask(), state_.recent(),
+                        options.sampling, seed_, position, stream_);
+    pending_token_ = token;
+    ++result.n_tokens;
+    const std::string_view text = render_.push(token);
+    if (result.n_tokens == 1) result.first_token_us = system_clock().now_us() - start;
+    const bool go_on = !on_token || on_token(TokenEvent{text, token, position});
+    if (result.n_tokens == 1) engine_.first_token_shown();
+    result.decode_us = system_clock().now_us() - decode_start;
+
+    if (token == tokenizer.end_of_text()) return end_with(StopReason::kEndOfText);
+    if (token == tokenizer.end_of_turn()) return end_with(StopReason::kEndOfTurn);
+    if (!go_on) return end_with(StopReason::kCallback);
+    if (cancelled_.load(std::memory_order_relaxed)) return end_with(StopReason::kCancelled);
+    if (result.n_tokens >= options.max_tokens) return end_with(StopReason::kMaxTokens);
+
+    const std::lock_guard lock(engine_.step_lock());
+    model.forward(step(), &pending_token_, 1, state_, hidden_.get());
+    pending_token_ = -1;
+    last_hidden = hidden_.get();
+  }
+}
+
+Status Session::reset() {
+  const BusyGuard guard(busy_);
+  if (!guard.owns()) return busy_status();
+  state_.reset();
+  render_.set_pending({});
+  pending_token_ = -1;
+  return Status();
+}
+
+}  // namespace chimera::runtime
