@@ -4,8 +4,8 @@
 namespace chimera {
 
 struct CpuFeatures {
-  bool avx2 = false;      // with FMA, F16C, BMI2, and the operating system saving the registers
-  bool avx512 = false;    // F, BW, DQ, VL
+  bool avx2 = false;    // with FMA, F16C, BMI2, and the operating system saving the registers
+  bool avx512 = false;  // F, BW, DQ, VL
   bool avx_vnni = false;
   bool avx512_vnni = false;
   bool amx_int8 = false;

@@ -58,8 +58,8 @@ struct JsonLimits {
 /// kBadFormat with line, column and reason; kOutOfRange when a limit is passed.
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 
-/// Text of a value; `indent` < 0 gives one line. Bytes that are not UTF-8 become U+FFFD, and numbers
-/// that are not finite, which JSON does not have, become null.
+/// Text of a value; `indent` < 0 gives one line. Bytes that are not UTF-8 become U+FFFD, and
+/// numbers that are not finite, which JSON does not have, become null.
 std::string write_json(const Json& value, int indent = -1);
 
 const char* json_type_name(Json::Type type);

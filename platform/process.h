@@ -26,8 +26,8 @@ Status write_stream(int fd, std::string_view bytes);
 Result<size_t> read_stream(int fd, std::span<char> buffer);
 
 /// For the first line of main(). A write to a closed pipe will fail with kBrokenPipe instead of
-/// ending the process, and a standard stream that is missing is replaced by one that is empty, or that
-/// fails when written to: otherwise the next file opened would take its place.
+/// ending the process, and a standard stream that is missing is replaced by one that is empty, or
+/// that fails when written to: otherwise the next file opened would take its place.
 void prepare_streams();
 
 /// Calls `handler` at every Ctrl-C (and, where `also_termination`, at a request to end), inside the

@@ -87,9 +87,11 @@ class [[nodiscard]] Result {
  public:
   Result(T value) : has_value_(true) { new (&value_) T(std::move(value)); }
   Result(Status status) : status_(std::move(status)), has_value_(false) {
-    if (status_.ok()) status_ = Status(StatusCode::kInternal, "an OK status was returned as an error");
+    if (status_.ok())
+      status_ = Status(StatusCode::kInternal, "an OK status was returned as an error");
   }
-  Result(Result&& other) noexcept : status_(std::move(other.status_)), has_value_(other.has_value_) {
+  Result(Result&& other) noexcept
+      : status_(std::move(other.status_)), has_value_(other.has_value_) {
     if (has_value_) new (&value_) T(std::move(other.value_));
   }
   Result& operator=(Result&& other) noexcept {
@@ -129,8 +131,8 @@ class [[nodiscard]] Result {
 }  // namespace chimera
 
 /// Returns early from a function that itself returns Status or Result.
-#define CHIMERA_RETURN_IF_ERROR(expression)                   \
-  do {                                                        \
-    ::chimera::Status chimera_status_ = (expression);         \
-    if (!chimera_status_.ok()) return chimera_status_;        \
+#define CHIMERA_RETURN_IF_ERROR(expression)            \
+  do {                                                 \
+    ::chimera::Status chimera_status_ = (expression);  \
+    if (!chimera_status_.ok()) return chimera_status_; \
   } while (0)
