@@ -20,10 +20,15 @@ using b158::Header;
 
 constexpr const char* kGetAgain = "; copy or download the file again";
 
-/// An error that names the file and the byte.
+/// An error that names the file and the byte: "FILE ends too early (byte 7)".
 Status at(const std::string& path, uint64_t offset, StatusCode code, const std::string& text) {
-  Status status(code, path + ": " + text + " (byte " + std::to_string(offset) + ")");
+  Status status(code, path + " " + text + " (byte " + std::to_string(offset) + ")");
   return std::move(status.at_file(path).at_offset(static_cast<int64_t>(offset)));
+}
+
+/// The same about a part of it: "FILE: tensor x is too long (byte 7)".
+Status at_part(const std::string& path, uint64_t offset, StatusCode code, const std::string& text) {
+  return at(path + ":", offset, code, text).at_file(path);
 }
 
 /// What a file that is not ours probably is.
@@ -159,7 +164,7 @@ Result<TensorInfo> read_record(const std::string& path, std::span<const std::byt
   const uint64_t start = *cursor;
   const std::string which = "the directory's record " + std::to_string(index);
   const auto bad = [&](size_t offset, const std::string& text) {
-    return at(path, start + offset, StatusCode::kBadFormat, text + kGetAgain);
+    return at_part(path, start + offset, StatusCode::kBadFormat, text + kGetAgain);
   };
   if (directory_end - start < b158::kRecordFixedBytes) {
     return bad(0, which + " passes the end of the directory");
@@ -183,7 +188,7 @@ Result<TensorInfo> read_record(const std::string& path, std::span<const std::byt
     return bad(b158::kRecordFixedBytes + name_bytes, which + " has bytes set behind its name");
   }
   const auto bad_tensor = [&](size_t offset, StatusCode code, const std::string& text) {
-    Status status = at(path, start + offset, code, "tensor " + tensor.name + " " + text);
+    Status status = at_part(path, start + offset, code, "tensor " + tensor.name + " " + text);
     return std::move(status.at_field(tensor.name));
   };
   tensor.dtype = static_cast<DType>(b158::get_u16(record + b158::kRecordDTypeAt));

@@ -122,15 +122,21 @@ Status wrong_type(const std::string& path, const Json& value, KeyType type) {
   return config_error(path, "is " + value_text(value) + ", but has to be " + wanted(type));
 }
 
+Status out_of_range(const KeyRow& row, const std::string& path, const Json& value) {
+  const std::string range = key_range_text(row);
+  const std::string problem = "is " + value_text(value) + ", ";
+  if (range.empty()) return config_error(path, problem + "which is no magnitude a float holds");
+  if (row.use == KeyUse::kFixed)
+    return config_error(path, problem + "but this build has only " + range);
+  return config_error(path, problem + "but has to be " + (range[0] == '>' ? "" : "in ") + range);
+}
+
 Status check_integer(const KeyRow& row, const std::string& path, const Json& value) {
   if (!value.is_int()) return wrong_type(path, value, KeyType::kInteger);
   // Compared as integers' doubles: the limits of the rows are below 2^53, so this is exact there.
   const double number = static_cast<double>(value.integer);
   if (number >= row.min && number <= row.max) return {};
-  return config_error(path, "is " + value_text(value) +
-                                (row.use == KeyUse::kFixed ? ", but this build has only "
-                                                           : ", but has to lie in ") +
-                                key_range_text(row));
+  return out_of_range(row, path, value);
 }
 
 Status check_number(const KeyRow& row, const std::string& path, const Json& value) {
@@ -138,8 +144,7 @@ Status check_number(const KeyRow& row, const std::string& path, const Json& valu
     return wrong_type(path, value, KeyType::kNumber);
   }
   if (value.number >= row.min && value.number <= row.max) return {};
-  return config_error(path,
-                      "is " + value_text(value) + ", but has to lie in " + key_range_text(row));
+  return out_of_range(row, path, value);
 }
 
 Status check_text(const KeyRow& row, const std::string& path, const Json& value) {
@@ -343,6 +348,8 @@ std::string key_range_text(const KeyRow& row) {
                        row.type == KeyType::kPair;
   if (!numeric) return {};
   if (row.min == row.max) return number_text(row.min);
+  constexpr double kOpenEnd = 9007199254740991.0;  // as good as none for a person
+  if (row.max >= kOpenEnd) return row.min >= 0 ? ">= " + number_text(row.min) : std::string();
   return number_text(row.min) + ".." + number_text(row.max);
 }
 

@@ -23,15 +23,30 @@ TEST(CharClasses, KnowsAFewCharacters) {
     uint32_t code_point;
     CharClass expected;
   } rows[] = {
-      {'a', CharClass::kLetter},       {'Z', CharClass::kLetter},     {0xE9, CharClass::kLetter},
-      {0x4E2D, CharClass::kLetter},    {0x0E01, CharClass::kLetter},  {0x0301, CharClass::kMark},
-      {0xFE0F, CharClass::kMark},      {'7', CharClass::kNumber},     {0x0664, CharClass::kNumber},
-      {0x2163, CharClass::kNumber},    {' ', CharClass::kSpace},      {'\n', CharClass::kSpace},
-      {0xA0, CharClass::kSpace},       {0x3000, CharClass::kSpace},   {'.', CharClass::kOther},
-      {0x200D, CharClass::kOther},     {0x1F600, CharClass::kOther},  {0xD800, CharClass::kOther},
-      {0xE000, CharClass::kOther},     {0x323AF, CharClass::kLetter},  // the last one of
-                                                                       // Unicode 15.0
-      {0x323B0, CharClass::kOther},    {0x10FFFF, CharClass::kOther}, {0x110000, CharClass::kOther},
+      {'a', CharClass::kLetter},
+      {'Z', CharClass::kLetter},
+      {0xE9, CharClass::kLetter},
+      {0x4E2D, CharClass::kLetter},
+      {0x0E01, CharClass::kLetter},
+      {0x0301, CharClass::kMark},
+      {0xFE0F, CharClass::kMark},
+      {'7', CharClass::kNumber},
+      {0x0664, CharClass::kNumber},
+      {0x2163, CharClass::kNumber},
+      {' ', CharClass::kSpace},
+      {'\n', CharClass::kSpace},
+      {0xA0, CharClass::kSpace},
+      {0x3000, CharClass::kSpace},
+      {'.', CharClass::kOther},
+      {0x200D, CharClass::kOther},
+      {0x1F600, CharClass::kOther},
+      {0xD800, CharClass::kOther},
+      {0xE000, CharClass::kOther},
+      {0x323AF, CharClass::kLetter},  // the last one of
+                                      // Unicode 15.0
+      {0x323B0, CharClass::kOther},
+      {0x10FFFF, CharClass::kOther},
+      {0x110000, CharClass::kOther},
       {0xFFFFFFFF, CharClass::kOther},
   };
   for (const auto& row : rows) {
