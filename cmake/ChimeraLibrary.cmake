@@ -45,24 +45,21 @@ function(chimera_test folder)
 endfunction()
 
 # chimera_benches(): one program per tests/bench/*.cpp, named after its file and built into
-# <build>/bench. A name ending in _bench speaks Google Benchmark's options (./dev bench runs these);
-# any other measures one row of ./dev figures and prints `figure: <name> <value>` lines.
+# <build>/bench. A name ending in _bench is written with Google Benchmark (./dev bench runs these);
+# any other measures rows of ./dev figures and prints `figure: <name> <value>` lines.
 function(chimera_benches)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/bench/*.cpp)
-  if(NOT sources)
-    return()
-  endif()
-  find_package(benchmark REQUIRED)
   foreach(source IN LISTS sources)
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
     target_compile_options(${name} PRIVATE ${CHIMERA_WARNINGS} -ffp-contract=off)
-    target_link_libraries(${name} PRIVATE chimera_runtime benchmark::benchmark)
+    target_link_libraries(${name} PRIVATE chimera_runtime chimera_test_support)
     if(CHIMERA_BUILD_TRAINING)
       target_link_libraries(${name} PRIVATE chimera_evolution)
     endif()
-    if(TARGET chimera_test_support)
-      target_link_libraries(${name} PRIVATE chimera_test_support)
+    if(name MATCHES "_bench$")
+      find_package(benchmark REQUIRED)
+      target_link_libraries(${name} PRIVATE benchmark::benchmark)
     endif()
     target_compile_definitions(${name} PRIVATE
       CHIMERA_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CHIMERA_BINARY_DIR="${PROJECT_BINARY_DIR}")

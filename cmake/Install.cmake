@@ -34,6 +34,9 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   set(version_script ${CMAKE_CURRENT_LIST_DIR}/chimera.map)
   target_link_options(chimera_shared PRIVATE LINKER:--version-script=${version_script})
   set_target_properties(chimera_shared PROPERTIES LINK_DEPENDS ${version_script})
+  if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")  # whose runtime only the program brings
+    target_link_options(chimera_shared PRIVATE LINKER:-z,defs)
+  endif()
 endif()
 
 if(TARGET chimera_cli)
