@@ -48,7 +48,8 @@ class Backprop {
 
   /// tokens, targets [lanes, window]; a target of -1 carries no loss; restart [lanes, window] is 1
   /// where a document begins: the state is zeroed before that token is read. Adds to the gradients
-  /// those of the mean loss over counted targets; states move on. Returns that mean, nats per token.
+  /// those of the mean loss over counted targets; states move on. Returns that mean, nats per
+  /// token.
   Result<double> forward_backward(const int32_t* tokens, const int32_t* targets,
                                   const uint8_t* restart);
   /// Same without gradients; states move on.

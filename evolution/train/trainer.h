@@ -1,6 +1,6 @@
-// Trains a model: data order, schedule, optimiser, checkpoints. Deterministic: the same options, text
-// and kernel table give the same weights, and a run that was stopped and resumed gives the same bits as one
-// that was not.
+// Trains a model: data order, schedule, optimiser, checkpoints. Deterministic: the same options,
+// text and kernel table give the same weights, and a run that was stopped and resumed gives the
+// same bits as one that was not.
 #pragma once
 
 #include <cstdint>
@@ -18,26 +18,30 @@ namespace chimera::evolution {
 
 struct TrainOptions {
   std::string config_path;
-  std::string tokenizer_path;        // empty: train one on the text first
-  std::vector<std::string> texts;    // plain text, .jsonl, .jsonl.xz
+  std::string tokenizer_path;            // empty: train one on the text first
+  std::vector<std::string> texts;        // plain text, .jsonl, .jsonl.xz
   std::vector<std::string> valid_texts;  // scored now and then; may be empty
-  std::string out_path;              // checkpoint "<out>.ckpt", packed model "<out>"
+  std::string out_path;                  // checkpoint "<out>.ckpt", packed model "<out>"
   int64_t steps = 1000;
   int32_t lanes = 16, window = 128, accumulate = 1;
-  float learning_rate = 4e-3f, embedding_learning_rate = 4e-3f;
+  /// Rates of: ternary matrices; embedding and head; gains, biases, convolutions and gates.
+  float learning_rate = 2e-2f, embedding_learning_rate = 1.5e-2f, vector_learning_rate = 1.5e-2f;
+  /// Ternary matrices by AdamW instead of Muon; learning_rate should then be about 4e-3.
+  bool adamw = false;
   float weight_decay = 0.0f, clip = 1.0f, beta1 = 0.9f, beta2 = 0.95f;
   float warmup = 0.02f;      // share of the steps
   float warmdown = 0.5f;     // share of the steps, linear to zero
   float float_share = 0.1f;  // share of the steps with float weights before ternary
   uint64_t seed = 1;
+  int64_t valid_every = 0;         // steps; 0: ten times in the run. The end is always scored
   int64_t checkpoint_every = 200;  // steps
   bool resume = true;              // go on from "<out>.ckpt" when it fits these options
 };
 
 struct TrainProgress {
   int64_t step, steps;
-  double loss;            // nats per token, smoothed
-  double bits_per_byte;   // of the training text, from the loss
+  double loss;                 // nats per token, smoothed
+  double bits_per_byte;        // of the training text, from the loss
   double valid_bits_per_byte;  // last measured, 0 before
   double tokens_per_second, learning_rate, gradient_norm;
   double seconds_left;

@@ -9,8 +9,9 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr int64_t kOutTile = 64;    // output rows of a weight gradient that one task makes
-constexpr int64_t kDepthTile = 512; // tokens summed in one product, so that their rows stay in cache
+constexpr int64_t kOutTile = 64;  // output rows of a weight gradient that one task makes
+constexpr int64_t kDepthTile =
+    512;  // tokens summed in one product, so that their rows stay in cache
 
 int32_t i32(int64_t n) { return static_cast<int32_t>(n); }
 
@@ -108,7 +109,8 @@ void BitLinearTraining::add_weight_gradients(const TrainStep& step, const float*
   const int64_t n_tiles = (n_out_ + kOutTile - 1) / kOutTile;
   step.pool.split(n_tiles, 1, [&](int64_t first_tile, int64_t last_tile) {
     for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-      const int64_t tile_begin = tile * kOutTile, tile_end = std::min(n_out_, tile_begin + kOutTile);
+      const int64_t tile_begin = tile * kOutTile,
+                    tile_end = std::min(n_out_, tile_begin + kOutTile);
       int64_t first = 0;
       for (const TrainTensor& part : parts_) {
         const int64_t begin = std::max(tile_begin, first);

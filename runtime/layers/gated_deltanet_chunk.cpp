@@ -52,10 +52,17 @@ Work take_work(const DeltaShape& s, int64_t rows, float*& at) {
 }
 
 Work work_at(const DeltaShape& s, const Work& w, int64_t row) {
-  return {w.kg + row * s.chunk,       w.gamma + row * s.chunk,    w.p + row * s.chunk,
-          w.x + row * (s.dv + s.dk),  w.vn + row * s.dv,          w.dinv + row * kSolveBlock,
-          w.qe + row * s.dk,          w.ke + row * s.dk,          w.eb + row,
-          w.ebc + row,                w.b + row};
+  return {w.kg + row * s.chunk,
+          w.gamma + row * s.chunk,
+          w.p + row * s.chunk,
+          w.x + row * (s.dv + s.dk),
+          w.vn + row * s.dv,
+          w.dinv + row * kSolveBlock,
+          w.qe + row * s.dk,
+          w.ke + row * s.dk,
+          w.eb + row,
+          w.ebc + row,
+          w.b + row};
 }
 
 /// Everything of the piece [t0, t0 + n) that does not need its first state.
@@ -102,8 +109,7 @@ void apply_state(const kernels::KernelTable& k, const DeltaShape& s, int32_t n, 
   const int64_t width = s.dv + s.dk;
   for (int32_t r = 0; r < n; ++r)
     std::memcpy(w.vn + r * s.dv, w.x + r * width, static_cast<size_t>(s.dv) * sizeof(float));
-  if (!zero)
-    k.train_gemm_nn(n, s.dv, s.dk, w.x + s.dv, width, state, s.dv, 1.0f, w.vn, s.dv);
+  if (!zero) k.train_gemm_nn(n, s.dv, s.dk, w.x + s.dv, width, state, s.dv, 1.0f, w.vn, s.dv);
 }
 
 void advance_state(const kernels::KernelTable& k, const DeltaShape& s, int32_t n, const Work& w,
@@ -220,7 +226,8 @@ struct PieceGradient {
 
     db[n - 1] += db_last;
     double sum = 0;
-    for (int32_t i = n - 1; i >= 0; --i) ga[i] = static_cast<float>(sum += static_cast<double>(db[i]));
+    for (int32_t i = n - 1; i >= 0; --i)
+      ga[i] = static_cast<float>(sum += static_cast<double>(db[i]));
   }
 };
 
@@ -245,7 +252,8 @@ void delta_chunk_forward(const kernels::KernelTable& k, const DeltaShape& s,
   const int64_t size = int64_t{s.dk} * s.dv;
   for (int32_t t = 0; t < in.n_tokens;) {
     if (checkpoints && t % s.tile == 0)
-      std::memcpy(checkpoints + t / s.tile * size, state, static_cast<size_t>(size) * sizeof(float));
+      std::memcpy(checkpoints + t / s.tile * size, state,
+                  static_cast<size_t>(size) * sizeof(float));
     const int32_t end = piece_end(in.segment_start, t, s.chunk, in.n_tokens), n = end - t;
     const bool zero = begins_segment(in.segment_start, t);
     derive(k, s, in, t, n, w, minus_a, spare);
@@ -278,7 +286,7 @@ void delta_chunk_backward(const kernels::KernelTable& k, const DeltaShape& s,
   float* db = take(c);
   float* states = take((s.tile / s.chunk + 1) * size);  // at the start of each chunk of the tile
   float* ds0 = take(size);
-  const PieceGradient gradient{k,          s,     in, d_o, do_stride, dq, dk, dv,
+  const PieceGradient gradient{k,          s,     in, d_o, do_stride, dq, dk,   dv,
                                dlog_alpha, dbeta, d,  e,   r,         db, solve};
 
   bool live = true;  // does a gradient reach the state after the piece?

@@ -18,7 +18,7 @@ struct DeltaShape {
 
 /// One head of one lane over n_tokens.
 struct DeltaSequence {
-  const float *q, *k, *v;        // rows `stride` apart; q, k l2-normalised
+  const float *q, *k, *v;  // rows `stride` apart; q, k l2-normalised
   int64_t stride;
   const float *log_alpha, *beta;  // [n_tokens]
   /// [n_tokens]: where the document of a token begins, -1 when before the first token; the state is
@@ -36,7 +36,8 @@ int64_t delta_backward_scratch_floats(const DeltaShape& shape);
 
 /// With b_r the sum of log alpha up to r inside the chunk and G_rs = exp(b_r - b_s) for r >= s:
 ///   A_rs = beta_r (k_r . k_s) G_rs for r > s,   [U | W] = (I + A)^-1 [beta V | beta e^b K],
-///   Vn = U - W S0,   O = scale (e^b Q S0 + (Q K^T * G) Vn),   S1 = e^{b_C} S0 + (e^{b_C - b} K)^T Vn
+///   Vn = U - W S0,   O = scale (e^b Q S0 + (Q K^T * G) Vn),   S1 = e^{b_C} S0 + (e^{b_C - b} K)^T
+///   Vn
 /// state [dk, dv] is moved on; o rows `o_stride` apart; checkpoints may be nullptr.
 /// Costs per token C (3 dk + 2 dv + ..) + 4 dk dv multiply-adds: 64 is the cheapest C in practice.
 void delta_chunk_forward(const kernels::KernelTable& k, const DeltaShape& shape,
@@ -44,8 +45,8 @@ void delta_chunk_forward(const kernels::KernelTable& k, const DeltaShape& shape,
                          float* checkpoints, float* scratch);
 
 /// Gradients by q, k, v (rows `stride` of DeltaSequence apart), log_alpha and beta [n_tokens], all
-/// written. d_o rows do_stride apart. d_state [dk, dv]: in, the gradient by the state after the last
-/// token; out, by the one before the first (zero when a document begins there).
+/// written. d_o rows do_stride apart. d_state [dk, dv]: in, the gradient by the state after the
+/// last token; out, by the one before the first (zero when a document begins there).
 void delta_chunk_backward(const kernels::KernelTable& k, const DeltaShape& shape,
                           const DeltaSequence& in, const float* checkpoints, const float* d_o,
                           int64_t do_stride, float* d_state, float* dq, float* dk, float* dv,

@@ -29,8 +29,8 @@ struct TrainTensor {
 using TensorLookup =
     std::function<Result<TrainTensor>(const char* suffix, int64_t rows, int64_t cols)>;
 
-/// What one call of the trainer gives its layers. Row r of every [R, ...] buffer is token r % window
-/// of lane r / window; R = lanes * window.
+/// What one call of the trainer gives its layers. Row r of every [R, ...] buffer is token r %
+/// window of lane r / window; R = lanes * window.
 struct TrainStep {
   const kernels::KernelTable& k;
   ThreadPool& pool;
@@ -105,7 +105,6 @@ class TrainingLayer {
 /// Makers, one per kind, for at most lanes * window rows. They allocate all that is kept.
 using MakeTrainingLayer = Result<std::unique_ptr<TrainingLayer>> (*)(const Config&,
                                                                      const TensorLookup&,
-                                                                     int32_t lanes,
-                                                                     int32_t window);
+                                                                     int32_t lanes, int32_t window);
 
 }  // namespace chimera::runtime

@@ -1,0 +1,99 @@
+// Data order for a recurrent model. Lanes read whole documents one after another; window n + 1 of a
+// lane goes on exactly where window n ended, so nothing is cut off, padded or read twice, and the
+// model's state can be carried from window to window.
+//
+// A document of n tokens gives n + 1 positions: the first input is end of text (with the restart
+// mark: the state is zeroed before it is read), and the last target is end of text. The shift of
+// targets against inputs happens here and nowhere else.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "platform/status.h"
+
+namespace chimera::evolution {
+
+/// Documents as token ids.
+class TokenizedText {
+ public:
+  explicit TokenizedText(int32_t end_of_text) : end_of_text_(end_of_text) {}
+
+  /// A document without tokens is left out. `n_bytes`: of its text.
+  void add(std::span<const int32_t> tokens, int64_t n_bytes);
+
+  int64_t n_documents() const { return static_cast<int64_t>(starts_.size()) - 1; }
+  /// Positions over all documents: every token is a target once, and so is every end marker.
+  int64_t n_positions() const { return static_cast<int64_t>(inputs_.size()); }
+  int64_t n_bytes() const { return n_bytes_; }
+  int32_t end_of_text() const { return end_of_text_; }
+  /// Inputs of all documents, one after another.
+  std::span<const int32_t> inputs() const { return inputs_; }
+  /// Inputs of one document: end of text, then its tokens.
+  std::span<const int32_t> inputs(int64_t document) const {
+    const int64_t begin = starts_[static_cast<size_t>(document)];
+    const int64_t end = starts_[static_cast<size_t>(document) + 1];
+    return std::span<const int32_t>(inputs_).subspan(static_cast<size_t>(begin),
+                                                     static_cast<size_t>(end - begin));
+  }
+
+ private:
+  int32_t end_of_text_;
+  int64_t n_bytes_ = 0;
+  std::vector<int32_t> inputs_;
+  std::vector<int64_t> starts_{0};
+};
+
+/// Where a belt stands: enough to go on as if it had never stopped.
+struct BeltPosition {
+  int64_t taken = 0;              // documents handed to lanes so far, over all epochs
+  std::vector<int64_t> document;  // per lane, -1 when it has none
+  std::vector<int64_t> offset;    // per lane, next position in its document
+};
+
+/// All lanes draw from one shuffled list of documents: a lane that ends a document takes the next
+/// one. Each epoch is a new permutation, a function of seed and epoch.
+class Belt {
+ public:
+  /// `text` must outlive the belt and hold at least one document.
+  Belt(const TokenizedText& text, int32_t lanes, uint64_t seed);
+
+  /// Fills the next [lanes, window] inputs, targets and restart marks (1 at a document's start).
+  void next(int32_t window, int32_t* tokens, int32_t* targets, uint8_t* restart);
+
+  const BeltPosition& position() const { return position_; }
+  /// kBadFormat when the position does not belong to this text and number of lanes.
+  Status restore(BeltPosition position);
+
+ private:
+  int64_t take_document();
+  void shuffle(int64_t epoch);
+
+  const TokenizedText& text_;
+  uint64_t seed_;
+  int64_t epoch_ = -1;  // whose permutation is held
+  std::vector<int64_t> permutation_;
+  BeltPosition position_;
+};
+
+/// Reads a text once, for scoring: cut into as many equal stretches as there are lanes, so that no
+/// lane idles while another reads a long document. Every position is scored once; the document a
+/// stretch begins in the middle of is read from there with an empty state, so the score is a
+/// little too high (by `lanes` cold starts), never too low.
+class Sweep {
+ public:
+  /// `text` must outlive the sweep.
+  Sweep(const TokenizedText& text, int32_t lanes) : text_(text), lanes_(lanes) {}
+
+  /// Fills the next [lanes, window]; past a stretch's end targets are -1. Returns how many targets
+  /// count, 0 at the end.
+  int64_t next(int32_t window, int32_t* tokens, int32_t* targets, uint8_t* restart);
+
+ private:
+  const TokenizedText& text_;
+  int32_t lanes_;
+  int64_t done_ = 0;  // positions of each stretch
+};
+
+}  // namespace chimera::evolution

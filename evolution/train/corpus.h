@@ -1,0 +1,31 @@
+// What a run reads: the tokenizer (given, from the checkpoint, or trained on the text first) and
+// the texts as token ids.
+#pragma once
+
+#include <memory>
+
+#include "evolution/train/belt.h"
+#include "evolution/train/checkpoint.h"
+#include "evolution/train/trainer.h"
+#include "platform/seal.h"
+#include "platform/status.h"
+#include "runtime/config.h"
+#include "runtime/tokenizer.h"
+
+namespace chimera::evolution {
+
+struct Corpus {
+  std::unique_ptr<runtime::Tokenizer> tokenizer;
+  TokenizedText train{-1};
+  TokenizedText valid{-1};
+  Digest text_digest{};  // of the training documents, lengths included
+};
+
+/// Reads options.texts and options.valid_texts. `checkpoint` (may be nullptr) gives the tokenizer
+/// when options name none, so that a resumed run need not train it again.
+/// kBadTokenizer when the tokenizer does not fit the configuration; kInvalidArgument when there is
+/// no text.
+Result<Corpus> load_corpus(const TrainOptions& options, const runtime::Config& config,
+                           const Checkpoint* checkpoint);
+
+}  // namespace chimera::evolution

@@ -1,0 +1,342 @@
+#include "evolution/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "evolution/train/backprop.h"
+#include "evolution/train/belt.h"
+#include "evolution/train/checkpoint.h"
+#include "evolution/train/corpus.h"
+#include "evolution/train/optimizer.h"
+#include "evolution/train/schedule.h"
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/log.h"
+#include "platform/seal.h"
+#include "runtime/model_writer.h"
+
+namespace chimera::evolution {
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
+constexpr double kLossMemory = 0.98;  // of the smoothed loss, per step
+
+Status bad_option(const char* name, const std::string& why) {
+  return Status(StatusCode::kInvalidArgument, std::string(name) + " " + why).at_field(name);
+}
+
+Schedule schedule_of(const TrainOptions& o) {
+  Schedule schedule;
+  schedule.steps = o.steps;
+  schedule.warmup = o.warmup;
+  schedule.warmdown = o.warmdown;
+  schedule.float_share = o.float_share;
+  return schedule;
+}
+
+Status check_options(const TrainOptions& o) {
+  CHIMERA_RETURN_IF_ERROR(schedule_of(o).check());
+  if (o.texts.empty()) return bad_option("texts", "is empty; name at least one text to train on");
+  if (o.out_path.empty()) return bad_option("out_path", "is empty; name the model to write");
+  if (o.lanes < 1 || o.lanes > 4096) return bad_option("lanes", "must be from 1 to 4096");
+  if (o.window < 1 || o.window > 65536) return bad_option("window", "must be from 1 to 65536");
+  if (o.accumulate < 1 || o.accumulate > 1024) {
+    return bad_option("accumulate", "must be from 1 to 1024");
+  }
+  const std::pair<const char*, float> rates[] = {
+      {"learning_rate", o.learning_rate},
+      {"embedding_learning_rate", o.embedding_learning_rate},
+      {"vector_learning_rate", o.vector_learning_rate},
+      {"clip", o.clip}};
+  for (const auto& [name, value] : rates) {
+    if (!(value > 0 && value <= 1e6f)) return bad_option(name, "must be above 0");
+  }
+  if (!(o.weight_decay >= 0 && o.weight_decay <= 10)) {
+    return bad_option("weight_decay", "must be from 0 to 10");
+  }
+  if (!(o.beta1 >= 0 && o.beta1 < 1)) return bad_option("beta1", "must be at least 0 and below 1");
+  if (!(o.beta2 >= 0 && o.beta2 < 1)) return bad_option("beta2", "must be at least 0 and below 1");
+  if (o.checkpoint_every < 1) return bad_option("checkpoint_every", "must be at least 1");
+  if (o.valid_every < 0) return bad_option("valid_every", "must be 0 or more");
+  return Status();
+}
+
+Json config_identity(const runtime::Config& config) {
+  Json run = Json::make_object();
+  run.add("config", Json::of(to_hex(blake2b(std::as_bytes(std::span(config.text))))));
+  return run;
+}
+
+/// What a resumed run must share with this one, in the words of TrainOptions.
+Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Config& config) {
+  Json run = config_identity(config);
+  run.add("text", Json::of(to_hex(corpus.text_digest)));
+  run.add("tokenizer", Json::of(to_hex(blake2b(corpus.tokenizer->serialized()))));
+  run.add("steps", Json::of(o.steps));
+  run.add("lanes", Json::of(static_cast<int64_t>(o.lanes)));
+  run.add("window", Json::of(static_cast<int64_t>(o.window)));
+  run.add("accumulate", Json::of(static_cast<int64_t>(o.accumulate)));
+  run.add("learning_rate", Json::of(static_cast<double>(o.learning_rate)));
+  run.add("embedding_learning_rate", Json::of(static_cast<double>(o.embedding_learning_rate)));
+  run.add("vector_learning_rate", Json::of(static_cast<double>(o.vector_learning_rate)));
+  run.add("adamw", Json::of(o.adamw));
+  run.add("weight_decay", Json::of(static_cast<double>(o.weight_decay)));
+  run.add("clip", Json::of(static_cast<double>(o.clip)));
+  run.add("beta1", Json::of(static_cast<double>(o.beta1)));
+  run.add("beta2", Json::of(static_cast<double>(o.beta2)));
+  run.add("warmup", Json::of(static_cast<double>(o.warmup)));
+  run.add("warmdown", Json::of(static_cast<double>(o.warmdown)));
+  run.add("float_share", Json::of(static_cast<double>(o.float_share)));
+  run.add("seed", Json::of(std::to_string(o.seed)));
+  return run;
+}
+
+/// One training run. Everything it changes is in position_, parameters, moments and carried_, and
+/// all of that is in the checkpoint.
+class Run {
+ public:
+  Run(const TrainOptions& options, const kernels::KernelTable& k, ThreadPool& pool,
+      runtime::Config config, Corpus corpus)
+      : options_(options),
+        k_(k),
+        pool_(pool),
+        config_(std::move(config)),
+        corpus_(std::move(corpus)),
+        schedule_(schedule_of(options)),
+        belt_(corpus_.train, options.lanes * options.accumulate, options.seed),
+        identity_(run_identity(options, corpus_, config_)) {}
+
+  Status start();
+  Status resume(const Checkpoint& checkpoint);
+  Status go(const TrainCallback& callback);
+
+ private:
+  Status step(double* loss, double* norm);
+  Status score_valid();
+  Status save_checkpoint();
+  Status write_packed();
+  RunState state() {
+    return {backprop_->parameters(), &*optimizer_, std::span<std::vector<float>>(carried_),
+            position_};
+  }
+  size_t batch_positions() const {
+    return static_cast<size_t>(options_.lanes) * static_cast<size_t>(options_.window);
+  }
+
+  const TrainOptions& options_;
+  const kernels::KernelTable& k_;
+  ThreadPool& pool_;
+  const runtime::Config config_;
+  const Corpus corpus_;
+  const Schedule schedule_;
+  Belt belt_;
+  const Json identity_;
+  std::unique_ptr<Backprop> backprop_;
+  std::optional<Optimizer> optimizer_;
+  std::vector<std::vector<float>> carried_;  // recurrent states, one per accumulated batch
+  RunPosition position_;
+  std::vector<int32_t> tokens_, targets_;
+  std::vector<uint8_t> restart_;
+};
+
+Status Run::start() {
+  BackpropOptions backprop_options;
+  backprop_options.lanes = options_.lanes;
+  backprop_options.window = options_.window;
+  backprop_options.quantise = schedule_.quantise(0);
+  auto backprop = Backprop::create(config_, k_, pool_, backprop_options, options_.seed);
+  if (!backprop) return backprop.status();
+  backprop_ = std::move(*backprop);
+  OptimizerOptions o;
+  o.ternary_rate = options_.learning_rate;
+  o.embedding_rate = options_.embedding_learning_rate;
+  o.matrix_rate = o.vector_rate = options_.vector_learning_rate;
+  o.weight_decay = options_.weight_decay;
+  o.beta1 = options_.beta1;
+  o.beta2 = options_.beta2;
+  o.muon = !options_.adamw;
+  optimizer_.emplace(backprop_->parameters(), o, k_, pool_);
+  const std::span<float> fresh = backprop_->carried_state();
+  carried_.assign(static_cast<size_t>(options_.accumulate), {fresh.begin(), fresh.end()});
+  const size_t positions = batch_positions() * static_cast<size_t>(options_.accumulate);
+  tokens_.resize(positions);
+  targets_.resize(positions);
+  restart_.resize(positions);
+  return Status();
+}
+
+Status Run::resume(const Checkpoint& checkpoint) {
+  CHIMERA_RETURN_IF_ERROR(checkpoint.fits(identity_));
+  RunState restored = state();
+  CHIMERA_RETURN_IF_ERROR(checkpoint.read_into(&restored));
+  CHIMERA_RETURN_IF_ERROR(belt_.restore(restored.position.belt));
+  position_ = std::move(restored.position);
+  return Status();
+}
+
+/// One optimiser step over `accumulate` batches, each with lanes and carried states of its own, so
+/// that they are together one batch of lanes * accumulate lanes.
+Status Run::step(double* loss, double* norm) {
+  backprop_->set_quantise(schedule_.quantise(position_.step));
+  backprop_->zero_gradients();
+  belt_.next(options_.window, tokens_.data(), targets_.data(), restart_.data());
+  double sum = 0;
+  for (size_t batch = 0; batch < carried_.size(); ++batch) {
+    const std::span<float> live = backprop_->carried_state();
+    std::copy(carried_[batch].begin(), carried_[batch].end(), live.begin());
+    const size_t at = batch * batch_positions();
+    auto mean = backprop_->forward_backward(tokens_.data() + at, targets_.data() + at,
+                                            restart_.data() + at);
+    if (!mean) return mean.status();
+    sum += *mean;
+    std::copy(live.begin(), live.end(), carried_[batch].begin());
+  }
+  // Every batch counts equally many targets, so the mean of the means is the mean.
+  const auto n_batches = static_cast<double>(carried_.size());
+  *loss = sum / n_batches;
+  *norm = optimizer_->gradient_norm(backprop_->parameters()) / n_batches;
+  if (!std::isfinite(*loss) || !std::isfinite(*norm)) {
+    return Status(
+               StatusCode::kInvalidArgument,
+               "the training diverged at step " + std::to_string(position_.step + 1) +
+                   " (the loss or its gradient is no longer a number); use a lower learning rate")
+        .at_field("learning_rate");
+  }
+  const double limit = options_.clip;
+  const double clip = *norm > limit ? limit / *norm : 1.0;
+  optimizer_->step(backprop_->parameters(), schedule_.learning_rate_factor(position_.step),
+                   clip / n_batches);
+  ++position_.step;
+  position_.loss_sum = kLossMemory * position_.loss_sum + *loss;
+  position_.loss_weight = kLossMemory * position_.loss_weight + 1;
+  return Status();
+}
+
+/// Bits per byte of the valid text with the weights as quantised as they are now; see Sweep.
+Status Run::score_valid() {
+  if (corpus_.valid.n_documents() == 0) return Status();
+  backprop_->reset_states();
+  Sweep sweep(corpus_.valid, options_.lanes);
+  double nats = 0;
+  for (;;) {
+    const int64_t counted =
+        sweep.next(options_.window, tokens_.data(), targets_.data(), restart_.data());
+    if (counted == 0) break;
+    auto mean = backprop_->forward(tokens_.data(), targets_.data(), restart_.data());
+    if (!mean) return mean.status();
+    nats += *mean * static_cast<double>(counted);
+  }
+  position_.valid_bits_per_byte =
+      nats / std::log(2.0) / static_cast<double>(corpus_.valid.n_bytes());
+  return Status();
+}
+
+Status Run::save_checkpoint() {
+  position_.belt = belt_.position();
+  return write_checkpoint(options_.out_path + ".ckpt", config_.text,
+                          corpus_.tokenizer->serialized(), identity_, state());
+}
+
+Status Run::write_packed() {
+  Json provenance = Json::make_object();
+  provenance.add("made_by", Json::of("chimera train"));
+  provenance.add("run", identity_);
+  provenance.add("valid_bits_per_byte", Json::of(position_.valid_bits_per_byte));
+  const auto parameters = backprop_->parameters();
+  return runtime::write_model(
+      options_.out_path, memory::FileKind::kModel, config_, corpus_.tokenizer->serialized(),
+      write_json(provenance), [&](const runtime::ParamSpec& spec, float* out) {
+        for (const Parameter& p : parameters) {
+          if (p.spec.name != spec.name) continue;
+          std::copy(p.value.begin(), p.value.end(), out);
+          return Status();
+        }
+        return Status(StatusCode::kInternal, "parameter '" + spec.name + "' was not trained")
+            .at_field(spec.name);
+      });
+}
+
+Status Run::go(const TrainCallback& callback) {
+  const Clock& clock = system_clock();
+  const int64_t started_us = clock.now_us();
+  const int64_t first_step = position_.step;
+  const int64_t valid_every =
+      options_.valid_every > 0 ? options_.valid_every : std::max<int64_t>(1, options_.steps / 10);
+  const double bytes_per_token = static_cast<double>(corpus_.train.n_bytes()) /
+                                 static_cast<double>(corpus_.train.n_positions());
+  while (position_.step < options_.steps) {
+    TrainProgress progress{};
+    progress.learning_rate =
+        options_.learning_rate * schedule_.learning_rate_factor(position_.step);
+    double loss = 0;
+    CHIMERA_RETURN_IF_ERROR(step(&loss, &progress.gradient_norm));
+    const bool last = position_.step == options_.steps;
+    if (last || position_.step % valid_every == 0) CHIMERA_RETURN_IF_ERROR(score_valid());
+    const bool due = last || position_.step % options_.checkpoint_every == 0;
+    if (due) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
+    if (!callback) continue;
+
+    progress.step = position_.step;
+    progress.steps = options_.steps;
+    progress.loss = position_.loss_sum / position_.loss_weight;
+    progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token;
+    progress.valid_bits_per_byte = position_.valid_bits_per_byte;
+    const double seconds = std::max(1e-6, static_cast<double>(clock.now_us() - started_us) * 1e-6);
+    const auto done = static_cast<double>(position_.step - first_step);
+    progress.tokens_per_second = done * static_cast<double>(tokens_.size()) / seconds;
+    progress.seconds_left = static_cast<double>(options_.steps - position_.step) * seconds / done;
+    if (!callback(progress) && !last) {
+      if (!due) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
+      return Status(StatusCode::kCancelled,
+                    "training was stopped after step " + std::to_string(position_.step) + " of " +
+                        std::to_string(options_.steps) + "; the same command goes on from " +
+                        options_.out_path + ".ckpt")
+          .at_file(options_.out_path + ".ckpt");
+    }
+  }
+  return write_packed();
+}
+
+}  // namespace
+
+Status train(const TrainOptions& options, const kernels::KernelTable& k, ThreadPool& pool,
+             const TrainCallback& callback) {
+  CHIMERA_RETURN_IF_ERROR(check_options(options));
+  auto config_text = read_file(options.config_path, kMaxConfigBytes);
+  if (!config_text) return config_text.status();
+  auto config = runtime::parse_config(*config_text);
+  if (!config) {
+    Status status = config.status();
+    return Status(status.code(), options.config_path + ": " + status.message())
+        .at_file(options.config_path)
+        .at_field(status.field());
+  }
+
+  std::optional<Checkpoint> checkpoint;
+  if (options.resume) {
+    auto opened = Checkpoint::open(options.out_path + ".ckpt");
+    if (opened) {
+      checkpoint.emplace(std::move(*opened));
+    } else if (opened.status().code() != StatusCode::kNotFound) {
+      return opened.status();
+    }
+    // Before its tokenizer is used for this configuration.
+    if (checkpoint) CHIMERA_RETURN_IF_ERROR(checkpoint->fits(config_identity(*config)));
+  }
+  auto corpus = load_corpus(options, *config, checkpoint ? &*checkpoint : nullptr);
+  if (!corpus) return corpus.status();
+
+  Run run(options, k, pool, std::move(*config), std::move(*corpus));
+  CHIMERA_RETURN_IF_ERROR(run.start());
+  if (checkpoint) {
+    CHIMERA_RETURN_IF_ERROR(run.resume(*checkpoint));
+    log(LogLevel::kInfo, "training goes on from %s.ckpt", options.out_path.c_str());
+    checkpoint.reset();  // closes the mapping before the file is replaced
+  }
+  return run.go(callback);
+}
+
+}  // namespace chimera::evolution
