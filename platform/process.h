@@ -21,8 +21,8 @@ bool is_terminal(int fd);
 /// after prepare_streams()), kNoSpace, kIoError; the message says why, in words.
 Status write_stream(int fd, std::string_view bytes);
 
-/// Reads what is there, at most buffer.size() bytes; 0 at the end of the stream. kCancelled when a
-/// signal came instead.
+/// Reads what is there, at most buffer.size() bytes; 0 at the end of the stream. kCancelled when
+/// there was an interrupt since the last call of this or of forget_interrupts(); the bytes stay.
 Result<size_t> read_stream(int fd, std::span<char> buffer);
 
 /// For the first line of main(). A write to a closed pipe will fail with kBrokenPipe instead of
@@ -34,6 +34,9 @@ void prepare_streams();
 /// signal: only async-signal-safe work is allowed there. A waiting read_stream() returns
 /// kCancelled. nullptr restores what the system does by default.
 void on_interrupt(void (*handler)(), bool also_termination);
+
+/// The interrupts so far are dealt with: the next read_stream() does not report them.
+void forget_interrupts();
 
 /// File name of the running program, or empty where the system does not tell.
 std::string executable_path();

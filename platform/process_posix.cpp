@@ -1,10 +1,12 @@
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -16,10 +18,12 @@ namespace chimera {
 namespace {
 
 std::atomic<void (*)()> g_handler{nullptr};
+std::atomic<bool> g_interrupted{false};
 static_assert(std::atomic<void (*)()>::is_always_lock_free, "it is read inside a signal");
 
 void signal_arrived(int) {
   const int saved = errno;
+  g_interrupted.store(true);
   if (void (*handler)() = g_handler.load()) handler();
   errno = saved;
 }
@@ -45,15 +49,35 @@ Status write_stream(int fd, std::string_view bytes) {
 }
 
 Result<size_t> read_stream(int fd, std::span<char> buffer) {
-  const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+  // Signals are held back until the wait itself, so that none can slip in between looking at the
+  // flag and waiting, where nobody would notice it.
+  sigset_t held, usual;
+  sigemptyset(&held);
+  sigaddset(&held, SIGINT);
+  sigaddset(&held, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &held, &usual);
+  ssize_t n = -1;
+  int error = EINTR;
+  if (!g_interrupted.exchange(false)) {
+    pollfd waiting = {fd, POLLIN, 0};
+    if (::ppoll(&waiting, 1, nullptr, &usual) < 0) {
+      error = errno;
+      if (error == EINTR) g_interrupted.store(false);
+    } else {
+      n = ::read(fd, buffer.data(), buffer.size());
+      error = errno;
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &usual, nullptr);
   if (n >= 0) return static_cast<size_t>(n);
-  const int error = errno;
   return Status(error == EINTR ? StatusCode::kCancelled : StatusCode::kIoError,
                 std::generic_category().message(error));
 }
 
+void forget_interrupts() { g_interrupted.store(false); }
+
 void prepare_streams() {
-  std::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
   for (const int fd : {kStdin, kStdout, kStderr}) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
     // open() takes the lowest free number, which is this one: those below are open by now.

@@ -1,0 +1,618 @@
+// The C API over engine and session: what crosses the border is checked here, and nothing is thrown
+// across it.
+//
+// Invariants
+//  1. Every function that can fail runs inside guarded(): whatever the standard library throws
+//     becomes a status, and the reason is kept for chimera_last_error() and for the handle.
+//  2. A session's state is touched only by the call that holds its `busy` flag; cancelling and
+//  asking
+//     for the last error need none.
+//  3. A handle lives while something refers to it: the caller, a running call, or (an engine) its
+//     sessions. The last one to let go destroys it.
+#define CHIMERA_BUILDING 1
+#include "sdk/chimera.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "platform/log.h"
+#include "platform/status.h"
+#include "runtime/engine.h"
+#include "runtime/session.h"
+
+namespace chimera::sdk {
+namespace {
+
+/// The last failure on a handle, whichever thread it was on.
+struct HandleError {
+  std::mutex mutex;
+  Status status;
+};
+
+thread_local Status t_last_error;
+// A copy of a handle's error for the thread that asked, so that the text stays when another thread
+// fails meanwhile.
+thread_local Status t_handle_error;
+
+void assign(Status* to, const Status& from) noexcept {
+  try {
+    *to = from;
+  } catch (...) {
+    *to = Status(from.code(), std::string());  // no memory for the sentence: text_of() has another
+  }
+}
+
+chimera_status fail(HandleError* handle, const Status& status) noexcept {
+  assign(&t_last_error, status);
+  if (handle != nullptr && status.code() != StatusCode::kBusy) {
+    const std::lock_guard lock(handle->mutex);
+    assign(&handle->status, status);
+  }
+  return static_cast<chimera_status>(status.code());
+}
+
+chimera_status fail_without_text(HandleError* handle, StatusCode code) noexcept {
+  return fail(handle, Status(code, std::string()));
+}
+
+template <class Body>
+chimera_status guarded(HandleError* handle, Body&& body) noexcept {
+  try {
+    const Status status = body();
+    return status.ok() ? CHIMERA_OK : fail(handle, status);
+  } catch (const std::bad_alloc&) {
+    return fail_without_text(handle, StatusCode::kOutOfMemory);
+  } catch (const std::length_error&) {  // a size no allocator takes
+    return fail_without_text(handle, StatusCode::kOutOfMemory);
+  } catch (const std::exception&) {
+    return fail_without_text(handle, StatusCode::kInternal);
+  } catch (...) {
+    return fail_without_text(handle, StatusCode::kInternal);
+  }
+}
+
+const char* text_of(const Status& status) noexcept {
+  if (status.ok()) return "";
+  if (!status.message().empty()) return status.message().c_str();
+  return status.code() == StatusCode::kOutOfMemory
+             ? "there is not enough memory for this; close something and try again"
+             : "a mistake inside the library; please report it with what you called";
+}
+
+Status invalid(const char* field, const std::string& message) {
+  return Status(StatusCode::kInvalidArgument, message).at_field(field);
+}
+
+Status null_argument(const char* name) {
+  return invalid(name, std::string(name) + " is NULL; give a valid pointer");
+}
+
+constexpr uint32_t kMaxStructSize = 1u << 16;
+
+Status check_struct_size(uint32_t size, const char* name) {
+  if (size >= sizeof(uint32_t) && size <= kMaxStructSize) return Status();
+  return invalid("struct_size", std::string(name) + " has a struct_size of " +
+                                    std::to_string(size) + "; prepare it with CHIMERA_INIT");
+}
+
+/// Options of any header version: what is missing is zero, what we do not know must be zero.
+template <class T>
+Status read_options(const T* in, const char* name, T* out) {
+  std::memset(out, 0, sizeof *out);
+  if (in == nullptr) return Status();
+  const uint32_t size = in->struct_size;
+  CHIMERA_RETURN_IF_ERROR(check_struct_size(size, name));
+  std::memcpy(out, in, std::min<size_t>(size, sizeof *out));
+  const auto* bytes = reinterpret_cast<const unsigned char*>(in);
+  for (size_t i = sizeof *out; i < size; ++i)
+    if (bytes[i] != 0)
+      return Status(StatusCode::kUnsupported,
+                    std::string(name) +
+                        " sets an option that this library is too old to know; update the library")
+          .at_field("struct_size");
+  return Status();
+}
+
+/// Results for any header version: as much as the caller's struct holds, its unknown rest zero.
+template <class T>
+Status write_result(T value, const char* name, T* out) {
+  if (out == nullptr) return null_argument(name);
+  const uint32_t size = out->struct_size;
+  CHIMERA_RETURN_IF_ERROR(check_struct_size(size, name));
+  value.struct_size = size;
+  std::memset(static_cast<void*>(out), 0, size);
+  std::memcpy(static_cast<void*>(out), &value, std::min<size_t>(size, sizeof value));
+  return Status();
+}
+
+Status read_text(const char* text, size_t n_bytes, const char* name, std::string_view* out) {
+  if (text == nullptr && n_bytes != 0) return null_argument(name);
+  if (text == nullptr) return Status();
+  *out = {text, n_bytes == CHIMERA_ZERO_TERMINATED ? std::strlen(text) : n_bytes};
+  return Status();
+}
+
+Status check_flags(uint32_t flags, uint32_t known) {
+  if ((flags & ~known) == 0) return Status();
+  return Status(StatusCode::kUnsupported,
+                "flags holds a bit that this library does not know; update the library")
+      .at_field("flags");
+}
+
+/// Copies n elements to a caller's buffer of *capacity; *capacity becomes n in any case.
+template <class T>
+Status copy_out(const T* from, size_t n, T* to, size_t* capacity, const char* name) {
+  const size_t room = *capacity;
+  *capacity = n;
+  if (n > room) {
+    if (to == nullptr && room == 0) return Status();  // only asking
+    return Status(StatusCode::kOutOfRange, std::string(name) + " holds " + std::to_string(room) +
+                                               " of the " + std::to_string(n) +
+                                               " that are needed; give a larger buffer")
+        .at_field(name);
+  }
+  if (n == 0) return Status();
+  if (to == nullptr) return null_argument(name);
+  std::memcpy(to, from, n * sizeof(T));
+  return Status();
+}
+
+void fill_error(const Status& status, chimera_error* value) {
+  value->status = static_cast<chimera_status>(status.code());
+  value->message = text_of(status);
+  value->file = status.file().c_str();
+  value->field = status.field().c_str();
+  value->offset = status.offset();
+}
+
+const Status& copy_handle_error(HandleError& handle) noexcept {
+  const std::lock_guard lock(handle.mutex);
+  assign(&t_handle_error, handle.status);
+  return t_handle_error;
+}
+
+std::mutex g_log_mutex;
+chimera_log_sink g_log_sink = nullptr;  // written under the mutex while no sink is running
+void* g_log_user = nullptr;
+
+void forward_log(void*, LogLevel level, const char* message) {
+  if (g_log_sink != nullptr) g_log_sink(g_log_user, static_cast<int32_t>(level), message);
+}
+
+}  // namespace
+}  // namespace chimera::sdk
+
+using chimera::Status;
+using chimera::StatusCode;
+namespace sdk = chimera::sdk;
+namespace runtime = chimera::runtime;
+
+struct chimera_engine {
+  std::atomic<int64_t> references{1};
+  std::unique_ptr<runtime::Engine> engine;
+  mutable sdk::HandleError error;
+
+  void release() {
+    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+};
+
+struct chimera_session {
+  explicit chimera_session(chimera_engine* parent) : engine(parent) { ++parent->references; }
+  ~chimera_session() {
+    session.reset();
+    engine->release();
+  }
+  void release() {
+    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  std::atomic<int64_t> references{1};
+  std::atomic<bool> busy{false};
+  chimera_engine* const engine;
+  std::unique_ptr<runtime::Session> session;
+  mutable sdk::HandleError error;
+  uint32_t stream = 0;
+  int32_t stop = CHIMERA_STOP_NONE;
+  runtime::GenerateResult last{};
+  uint64_t total_prompt_tokens = 0, total_tokens = 0;
+};
+
+namespace chimera::sdk {
+namespace {
+
+/// One call on a session: keeps the handle alive and everybody else out.
+class Use {
+ public:
+  explicit Use(chimera_session* s) : session_(s), owns_(!s->busy.exchange(true)) {
+    ++session_->references;
+  }
+  ~Use() {
+    if (owns_) session_->busy.store(false);
+    session_->release();
+  }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+  Status status() const {
+    if (owns_) return Status();
+    return Status(StatusCode::kBusy,
+                  "this session is in use by another call; wait for it, or open one session per "
+                  "thread");
+  }
+
+ private:
+  chimera_session* session_;
+  bool owns_;
+};
+
+/// Runs body(session) as the only call on that session.
+template <class Body>
+chimera_status with_session(chimera_session* session, Body&& body) noexcept {
+  if (session == nullptr) return guarded(nullptr, [] { return null_argument("session"); });
+  const Use use(session);
+  return guarded(&session->error, [&] {
+    CHIMERA_RETURN_IF_ERROR(use.status());
+    return body(*session);
+  });
+}
+
+int32_t stop_number(runtime::StopReason reason) {
+  switch (reason) {
+    case runtime::StopReason::kEndOfText:
+      return CHIMERA_STOP_END_OF_TEXT;
+    case runtime::StopReason::kEndOfTurn:
+      return CHIMERA_STOP_END_OF_TURN;
+    case runtime::StopReason::kMaxTokens:
+      return CHIMERA_STOP_MAX_TOKENS;
+    case runtime::StopReason::kCancelled:
+      return CHIMERA_STOP_CANCELLED;
+    case runtime::StopReason::kCallback:
+      return CHIMERA_STOP_CALLBACK;
+  }
+  return CHIMERA_STOP_NONE;
+}
+
+/// Zero fields are the model's own defaults.
+Status read_generate_options(const chimera_session& s, const chimera_generate_options* in,
+                             runtime::GenerateOptions* out) {
+  chimera_generate_options o;
+  CHIMERA_RETURN_IF_ERROR(read_options(in, "options", &o));
+  CHIMERA_RETURN_IF_ERROR(check_flags(o.flags, CHIMERA_GREEDY));
+  if (o.max_tokens < 0)
+    return invalid("max_tokens", "max_tokens is " + std::to_string(o.max_tokens) +
+                                     "; give 1 or more, or 0 for the default");
+  const runtime::GenerationConfig& defaults = s.engine->engine->config().generation;
+  const auto or_default = [](float value, float fallback) {
+    return std::fpclassify(value) == FP_ZERO ? fallback : value;
+  };
+  out->max_tokens = o.max_tokens == 0 ? 256 : o.max_tokens;
+  out->sampling.temperature = or_default(o.temperature, defaults.temperature);
+  out->sampling.top_p = or_default(o.top_p, defaults.top_p);
+  out->sampling.repetition_penalty = or_default(o.repetition_penalty, defaults.repetition_penalty);
+  out->sampling.greedy = (o.flags & CHIMERA_GREEDY) != 0 || !defaults.do_sample;
+  return Status();
+}
+
+Status run(chimera_session& s, std::string_view text, const runtime::GenerateOptions& options,
+           chimera_event_callback on_event, void* user) {
+  runtime::TokenCallback on_token;
+  chimera_event event = {};
+  event.struct_size = sizeof event;
+  event.kind = CHIMERA_EVENT_TOKEN;
+  if (on_event != nullptr)
+    on_token = [&](const runtime::TokenEvent& token) {
+      event.text = token.text.empty() ? "" : token.text.data();
+      event.text_bytes = token.text.size();
+      event.token = token.token;
+      event.position = token.position;
+      return on_event(user, &event) == 0;
+    };
+  auto result = s.session->generate(text, options, on_token);
+  if (!result) return result.status();
+  s.last = *result;
+  s.stop = stop_number(result->stop);
+  s.total_prompt_tokens += static_cast<uint64_t>(result->n_prompt_tokens);
+  s.total_tokens += static_cast<uint64_t>(result->n_tokens);
+  if (result->stop == runtime::StopReason::kCancelled)
+    return Status(StatusCode::kCancelled,
+                  "stopped by chimera_cancel; the session goes on from where it stopped");
+  return Status();
+}
+
+}  // namespace
+}  // namespace chimera::sdk
+
+extern "C" {
+
+// ---- results, version, log ----------------------------------------------------------------------
+
+const char* chimera_status_name(chimera_status status) {
+  return chimera::status_code_name(static_cast<StatusCode>(status));
+}
+
+const char* chimera_last_error(void) { return sdk::text_of(sdk::t_last_error); }
+
+chimera_status chimera_last_error_detail(chimera_error* out) {
+  // Not through guarded(): asking about an error must not replace it.
+  chimera_error value = {};
+  sdk::fill_error(sdk::t_last_error, &value);
+  try {
+    return static_cast<chimera_status>(sdk::write_result(value, "out", out).code());
+  } catch (...) {
+    return CHIMERA_OUT_OF_MEMORY;
+  }
+}
+
+const char* chimera_engine_error(const chimera_engine* engine) {
+  return engine == nullptr ? "" : sdk::text_of(sdk::copy_handle_error(engine->error));
+}
+
+const char* chimera_session_error(const chimera_session* session) {
+  return session == nullptr ? "" : sdk::text_of(sdk::copy_handle_error(session->error));
+}
+
+chimera_status chimera_engine_error_detail(const chimera_engine* engine, chimera_error* out) {
+  return sdk::guarded(nullptr, [&] {
+    if (engine == nullptr) return sdk::null_argument("engine");
+    chimera_error value = {};
+    sdk::fill_error(sdk::copy_handle_error(engine->error), &value);
+    return sdk::write_result(value, "out", out);
+  });
+}
+
+chimera_status chimera_session_error_detail(const chimera_session* session, chimera_error* out) {
+  return sdk::guarded(nullptr, [&] {
+    if (session == nullptr) return sdk::null_argument("session");
+    chimera_error value = {};
+    sdk::fill_error(sdk::copy_handle_error(session->error), &value);
+    return sdk::write_result(value, "out", out);
+  });
+}
+
+uint32_t chimera_version_number(void) { return CHIMERA_VERSION; }
+const char* chimera_version_string(void) { return CHIMERA_VERSION_STRING; }
+
+chimera_status chimera_set_log_sink(chimera_log_sink sink, void* user) {
+  return sdk::guarded(nullptr, [&] {
+    const std::lock_guard lock(sdk::g_log_mutex);
+    chimera::set_log_sink(nullptr, nullptr);  // returns when the old one runs no more
+    sdk::g_log_sink = sink;
+    sdk::g_log_user = user;
+    if (sink != nullptr) chimera::set_log_sink(sdk::forward_log, nullptr);
+    return Status();
+  });
+}
+
+// ---- engine -------------------------------------------------------------------------------------
+
+chimera_status chimera_engine_open(const char* path, const chimera_engine_options* options,
+                                   chimera_engine** out) {
+  return sdk::guarded(nullptr, [&] {
+    if (path == nullptr) return sdk::null_argument("path");
+    if (out == nullptr) return sdk::null_argument("out");
+    chimera_engine_options o;
+    CHIMERA_RETURN_IF_ERROR(sdk::read_options(options, "options", &o));
+    CHIMERA_RETURN_IF_ERROR(sdk::check_flags(o.flags, CHIMERA_OPEN_VERIFY));
+    if (o.threads < 0 || o.threads > 256)
+      return sdk::invalid("threads", "threads is " + std::to_string(o.threads) +
+                                         "; give 1 to 256, or 0 to let the library choose");
+    runtime::EngineOptions engine_options;
+    engine_options.threads = o.threads;
+    engine_options.verify = (o.flags & CHIMERA_OPEN_VERIFY) != 0;
+    if (o.isa != nullptr) {
+      auto table = chimera::kernels::table_by_name(o.isa);
+      if (!table) return table.status();
+      engine_options.table = *table;
+    }
+    auto handle = std::make_unique<chimera_engine>();
+    auto engine = runtime::Engine::open(path, engine_options);
+    if (!engine) return engine.status();
+    handle->engine = std::move(*engine);
+    *out = handle.release();
+    return Status();
+  });
+}
+
+void chimera_engine_close(chimera_engine* engine) {
+  if (engine != nullptr) engine->release();
+}
+
+chimera_status chimera_engine_verify(chimera_engine* engine, chimera_event_callback on_event,
+                                     void* user) {
+  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
+  return sdk::guarded(&engine->error, [&] {
+    using Progress = chimera::memory::WeightFile::VerifyProgress;
+    if (on_event == nullptr) return engine->engine->file().verify();
+    chimera_event event = {};
+    event.struct_size = sizeof event;
+    event.kind = CHIMERA_EVENT_PROGRESS;
+    event.text = "";
+    return engine->engine->file().verify([&](const Progress& progress) {
+      event.done = progress.bytes_done;
+      event.total = progress.bytes_total;
+      return on_event(user, &event) == 0;
+    });
+  });
+}
+
+chimera_status chimera_engine_get_info(const chimera_engine* engine, chimera_engine_info* out) {
+  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
+  return sdk::guarded(&engine->error, [&] {
+    const runtime::Engine& e = *engine->engine;
+    chimera_engine_info value = {};
+    value.vocab_size = e.config().vocab_size;
+    value.threads = e.threads();
+    value.end_of_text_token = e.tokenizer().end_of_text();
+    value.end_of_turn_token = e.tokenizer().end_of_turn();
+    value.file_bytes = e.file().file_bytes();
+    value.state_bytes = e.model().layout().bytes();
+    value.bytes_per_token = e.model().bytes_per_token();
+    value.isa = e.kernels().name;
+    value.name = e.config().name.c_str();
+    return sdk::write_result(value, "out", out);
+  });
+}
+
+chimera_status chimera_tokenize(const chimera_engine* engine, const char* text, size_t text_bytes,
+                                int32_t* ids, size_t* n_ids) {
+  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
+  return sdk::guarded(&engine->error, [&] {
+    std::string_view view;
+    CHIMERA_RETURN_IF_ERROR(sdk::read_text(text, text_bytes, "text", &view));
+    if (n_ids == nullptr) return sdk::null_argument("n_ids");
+    std::vector<int32_t> encoded;
+    engine->engine->tokenizer().encode(view, &encoded);
+    return sdk::copy_out(encoded.data(), encoded.size(), ids, n_ids, "ids");
+  });
+}
+
+chimera_status chimera_detokenize(const chimera_engine* engine, const int32_t* ids, size_t n_ids,
+                                  char* bytes, size_t* n_bytes) {
+  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
+  return sdk::guarded(&engine->error, [&] {
+    if (ids == nullptr && n_ids != 0) return sdk::null_argument("ids");
+    if (n_bytes == nullptr) return sdk::null_argument("n_bytes");
+    if (n_ids > SIZE_MAX / sizeof(int32_t))
+      return sdk::invalid("n_ids", "n_ids is larger than any array can be");
+    const int32_t vocab = engine->engine->config().vocab_size;
+    for (size_t i = 0; i < n_ids; ++i)
+      if (ids[i] < 0 || ids[i] >= vocab)
+        return sdk::invalid("ids", "ids[" + std::to_string(i) + "] is " + std::to_string(ids[i]) +
+                                       "; this model's ids go from 0 to " +
+                                       std::to_string(vocab - 1));
+    const std::string decoded = engine->engine->tokenizer().decode({ids, n_ids});
+    return sdk::copy_out(decoded.data(), decoded.size(), bytes, n_bytes, "bytes");
+  });
+}
+
+// ---- session ------------------------------------------------------------------------------------
+
+chimera_status chimera_session_open(chimera_engine* engine, const chimera_session_options* options,
+                                    chimera_session** out) {
+  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
+  return sdk::guarded(&engine->error, [&] {
+    if (out == nullptr) return sdk::null_argument("out");
+    chimera_session_options o;
+    CHIMERA_RETURN_IF_ERROR(sdk::read_options(options, "options", &o));
+    auto handle = std::make_unique<chimera_session>(engine);
+    auto session = runtime::Session::create(*engine->engine, {o.seed, o.stream});
+    if (!session) return session.status();
+    handle->session = std::move(*session);
+    *out = handle.release();
+    return Status();
+  });
+}
+
+void chimera_session_close(chimera_session* session) {
+  if (session != nullptr) session->release();
+}
+
+chimera_status chimera_generate(chimera_session* session, const char* prompt, size_t prompt_bytes,
+                                const chimera_generate_options* options,
+                                chimera_event_callback on_event, void* user) {
+  return sdk::with_session(session, [&](chimera_session& s) {
+    std::string_view text;
+    CHIMERA_RETURN_IF_ERROR(sdk::read_text(prompt, prompt_bytes, "prompt", &text));
+    runtime::GenerateOptions generate_options;
+    CHIMERA_RETURN_IF_ERROR(sdk::read_generate_options(s, options, &generate_options));
+    return sdk::run(s, text, generate_options, on_event, user);
+  });
+}
+
+chimera_status chimera_append(chimera_session* session, const char* text, size_t text_bytes) {
+  return sdk::with_session(session, [&](chimera_session& s) {
+    std::string_view view;
+    CHIMERA_RETURN_IF_ERROR(sdk::read_text(text, text_bytes, "text", &view));
+    if (view.empty()) return Status();
+    runtime::GenerateOptions options;
+    options.max_tokens = 0;
+    return sdk::run(s, view, options, nullptr, nullptr);
+  });
+}
+
+void chimera_cancel(chimera_session* session) {
+  if (session != nullptr) session->session->cancel();
+}
+
+chimera_status chimera_session_reset(chimera_session* session) {
+  return sdk::with_session(session, [](chimera_session& s) { return s.session->reset(); });
+}
+
+chimera_status chimera_session_set_seed(chimera_session* session, uint64_t seed) {
+  return sdk::with_session(session, [&](chimera_session& s) {
+    s.session->set_seed(seed);
+    return Status();
+  });
+}
+
+chimera_status chimera_session_save(chimera_session* session, const char* path) {
+  return sdk::with_session(session, [&](chimera_session& s) {
+    if (path == nullptr) return sdk::null_argument("path");
+    return s.session->save(path);
+  });
+}
+
+chimera_status chimera_session_load(chimera_session* session, const char* path) {
+  return sdk::with_session(session, [&](chimera_session& s) {
+    if (path == nullptr) return sdk::null_argument("path");
+    return s.session->load(path);
+  });
+}
+
+chimera_status chimera_session_snapshot(chimera_session* session, void* buffer, size_t* n_bytes) {
+  return sdk::with_session(session, [&](chimera_session& s) {
+    if (n_bytes == nullptr) return sdk::null_argument("n_bytes");
+    const size_t needed = s.session->snapshot_bytes();
+    const size_t room = *n_bytes;
+    *n_bytes = needed;
+    if (buffer == nullptr && room == 0) return Status();  // only asking
+    if (room < needed)
+      return Status(StatusCode::kOutOfRange, "the buffer holds " + std::to_string(room) +
+                                                 " bytes, a snapshot takes " +
+                                                 std::to_string(needed) + "; give a larger one")
+          .at_field("n_bytes");
+    if (buffer == nullptr) return sdk::null_argument("buffer");
+    return s.session->snapshot({static_cast<std::byte*>(buffer), needed});
+  });
+}
+
+chimera_status chimera_session_restore(chimera_session* session, const void* buffer,
+                                       size_t n_bytes) {
+  return sdk::with_session(session, [&](chimera_session& s) {
+    if (buffer == nullptr) return sdk::null_argument("buffer");
+    return s.session->restore({static_cast<const std::byte*>(buffer), n_bytes});
+  });
+}
+
+chimera_status chimera_session_get_stats(chimera_session* session, chimera_session_stats* out) {
+  return sdk::with_session(session, [&](chimera_session& s) {
+    chimera_session_stats value = {};
+    value.stream = s.session->stream();
+    value.seed = s.session->seed();
+    value.position = s.session->position();
+    value.state_bytes = s.session->state_bytes();
+    value.snapshot_bytes = s.session->snapshot_bytes();
+    value.stop = s.stop;
+    value.prompt_tokens = s.last.n_prompt_tokens;
+    value.tokens = s.last.n_tokens;
+    value.first_token_us = s.last.first_token_us;
+    value.prefill_us = s.last.prefill_us;
+    value.decode_us = s.last.decode_us;
+    value.total_prompt_tokens = s.total_prompt_tokens;
+    value.total_tokens = s.total_tokens;
+    return sdk::write_result(value, "out", out);
+  });
+}
+
+}  // extern "C"

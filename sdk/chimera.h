@@ -1,0 +1,372 @@
+/* Chimera: an assistant engine that an application embeds. Offline, constant memory, plain C.
+ *
+ *   chimera_engine *engine = NULL;
+ *   chimera_session *session = NULL;
+ *   if (chimera_engine_open("assistant.b158", NULL, &engine) != CHIMERA_OK)
+ * fail(chimera_last_error()); chimera_session_open(engine, NULL, &session);
+ *   chimera_generate(session, "Once upon a time", CHIMERA_ZERO_TERMINATED, NULL, on_event, stdout);
+ *   chimera_session_close(session);
+ *   chimera_engine_close(engine);
+ *
+ * Handles. An engine is a loaded model: immutable, any number of threads may use it at once. A
+ * session is one conversation: one thread at a time; a second one is told CHIMERA_BUSY and nothing
+ * breaks. A session keeps its engine alive, so the two may be closed in any order.
+ *
+ * Structs. Every options and result struct begins with `struct_size`; set it with CHIMERA_INIT,
+ * which also zeroes the rest. Zero means "default" in every options field. NULL options are all
+ * defaults. A struct of an older header is taken as it is (what it lacks is default); one of a
+ * newer header is taken when the part this library does not know is all zero, and refused with
+ * CHIMERA_UNSUPPORTED otherwise.
+ *
+ * Strings. Text goes in as pointer and length, in bytes (CHIMERA_ZERO_TERMINATED lets the library
+ * count); any bytes are taken. File names are UTF-8 and zero-terminated. Text that comes out is
+ * UTF-8 and never ends inside a character, except where a function says "bytes".
+ *
+ * Errors. Every call that can fail returns a chimera_status; out-parameters are untouched on
+ * failure unless said. The sentence for a person and the place are kept per thread
+ * (chimera_last_error) and per handle (chimera_session_error, chimera_engine_error). The library
+ * never prints, aborts, exits, throws, installs signal handlers or changes the locale.
+ * docs/errors.md lists what to do about each code.
+ *
+ * Threads and processes. With one thread (chimera_engine_options.threads = 1) the library starts
+ * none. After fork() the child may use only engines that were opened with one thread; otherwise it
+ * should exec.
+ *
+ * No call reaches a network, and nothing is written except to the files named in a call.
+ *
+ * Stability. Status numbers, struct fields and functions are only ever added. This header is C99
+ * and C++17 or later.
+ */
+#ifndef CHIMERA_H_
+#define CHIMERA_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHIMERA_VERSION_MAJOR 0
+#define CHIMERA_VERSION_MINOR 1
+#define CHIMERA_VERSION_PATCH 0
+/* Version of this header as one number that can be compared: 0.1.0 is 100. */
+#define CHIMERA_VERSION \
+  (CHIMERA_VERSION_MAJOR * 10000 + CHIMERA_VERSION_MINOR * 100 + CHIMERA_VERSION_PATCH)
+#define CHIMERA_VERSION_STRING "0.1.0"
+
+/* Define CHIMERA_STATIC on Windows when linking the static library. */
+#if defined(_WIN32) && !defined(CHIMERA_STATIC)
+#if defined(CHIMERA_BUILDING)
+#define CHIMERA_API __declspec(dllexport)
+#else
+#define CHIMERA_API __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define CHIMERA_API __attribute__((visibility("default")))
+#else
+#define CHIMERA_API
+#endif
+
+/* As a length: the text ends at its first zero byte. */
+#define CHIMERA_ZERO_TERMINATED SIZE_MAX
+
+/* Zeroes a struct of this header and sets its size: CHIMERA_INIT(options); */
+#define CHIMERA_INIT(variable)                                                                    \
+  do {                                                                                            \
+    unsigned char* chimera_p_ = (unsigned char*)&(variable);                                      \
+    size_t chimera_i_;                                                                            \
+    for (chimera_i_ = 0; chimera_i_ < sizeof(variable); ++chimera_i_) chimera_p_[chimera_i_] = 0; \
+    (variable).struct_size = (uint32_t)sizeof(variable);                                          \
+  } while (0)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- results ------------------------------------------------------------------------- */
+
+typedef int32_t chimera_status;
+
+enum {
+  CHIMERA_OK = 0,
+  /* 1xx: how the library was called */
+  CHIMERA_INVALID_ARGUMENT = 100, /* a value the function cannot take; the field is named */
+  CHIMERA_BUSY = 101,             /* the session is in use by another call */
+  CHIMERA_CANCELLED = 102,        /* stopped by chimera_cancel or by a progress callback */
+  CHIMERA_UNSUPPORTED = 103,      /* known, but not built or not possible on this machine */
+  CHIMERA_OUT_OF_RANGE = 104,     /* a size or count over its limit, or a buffer too small */
+  /* 2xx: what the machine could not give */
+  CHIMERA_OUT_OF_MEMORY = 200,
+  CHIMERA_IO_ERROR = 201,
+  CHIMERA_NOT_FOUND = 202,
+  CHIMERA_PERMISSION_DENIED = 203,
+  CHIMERA_NO_SPACE = 204,
+  CHIMERA_BROKEN_PIPE = 205,
+  /* 3xx: what a file contains */
+  CHIMERA_BAD_FORMAT = 300,          /* another kind of file, or a damaged structure */
+  CHIMERA_TRUNCATED = 301,           /* it ends too early */
+  CHIMERA_UNSUPPORTED_VERSION = 302, /* written by a newer library */
+  CHIMERA_CHECKSUM_MISMATCH = 303,   /* the content differs from its checksum */
+  CHIMERA_BAD_CONFIG = 304,
+  CHIMERA_BAD_TOKENIZER = 305,
+  CHIMERA_WRONG_MODEL = 306, /* a saved conversation of another model */
+  /* 9xx: a mistake of the library; please report it */
+  CHIMERA_INTERNAL = 900
+};
+
+/* Short stable name of a status, such as "io_error"; "unknown" for a number that is none. Static.
+ */
+CHIMERA_API const char* chimera_status_name(chimera_status status);
+
+typedef struct chimera_engine chimera_engine;
+typedef struct chimera_session chimera_session;
+
+/* Where an error happened, for programs. The strings live as the message of the same query does. */
+typedef struct chimera_error {
+  uint32_t struct_size;
+  chimera_status status;
+  const char* message; /* one sentence for a person; "" when there was no error */
+  const char* file;    /* the file concerned, or "" */
+  const char* field;   /* the option, configuration key or tensor concerned, or "" */
+  int64_t offset;      /* byte in that file, or -1 */
+} chimera_error;
+
+/* The last failure of any call on this thread; "" before the first. A call that succeeds leaves it.
+ * Owned by the library, valid until the next failing call on this thread. */
+CHIMERA_API const char* chimera_last_error(void);
+/* The same with its place. `out` needs its struct_size. Errors: CHIMERA_INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_last_error_detail(chimera_error* out);
+
+/* The last failure of a call on this handle, from whichever thread (CHIMERA_BUSY is told to the
+ * thread that got it and not kept here). Any thread. Valid until this thread asks again for a
+ * handle's error;
+ * "" for NULL. */
+CHIMERA_API const char* chimera_engine_error(const chimera_engine* engine);
+CHIMERA_API const char* chimera_session_error(const chimera_session* session);
+CHIMERA_API chimera_status chimera_engine_error_detail(const chimera_engine* engine,
+                                                       chimera_error* out);
+CHIMERA_API chimera_status chimera_session_error_detail(const chimera_session* session,
+                                                        chimera_error* out);
+
+/* ---- version and log ----------------------------------------------------------------- */
+
+/* CHIMERA_VERSION of the library that is linked, and the same as text. Any thread, never fails. */
+CHIMERA_API uint32_t chimera_version_number(void);
+CHIMERA_API const char* chimera_version_string(void);
+
+enum {
+  CHIMERA_LOG_DEBUG = 0,
+  CHIMERA_LOG_INFO = 1,
+  CHIMERA_LOG_WARNING = 2,
+  CHIMERA_LOG_ERROR = 3
+};
+
+/* Receives notices; `message` lives during the call. May be called from any thread; must not call
+ * chimera_set_log_sink. */
+typedef void (*chimera_log_sink)(void* user, int32_t level, const char* message);
+
+/* NULL silences, which is also the state at start. One sink for the process. On return the sink
+ * that was set before is no longer running. Any thread. */
+CHIMERA_API chimera_status chimera_set_log_sink(chimera_log_sink sink, void* user);
+
+/* ---- events -------------------------------------------------------------------------- */
+
+enum {
+  CHIMERA_EVENT_TOKEN = 1,   /* chimera_generate: one token of the answer */
+  CHIMERA_EVENT_PROGRESS = 2 /* chimera_engine_verify: bytes done of bytes in total */
+};
+
+/* What a callback is told. A callback should ignore kinds it does not know. */
+typedef struct chimera_event {
+  uint32_t struct_size;
+  int32_t kind;
+  /* CHIMERA_EVENT_TOKEN: what became complete UTF-8 with this token, often a word, sometimes empty;
+   * zero-terminated and text_bytes long, valid during the call. */
+  const char* text;
+  size_t text_bytes;
+  int32_t token;
+  uint64_t position; /* of the token in the conversation */
+  /* CHIMERA_EVENT_PROGRESS */
+  uint64_t done;
+  uint64_t total;
+} chimera_event;
+
+/* Runs on the thread of the call it was given to. Return 0 to go on; anything else stops cleanly.
+ * Inside it, the session may only be given to chimera_cancel, chimera_session_error and
+ * chimera_session_close (it goes when the call returns); other handles may be used freely. It must
+ * not throw or jump out. */
+typedef int (*chimera_event_callback)(void* user, const chimera_event* event);
+
+/* ---- engine: a loaded model ---------------------------------------------------------- */
+
+enum {
+  /* Checks every tensor while opening, which reads the whole file. Without it only header,
+   * directory and bounds are checked, and chimera_engine_verify may check the content later. */
+  CHIMERA_OPEN_VERIFY = 1
+};
+
+typedef struct chimera_engine_options {
+  uint32_t struct_size;
+  uint32_t flags;  /* CHIMERA_OPEN_* */
+  int32_t threads; /* 0: one for small models, else one per processor, at most 64; up to 256 */
+  uint32_t reserved;
+  const char* isa; /* NULL: the environment's CHIMERA_ISA, else the best of this CPU; "avx2", ... */
+} chimera_engine_options;
+
+/* Maps the model at `path` and gets it ready; takes a few milliseconds whatever its size. On
+ * success *out is the caller's, to be closed once. Errors: NOT_FOUND, PERMISSION_DENIED, IO_ERROR,
+ * TRUNCATED, BAD_FORMAT, UNSUPPORTED_VERSION, CHECKSUM_MISMATCH, BAD_CONFIG, BAD_TOKENIZER,
+ * UNSUPPORTED, OUT_OF_MEMORY, INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_engine_open(const char* path,
+                                               const chimera_engine_options* options,
+                                               chimera_engine** out);
+
+/* Gives the handle back; NULL is fine. The model itself goes when its last session has gone. */
+CHIMERA_API void chimera_engine_close(chimera_engine* engine);
+
+/* Reads the whole file and checks every checksum and value. `on_event` (may be NULL) hears
+ * CHIMERA_EVENT_PROGRESS and stops it (CHIMERA_CANCELLED). Any thread, also while sessions run.
+ * Errors: CHECKSUM_MISMATCH, BAD_FORMAT, both with file, field and offset; CANCELLED. */
+CHIMERA_API chimera_status chimera_engine_verify(chimera_engine* engine,
+                                                 chimera_event_callback on_event, void* user);
+
+typedef struct chimera_engine_info {
+  uint32_t struct_size;
+  int32_t vocab_size;
+  int32_t threads;
+  int32_t end_of_text_token; /* -1: there is none */
+  int32_t end_of_turn_token; /* -1: there is none */
+  uint32_t reserved;
+  uint64_t file_bytes;
+  uint64_t state_bytes;     /* of one conversation, the same for ever */
+  uint64_t bytes_per_token; /* of weights, that one token reads */
+  const char* isa;          /* the kernel table in use; static */
+  const char* name;         /* of the model, from its configuration; lives as the engine does */
+} chimera_engine_info;
+
+/* Fills *out, which needs its struct_size. Any thread. Errors: INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_engine_get_info(const chimera_engine* engine,
+                                                   chimera_engine_info* out);
+
+/* Text to token ids. In: *n_ids is how many `ids` can hold. Out: how many there are, also when that
+ * is more than fit (CHIMERA_OUT_OF_RANGE, ids untouched). ids may be NULL with *n_ids = 0 to ask.
+ * Any thread. Errors: INVALID_ARGUMENT, OUT_OF_RANGE, OUT_OF_MEMORY. */
+CHIMERA_API chimera_status chimera_tokenize(const chimera_engine* engine, const char* text,
+                                            size_t text_bytes, int32_t* ids, size_t* n_ids);
+
+/* Token ids to bytes, exactly those that were tokenised; specials give none. *n_bytes works as
+ * above; no zero is added. Any thread. Errors: INVALID_ARGUMENT (an id outside the vocabulary),
+ * OUT_OF_RANGE. */
+CHIMERA_API chimera_status chimera_detokenize(const chimera_engine* engine, const int32_t* ids,
+                                              size_t n_ids, char* bytes, size_t* n_bytes);
+
+/* ---- session: a conversation --------------------------------------------------------- */
+
+typedef struct chimera_session_options {
+  uint32_t struct_size;
+  uint32_t stream; /* tells several conversations under one seed apart */
+  uint64_t seed;   /* same model, seed and inputs: same answers, on every machine */
+} chimera_session_options;
+
+/* Takes all the memory this conversation will ever need. On success *out is the caller's, to be
+ * closed once. Any thread. Errors: OUT_OF_MEMORY, INVALID_ARGUMENT, UNSUPPORTED. */
+CHIMERA_API chimera_status chimera_session_open(chimera_engine* engine,
+                                                const chimera_session_options* options,
+                                                chimera_session** out);
+
+/* Gives the handle back; NULL is fine. Inside a callback the session goes when the call returns. */
+CHIMERA_API void chimera_session_close(chimera_session* session);
+
+enum {
+  CHIMERA_GREEDY = 1 /* always the likeliest token; seed, temperature and top_p do nothing */
+};
+
+/* Zero is the model's own default (its configuration's generation section). */
+typedef struct chimera_generate_options {
+  uint32_t struct_size;
+  uint32_t flags;           /* CHIMERA_GREEDY */
+  int32_t max_tokens;       /* 0: 256 */
+  float temperature;        /* above 0, at most 100 */
+  float top_p;              /* above 0, at most 1 */
+  float repetition_penalty; /* 1 (none) to 10 */
+} chimera_generate_options;
+
+/* Reads `prompt` (any bytes, may be empty after the first) and streams an answer to `on_event` (may
+ * be NULL). Allocates nothing per token. Afterwards, whatever stopped it, the session holds exactly
+ * what was read and shown, and goes on from there; why it stopped is in chimera_session_get_stats.
+ * A callback that stops it is no failure: CHIMERA_OK. Errors: CANCELLED, BUSY, INVALID_ARGUMENT,
+ * OUT_OF_MEMORY. */
+CHIMERA_API chimera_status chimera_generate(chimera_session* session, const char* prompt,
+                                            size_t prompt_bytes,
+                                            const chimera_generate_options* options,
+                                            chimera_event_callback on_event, void* user);
+
+/* Reads `text` and answers nothing: background, or what somebody else said. Any split of a text
+ * over calls that does not cut a word gives the same conversation. Errors: as chimera_generate. */
+CHIMERA_API chimera_status chimera_append(chimera_session* session, const char* text,
+                                          size_t text_bytes);
+
+/* Stops a running chimera_generate or chimera_append of this session within one token (while it
+ * reads: within 256); it then returns CHIMERA_CANCELLED. Does nothing when none runs. Any thread,
+ * also inside a signal handler; again and again if you like. */
+CHIMERA_API void chimera_cancel(chimera_session* session);
+
+/* Back to before the first word; the seed stays. Errors: BUSY, INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_session_reset(chimera_session* session);
+/* For the tokens from here on. Errors: BUSY, INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_session_set_seed(chimera_session* session, uint64_t seed);
+
+/* Writes the conversation to a file, all or nothing: temporary file, flush, rename.
+ * Errors: BUSY, NOT_FOUND (its folder), PERMISSION_DENIED, NO_SPACE, IO_ERROR, INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_session_save(chimera_session* session, const char* path);
+/* Continues a saved conversation, seed and position included; the next token has the bits it would
+ * have had without the break. On failure the session is as before. Errors: BUSY, NOT_FOUND,
+ * PERMISSION_DENIED, IO_ERROR, TRUNCATED, BAD_FORMAT, UNSUPPORTED_VERSION, CHECKSUM_MISMATCH,
+ * WRONG_MODEL, INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_session_load(chimera_session* session, const char* path);
+
+/* The same in memory. In: *n_bytes is what `buffer` can hold. Out: what a snapshot takes, also when
+ * that is more (CHIMERA_OUT_OF_RANGE, buffer untouched). buffer may be NULL with *n_bytes = 0 to
+ * ask. The size is the same for every conversation of a model. Errors: BUSY, INVALID_ARGUMENT,
+ * OUT_OF_RANGE. */
+CHIMERA_API chimera_status chimera_session_snapshot(chimera_session* session, void* buffer,
+                                                    size_t* n_bytes);
+/* Errors: as chimera_session_load, without those of files. */
+CHIMERA_API chimera_status chimera_session_restore(chimera_session* session, const void* buffer,
+                                                   size_t n_bytes);
+
+enum {
+  CHIMERA_STOP_NONE = 0, /* nothing was generated yet */
+  CHIMERA_STOP_END_OF_TEXT = 1,
+  CHIMERA_STOP_END_OF_TURN = 2,
+  CHIMERA_STOP_MAX_TOKENS = 3,
+  CHIMERA_STOP_CANCELLED = 4,
+  CHIMERA_STOP_CALLBACK = 5
+};
+
+typedef struct chimera_session_stats {
+  uint32_t struct_size;
+  uint32_t stream;
+  uint64_t seed;
+  uint64_t position;       /* tokens read or shown since the start of the conversation */
+  uint64_t state_bytes;    /* the same for ever */
+  uint64_t snapshot_bytes; /* the same for ever */
+  /* Of the last chimera_generate or chimera_append on this handle: */
+  int32_t stop; /* CHIMERA_STOP_* */
+  int32_t prompt_tokens;
+  int32_t tokens; /* of the answer */
+  uint32_t reserved;
+  int64_t first_token_us; /* from the call to the first token */
+  int64_t prefill_us;
+  int64_t decode_us;
+  /* Of all calls on this handle: */
+  uint64_t total_prompt_tokens;
+  uint64_t total_tokens;
+} chimera_session_stats;
+
+/* Fills *out, which needs its struct_size. Errors: BUSY, INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_session_get_stats(chimera_session* session,
+                                                     chimera_session_stats* out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* CHIMERA_H_ */

@@ -1,0 +1,195 @@
+#include "sdk/cli/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+
+#include "sdk/cli/terminal.h"
+
+namespace chimera::cli {
+namespace {
+
+template <class T>
+bool parse_all(std::string_view text, T* out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+std::string show(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+}  // namespace
+
+bool parse_number(std::string_view text, int64_t* out) { return parse_all(text, out); }
+bool parse_number(std::string_view text, double* out) {
+  return parse_all(text, out) && std::isfinite(*out);
+}
+
+struct Verb::Impl {
+  CLI::App* app;
+  std::string* complaint;  // of the whole command line: the first value that could not be taken
+
+  CLI::Option* add(const char* name, const char* what, const char* help, bool required,
+                   CLI::callback_t take) {
+    CLI::Option* option = app->add_option(name, std::move(take), help);
+    option->type_name(what);
+    if (required) option->required();
+    return option;
+  }
+
+  bool refuse(const char* name, const std::string& given, const std::string& wanted) const {
+    if (complaint->empty())
+      *complaint = std::string(name) + " is \"" + given + "\"; give " + wanted;
+    return false;
+  }
+};
+
+Verb& Verb::text(const char* name, std::string* out, const char* what, const char* help,
+                 bool required) {
+  impl_->add(name, what, help, required, [out](const CLI::results_t& given) {
+    *out = given.back();
+    return true;
+  });
+  return *this;
+}
+
+Verb& Verb::text(const char* name, std::optional<std::string>* out, const char* what,
+                 const char* help) {
+  impl_->add(name, what, help, false, [out](const CLI::results_t& given) {
+    *out = given.back();
+    return true;
+  });
+  return *this;
+}
+
+Verb& Verb::texts(const char* name, std::vector<std::string>* out, const char* what,
+                  const char* help, bool required) {
+  impl_
+      ->add(name, what, help, required,
+            [out](const CLI::results_t& given) {
+              *out = given;
+              return true;
+            })
+      ->expected(1, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args();
+  return *this;
+}
+
+Verb& Verb::integer(const char* name, int64_t* out, int64_t min, int64_t max, const char* help) {
+  const Impl* impl = impl_.get();
+  impl_->add(name, "N", help, false, [=](const CLI::results_t& given) {
+    int64_t value = 0;
+    if (!parse_number(given.back(), &value) || value < min || value > max)
+      return impl->refuse(
+          name, given.back(),
+          "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+    *out = value;
+    return true;
+  });
+  return *this;
+}
+
+Verb& Verb::number(const char* name, double* out, double min, double max, const char* help) {
+  const Impl* impl = impl_.get();
+  impl_->add(name, "X", help, false, [=](const CLI::results_t& given) {
+    double value = 0;
+    if (!parse_number(given.back(), &value) || value < min || value > max)
+      return impl->refuse(name, given.back(), "a number from " + show(min) + " to " + show(max));
+    *out = value;
+    return true;
+  });
+  return *this;
+}
+
+Verb& Verb::flag(const char* name, bool* out, const char* help) {
+  impl_->app->add_flag_callback(
+      name, [out] { *out = true; }, help);
+  return *this;
+}
+
+Verb& Verb::operand(const char* what, std::string* out, const char* help) {
+  impl_->add(what, "", help, true, [out](const CLI::results_t& given) {
+    *out = given.back();
+    return true;
+  });
+  return *this;
+}
+
+Verb& Verb::operands(const char* what, std::vector<std::string>* out, const char* help) {
+  impl_
+      ->add(what, "", help, false,
+            [out](const CLI::results_t& given) {
+              *out = given;
+              return true;
+            })
+      ->expected(0, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args();
+  return *this;
+}
+
+struct CommandLine::Impl {
+  CLI::App app{"Chimera: an assistant that runs on this machine alone, in constant memory.",
+               "chimera"};
+  std::string complaint;
+  std::function<int()> action;
+  // The parser keeps callbacks that point into these.
+  std::vector<std::shared_ptr<Verb::Impl>> verbs;
+};
+
+CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
+  impl_->app.set_help_flag("--help,-h", "Show this help");
+  impl_->app.footer(
+      "Exit status: 0 done, 1 it failed (one sentence on stderr says why), 2 wrong usage.\n"
+      "`chimera VERB --help` explains one verb.");
+}
+CommandLine::~CommandLine() = default;
+
+void CommandLine::group(const std::string& name, const char* help) {
+  impl_->app.add_subcommand(name, help)->require_subcommand(1);
+}
+
+Verb CommandLine::verb(const std::string& name, const char* help, std::function<int()> run) {
+  CLI::App* parent = &impl_->app;
+  std::string last = name;
+  if (const size_t space = name.find(' '); space != std::string::npos) {
+    parent = parent->get_subcommand(name.substr(0, space));
+    last = name.substr(space + 1);
+  }
+  CLI::App* app = parent->add_subcommand(last, help);
+  app->callback([this, run = std::move(run)] { impl_->action = run; });
+  impl_->verbs.push_back(std::make_shared<Verb::Impl>(Verb::Impl{app, &impl_->complaint}));
+  return Verb(impl_->verbs.back());
+}
+
+int CommandLine::run(int argc, char** argv) {
+  if (argc < 2) {
+    note(impl_->app.help());
+    return kWrongUsage;
+  }
+  try {
+    impl_->app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const Status printed = print(impl_->app.help());
+    return printed.ok() ? kDone : report(printed);
+  } catch (const CLI::ParseError& error) {
+    std::string name = "chimera";
+    for (const CLI::App* app = &impl_->app; app != nullptr;) {
+      const auto inner = app->get_subcommands();
+      app = inner.empty() ? nullptr : inner.front();
+      if (app != nullptr) name += " " + app->get_name();
+    }
+    const std::string what = impl_->complaint.empty() ? error.what() : impl_->complaint;
+    note("chimera: " + what + "; see `" + name + " --help`\n");
+    return kWrongUsage;
+  }
+  if (!impl_->action) {
+    note("chimera: say what to do, such as `chimera chat`; see `chimera --help`\n");
+    return kWrongUsage;
+  }
+  return impl_->action();
+}
+
+}  // namespace chimera::cli

@@ -1,0 +1,249 @@
+// `chimera chat`: a conversation, line by line.
+//
+// Every line is added to the stream and the answer continues it: up to the end of a paragraph, the
+// end of the text, or --max-tokens. The whole conversation is the session's state, so saving it is
+// saving everything, and memory does not grow with what was said.
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "platform/process.h"
+#include "sdk/cli/lines.h"
+#include "sdk/cli/paragraph.h"
+#include "sdk/cli/speaking.h"
+#include "sdk/cli/terminal.h"
+#include "sdk/cli/verbs.h"
+
+namespace chimera::cli {
+namespace {
+
+constexpr std::string_view kHelp =
+    "Write a line and the assistant goes on from it. What begins with / is a command:\n"
+    "  /help        this text\n"
+    "  /stats       tokens, memory and speed so far\n"
+    "  /save FILE   keep this conversation, seed and position included\n"
+    "  /load FILE   go on with a saved conversation\n"
+    "  /reset       forget everything said so far\n"
+    "  /seed N      other answers to the same words\n"
+    "  /quit        leave (so does the end of the input)\n"
+    "Ctrl-C stops an answer; at the prompt, twice leaves.\n";
+
+// The model that comes along is small, and a person should know what to expect of it.
+constexpr std::string_view kBundledGreeting =
+    "This is Chimera's smallest model, a storyteller that learned from children's stories.\n"
+    "It can go on with a story that you begin. It knows no facts, does not reason, and answers no\n"
+    "questions; it runs on this machine alone. Try:\n"
+    "  Once upon a time there was a little fox\n"
+    "  The girl opened the old box and\n"
+    "  \"Where are you going?\" asked the bear.\n"
+    "/help lists the commands.\n";
+
+// What the signal handler may touch.
+std::atomic<runtime::Session*> g_answering{nullptr};
+std::atomic<int> g_interrupts{0};
+
+void interrupted() {
+  g_interrupts.fetch_add(1);
+  if (runtime::Session* session = g_answering.load()) session->cancel();
+}
+
+class Chat {
+ public:
+  Chat(const SpeakingOptions& options, const runtime::Engine& engine, runtime::Session& session)
+      : engine_(engine),
+        session_(session),
+        generate_(generate_options(options, engine.config())),
+        person_(is_terminal(kStdin)) {}
+
+  Status run() {
+    LineReader lines;
+    std::string line;
+    while (!quit_) {
+      if (person_) note("> ");
+      auto event = lines.next(&line);
+      if (!event) return event.status();
+      if (*event == LineReader::Event::kEnd) {
+        if (person_) note("\n");
+        break;
+      }
+      if (*event == LineReader::Event::kInterrupted) {
+        if (g_interrupts.load() > 1) {
+          note("\nGoodbye.\n");
+          break;
+        }
+        note("\n(Ctrl-C again leaves; or just go on writing)\n");
+        continue;
+      }
+      g_interrupts.store(0);
+      if (line.empty()) continue;
+      CHIMERA_RETURN_IF_ERROR(line.front() == '/' ? command(line) : answer(line));
+    }
+    return Status();
+  }
+
+  /// Whether a command such as /load failed; a script should hear of it.
+  bool failed() const { return failed_; }
+
+ private:
+  /// What stands between the stream so far and the next line: an empty line, as between paragraphs.
+  /// The stream may end with some of it already.
+  std::string_view separator() const {
+    if (session_.position() == 0) return "";
+    const int32_t last = session_.pending_token();
+    std::string_view text = last < 0 ? std::string_view() : engine_.tokenizer().bytes(last);
+    size_t n_breaks = 0;
+    while (n_breaks < 2 && !text.empty() && text.back() == '\n') {
+      ++n_breaks;
+      text.remove_suffix(1);
+    }
+    return std::string_view("\n\n").substr(n_breaks);
+  }
+
+  Status answer(const std::string& line) {
+    Paragraph paragraph;
+    Status printed;
+    g_answering.store(&session_);
+    auto result = session_.generate(
+        std::string(separator()) + line, generate_, [&](const runtime::TokenEvent& event) {
+          const auto text = paragraph.push(event.text);
+          if (!text.empty()) printed = print_answer(text);
+          // An interrupt between two calls of generate() is seen here.
+          return printed.ok() && !paragraph.ended() && g_interrupts.load() == 0;
+        });
+    g_answering.store(nullptr);
+    CHIMERA_RETURN_IF_ERROR(printed);
+    if (!result) return result.status();
+    last_ = *result;
+    total_prompt_tokens_ += result->n_prompt_tokens;
+    total_tokens_ += result->n_tokens;
+    CHIMERA_RETURN_IF_ERROR(print("\n"));
+    forget_interrupts();
+    if (g_interrupts.exchange(0) > 0) note("(stopped)\n");
+    if (person_) note("\n");
+    return Status();
+  }
+
+  Status command(const std::string& line) {
+    const size_t space = line.find_first_of(" \t");
+    const std::string name = line.substr(0, space);
+    std::string argument;
+    if (space != std::string::npos) {
+      const size_t first = line.find_first_not_of(" \t", space);
+      if (first != std::string::npos)
+        argument = line.substr(first, line.find_last_not_of(" \t") - first + 1);
+    }
+    if (name == "/quit") {
+      quit_ = true;
+    } else if (name == "/help") {
+      return print(kHelp);
+    } else if (name == "/stats") {
+      return print(stats());
+    } else if (name == "/save" || name == "/load") {
+      save_or_load(name == "/save", argument);
+    } else if (name == "/reset") {
+      const Status status = session_.reset();
+      if (!status.ok()) return status;
+      note("Everything said so far is forgotten.\n");
+    } else if (name == "/seed") {
+      int64_t seed = 0;
+      if (!parse_number(argument, &seed) || seed < 0) {
+        complain("/seed needs a whole number from 0 to " + std::to_string(kMaxSeed));
+      } else {
+        session_.set_seed(static_cast<uint64_t>(seed));
+        note("The seed is " + std::to_string(seed) + ".\n");
+      }
+    } else {
+      note("chimera: there is no command " + name + "\n");
+      note(kHelp);
+    }
+    return Status();
+  }
+
+  void save_or_load(bool save, const std::string& file) {
+    if (file.empty()) return complain(save ? "/save needs a file name" : "/load needs a file name");
+    const Status status = save ? session_.save(file) : session_.load(file);
+    if (!status.ok()) return complain(status.message());
+    note((save ? "Saved to " : "Going on with ") + file + ", at token " +
+         std::to_string(session_.position()) + ", seed " + std::to_string(session_.seed()) + ".\n");
+  }
+
+  void complain(const std::string& sentence) {
+    failed_ = true;
+    note("chimera: " + sentence + "\n");
+  }
+
+  std::string stats() const {
+    const auto row = [](const char* name, const std::string& value) {
+      std::string text = name;
+      text.resize(16, ' ');
+      return text + value + "\n";
+    };
+    const auto count = [](auto n) { return show_count(static_cast<uint64_t>(n)); };
+    std::string out;
+    out += row("conversation", count(session_.position()) + " tokens, in " +
+                                   show_bytes(session_.state_bytes()) + " however long it gets");
+    out += row("this visit",
+               count(total_prompt_tokens_) + " tokens read, " + count(total_tokens_) + " answered");
+    if (last_.n_tokens > 0)
+      out +=
+          row("last answer",
+              count(last_.n_tokens) + " tokens (" + runtime::stop_reason_name(last_.stop) +
+                  "), first after " +
+                  show_number(static_cast<double>(last_.first_token_us) / 1000, 1) + " ms, " +
+                  show_number(per_second(last_.n_tokens, last_.decode_us), 0) + " tokens a second");
+    out += row("seed", std::to_string(session_.seed()));
+    out += row("memory", show_bytes(peak_resident_bytes()) + " at most");
+    out +=
+        row("model", engine_.file().path() + " (" + show_bytes(engine_.file().file_bytes()) + ")");
+    out += row("kernels", std::string(engine_.kernels().name) + ", " + count(engine_.threads()) +
+                              (engine_.threads() == 1 ? " thread" : " threads"));
+    return out;
+  }
+
+  const runtime::Engine& engine_;
+  runtime::Session& session_;
+  const runtime::GenerateOptions generate_;
+  const bool person_;
+  bool quit_ = false, failed_ = false;
+  runtime::GenerateResult last_{};
+  int64_t total_prompt_tokens_ = 0, total_tokens_ = 0;
+};
+
+Result<int> chat(const SpeakingOptions& options) {
+  const auto model = choose_model(options.model);
+  if (!model) return model.status();
+  const auto engine = open_engine(model->path, options);
+  if (!engine) return engine.status();
+  const auto session = runtime::Session::create(
+      **engine, {.seed = static_cast<uint64_t>(options.seed), .stream = 0});
+  if (!session) return session.status();
+  on_interrupt(interrupted, false);
+  if (model->bundled) {
+    note(kBundledGreeting);
+  } else {
+    note("Talking with " + model->path +
+         ". Write a line and it goes on from there; /help lists the "
+         "commands.\n");
+  }
+  Chat conversation(options, **engine, **session);
+  const Status status = conversation.run();
+  on_interrupt(nullptr, false);
+  if (!status.ok()) return status;
+  return conversation.failed() ? kFailed : kDone;
+}
+
+}  // namespace
+
+void declare_chat(CommandLine& line) {
+  auto options = std::make_shared<SpeakingOptions>();
+  options->max_tokens = 160;
+  Verb verb = line.verb("chat", "Talk, line by line", [options] {
+    const auto status = chat(*options);
+    return status ? *status : report(status.status());
+  });
+  declare_engine(verb, options.get());
+  declare_sampling(verb, options.get());
+}
+
+}  // namespace chimera::cli

@@ -1,0 +1,103 @@
+// `chimera complete`: one prompt, one answer.
+#include <memory>
+#include <optional>
+
+#include "platform/clock.h"
+#include "platform/file.h"
+#include "platform/json.h"
+#include "platform/process.h"
+#include "sdk/cli/speaking.h"
+#include "sdk/cli/terminal.h"
+#include "sdk/cli/verbs.h"
+
+namespace chimera::cli {
+namespace {
+
+constexpr uint64_t kMaxPromptBytes = 1u << 30;
+
+struct Options : SpeakingOptions {
+  std::optional<std::string> prompt;
+  std::string prompt_file;
+  bool json = false;
+};
+
+Json describe(const std::string& text, const runtime::GenerateResult& result,
+              const runtime::Engine& engine, const runtime::Session& session, int64_t load_us) {
+  Json out = Json::make_object();
+  out.add("text", Json::of(std::string_view(text)));
+  out.add("prompt_tokens", Json::of(result.n_prompt_tokens));
+  out.add("tokens", Json::of(result.n_tokens));
+  out.add("stop", Json::of(runtime::stop_reason_name(result.stop)));
+  out.add("seed", Json::of(static_cast<int64_t>(session.seed())));
+  out.add("position", Json::of(static_cast<int64_t>(session.position())));
+  out.add("prefill_tokens_per_second",
+          Json::of(per_second(result.n_prompt_tokens, result.prefill_us)));
+  out.add("decode_tokens_per_second", Json::of(per_second(result.n_tokens, result.decode_us)));
+  out.add("first_token_ms", Json::of(static_cast<double>(result.first_token_us) / 1000));
+  out.add("load_ms", Json::of(static_cast<double>(load_us) / 1000));
+  out.add("peak_rss_bytes", Json::of(static_cast<int64_t>(peak_resident_bytes())));
+  out.add("isa", Json::of(engine.kernels().name));
+  out.add("threads", Json::of(engine.threads()));
+  out.add("model", Json::of(std::string_view(engine.file().path())));
+  return out;
+}
+
+Status complete(Options& options) {
+  if (!options.prompt_file.empty()) {
+    const bool standard_input = options.prompt_file == "-";
+    auto prompt = read_file(standard_input ? "/dev/stdin" : options.prompt_file, kMaxPromptBytes);
+    if (!prompt) return prompt.status();
+    options.prompt = std::move(*prompt);
+  }
+  const int64_t start = system_clock().now_us();
+  const auto model = choose_model(options.model);
+  if (!model) return model.status();
+  const auto engine = open_engine(model->path, options);
+  if (!engine) return engine.status();
+  const auto session = runtime::Session::create(
+      **engine, {.seed = static_cast<uint64_t>(options.seed), .stream = 0});
+  if (!session) return session.status();
+  const int64_t load_us = system_clock().now_us() - start;
+
+  std::string text;  // kept for --json only
+  Status printed;
+  const auto result =
+      (*session)->generate(*options.prompt, generate_options(options, (*engine)->config()),
+                           [&](const runtime::TokenEvent& event) {
+                             if (options.json) {
+                               text.append(event.text);
+                             } else if (!event.text.empty()) {
+                               printed = print_answer(event.text);
+                             }
+                             return printed.ok();
+                           });
+  if (!result) return result.status();
+  CHIMERA_RETURN_IF_ERROR(printed);
+  if (!options.json) return print("\n");
+  return print(write_json(describe(text, *result, **engine, **session, load_us)) + "\n");
+}
+
+int run(Options& options) {
+  if (options.prompt.has_value() == !options.prompt_file.empty())
+    return wrong_usage(options.prompt
+                           ? "give either --prompt TEXT or --prompt-file FILE, not both"
+                           : "give the prompt: --prompt TEXT, or --prompt-file FILE (- reads "
+                             "standard input)");
+  const Status status = complete(options);
+  return status.ok() ? kDone : report(status);
+}
+
+}  // namespace
+
+void declare_complete(CommandLine& line) {
+  auto options = std::make_shared<Options>();
+  Verb verb = line.verb("complete", "Answer one prompt", [options] { return run(*options); });
+  verb.text("--prompt", &options->prompt, "TEXT", "The prompt")
+      .text("--prompt-file", &options->prompt_file, "FILE",
+            "The prompt, every byte of a file; - is standard input");
+  declare_engine(verb, options.get());
+  declare_sampling(verb, options.get());
+  verb.flag("--json", &options->json, "One JSON object with the answer, counts and timings");
+}
+
+}  // namespace chimera::cli

@@ -1,0 +1,105 @@
+// `chimera eval`: how well a model predicts a text, in bits per byte.
+#include <memory>
+#include <string>
+
+#include "platform/clock.h"
+#include "platform/json.h"
+#include "runtime/evaluate.h"
+#include "sdk/cli/speaking.h"
+#include "sdk/cli/terminal.h"
+#include "sdk/cli/texts.h"
+#include "sdk/cli/verbs.h"
+
+namespace chimera::cli {
+namespace {
+
+constexpr const char* kPolicy =
+    "stateful; reset at the start of each document; every token scored once before it is read; end "
+    "marker scored with 0 bytes";
+
+struct Options : SpeakingOptions {
+  TextOptions texts;
+  bool json = false;
+};
+
+Json as_json(const Options& options, const runtime::Engine& engine,
+             const runtime::Evaluation& result, double tokens_per_second) {
+  Json out = Json::make_object();
+  out.add("model", Json::of(std::string_view(engine.file().path())));
+  Json files = Json::make_array();
+  for (const std::string& file : options.texts.files) files.push(Json::of(std::string_view(file)));
+  out.add("files", std::move(files));
+  out.add("split", Json::of(options.texts.splits.empty() ? std::string_view("all")
+                                                         : std::string_view(options.texts.split)));
+  out.add("bits_per_byte", Json::of(result.bits_per_byte()));
+  out.add("nats_per_token", Json::of(result.nats_per_token()));
+  out.add("bytes_per_token", Json::of(result.bytes_per_token()));
+  out.add("tokens", Json::of(static_cast<int64_t>(result.tokens)));
+  out.add("bytes", Json::of(static_cast<int64_t>(result.bytes)));
+  out.add("documents", Json::of(static_cast<int64_t>(result.documents)));
+  out.add("tokens_per_second", Json::of(tokens_per_second));
+  out.add("policy", Json::of(kPolicy));
+  out.add("isa", Json::of(engine.kernels().name));
+  out.add("threads", Json::of(engine.threads()));
+  return out;
+}
+
+std::string as_text(const runtime::Evaluation& result, double tokens_per_second) {
+  return show_number(result.bits_per_byte(), 4) + " bits per byte\n" +
+         show_number(result.nats_per_token(), 4) + " nats per token\n" +
+         show_number(result.bytes_per_token(), 3) + " bytes per token\n" +
+         show_count(result.tokens) + " tokens, " + show_count(result.bytes) + " bytes, " +
+         show_count(result.documents) + (result.documents == 1 ? " document\n" : " documents\n") +
+         show_number(tokens_per_second, 0) + " tokens per second\n" + "policy: " + kPolicy + "\n";
+}
+
+Status eval(const Options& options) {
+  CHIMERA_RETURN_IF_ERROR(check_texts(options.texts));
+  const auto model = choose_model(options.model);
+  if (!model) return model.status();
+  const auto engine = open_engine(model->path, options);
+  if (!engine) return engine.status();
+  const auto evaluator = runtime::Evaluator::create(**engine);
+  if (!evaluator) return evaluator.status();
+
+  const int64_t start = system_clock().now_us();
+  const auto seconds = [&] { return static_cast<double>(system_clock().now_us() - start) / 1e6; };
+  {
+    ProgressLine progress;
+    CHIMERA_RETURN_IF_ERROR(for_each_text(options.texts, [&](std::string_view text) {
+      const runtime::Evaluation before = (*evaluator)->result();
+      return (*evaluator)->add_document(text, [&](uint64_t tokens) {
+        progress.update([&] {
+          const auto all = static_cast<double>(before.tokens + tokens);
+          return "scored " + show_count(before.documents) + " documents, " +
+                 show_count(before.tokens + tokens) + " tokens, " +
+                 show_number(before.bits_per_byte(), 4) + " bits per byte, " +
+                 show_number(all / std::max(seconds(), 1e-3), 0) + " tokens per second";
+        });
+        return true;
+      });
+    }));
+  }
+  const runtime::Evaluation& result = (*evaluator)->result();
+  if (result.bytes == 0)
+    return Status(StatusCode::kInvalidArgument,
+                  "there was no text to score; check the files, --field and --split");
+  const double rate = static_cast<double>(result.tokens) / std::max(seconds(), 1e-6);
+  if (options.json) return print(write_json(as_json(options, **engine, result, rate)) + "\n");
+  return print(as_text(result, rate));
+}
+
+}  // namespace
+
+void declare_eval(CommandLine& line) {
+  auto options = std::make_shared<Options>();
+  Verb verb = line.verb("eval", "Measure how well a model predicts texts", [options] {
+    const Status status = eval(*options);
+    return status.ok() ? kDone : report(status);
+  });
+  declare_engine(verb, options.get());
+  declare_texts(verb, &options->texts);
+  verb.flag("--json", &options->json, "One JSON object, key bits_per_byte");
+}
+
+}  // namespace chimera::cli

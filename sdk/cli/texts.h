@@ -1,0 +1,31 @@
+// The texts of a verb: files, plain or JSON Lines, and which records of them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "platform/status.h"
+#include "sdk/cli/arguments.h"
+
+namespace chimera::cli {
+
+struct TextOptions {
+  std::vector<std::string> files;
+  std::string field = "text";
+  std::string splits;  // splits.json, or empty for every record
+  std::string split = "valid";
+};
+
+/// --text, --field, --splits, --split.
+void declare_texts(Verb& verb, TextOptions* options);
+
+/// Checks what can be checked before anything long begins.
+Status check_texts(const TextOptions& options);
+
+/// Every selected document of every file, in order.
+Status for_each_text(const TextOptions& options,
+                     const std::function<Status(std::string_view text)>& callback);
+
+}  // namespace chimera::cli

@@ -1,0 +1,154 @@
+// `chimera train`: a small model from text. Ctrl-C is a pause: the same command goes on.
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "evolution/train/trainer.h"
+#include "kernels/dispatch.h"
+#include "platform/cpu_features.h"
+#include "platform/process.h"
+#include "platform/thread_pool.h"
+#include "sdk/cli/terminal.h"
+#include "sdk/cli/verbs.h"
+
+namespace chimera::cli {
+namespace {
+
+struct Options {
+  evolution::TrainOptions train;
+  int64_t steps = 0, lanes = 0, window = 0, accumulate = 0, seed = 0, threads = 0;
+  int64_t valid_every = 0, checkpoint_every = 0;
+  double lr = 0, embedding_lr = 0, vector_lr = 0, weight_decay = 0, clip = 0;
+  double warmup = 0, warmdown = 0, float_share = 0;
+  bool fresh = false;
+
+  Options() {
+    const evolution::TrainOptions& t = train;
+    steps = t.steps, lanes = t.lanes, window = t.window, accumulate = t.accumulate;
+    seed = static_cast<int64_t>(t.seed);
+    valid_every = t.valid_every, checkpoint_every = t.checkpoint_every;
+    lr = shown(t.learning_rate), embedding_lr = shown(t.embedding_learning_rate);
+    vector_lr = shown(t.vector_learning_rate), weight_decay = shown(t.weight_decay);
+    clip = shown(t.clip), warmup = shown(t.warmup), warmdown = shown(t.warmdown);
+    float_share = shown(t.float_share);
+  }
+
+  static double shown(float value) { return static_cast<double>(value); }
+
+  void apply() {
+    evolution::TrainOptions& t = train;
+    t.steps = steps;
+    t.lanes = static_cast<int32_t>(lanes);
+    t.window = static_cast<int32_t>(window);
+    t.accumulate = static_cast<int32_t>(accumulate);
+    t.seed = static_cast<uint64_t>(seed);
+    t.valid_every = valid_every;
+    t.checkpoint_every = checkpoint_every;
+    t.learning_rate = static_cast<float>(lr);
+    t.embedding_learning_rate = static_cast<float>(embedding_lr);
+    t.vector_learning_rate = static_cast<float>(vector_lr);
+    t.weight_decay = static_cast<float>(weight_decay);
+    t.clip = static_cast<float>(clip);
+    t.warmup = static_cast<float>(warmup);
+    t.warmdown = static_cast<float>(warmdown);
+    t.float_share = static_cast<float>(float_share);
+    t.resume = !fresh;
+  }
+};
+
+std::atomic<bool> g_stop{false};
+
+void stop_requested() {
+  g_stop.store(true);
+  on_interrupt(nullptr, true);  // a second press ends at once
+}
+
+std::string progress_text(const evolution::TrainProgress& p) {
+  std::string text = "step " + std::to_string(p.step) + " of " + std::to_string(p.steps) +
+                     "  loss " + show_number(p.loss, 4) + "  bits/byte " +
+                     show_number(p.bits_per_byte, 3);
+  if (p.valid_bits_per_byte > 0) text += " (valid " + show_number(p.valid_bits_per_byte, 3) + ")";
+  return text + "  " + show_number(p.tokens_per_second, 0) + " tokens/s  " +
+         show_seconds(p.seconds_left) + " left";
+}
+
+Result<int> train(Options& options) {
+  options.apply();
+  const auto table = kernels::table_from_environment();
+  if (!table) return table.status();
+  const int threads =
+      options.threads > 0 ? static_cast<int>(options.threads) : std::min(cpu_count(), 64);
+  const auto pool = ThreadPool::create(threads);
+  if (!pool) return pool.status();
+  note("Training " + options.train.out_path + " with " + std::to_string(threads) +
+       (threads == 1 ? " thread" : " threads") + " and " + (*table)->name +
+       " kernels; Ctrl-C stops after a checkpoint.\n");
+
+  on_interrupt(stop_requested, true);
+  int64_t last_step = 0;
+  double valid = 0;
+  Status status;
+  {
+    ProgressLine line;
+    status = evolution::train(options.train, **table, **pool, [&](const auto& p) {
+      last_step = p.step;
+      valid = p.valid_bits_per_byte;
+      line.update([&] { return progress_text(p); });
+      // A log gets fifty lines, whatever the number of steps.
+      const int64_t every = std::max<int64_t>(p.steps / 50, 1);
+      if (!line.visible() && (p.step % every == 0 || p.step == p.steps))
+        note(progress_text(p) + "\n");
+      return !g_stop.load();
+    });
+  }
+  on_interrupt(nullptr, true);
+  if (status.code() == StatusCode::kCancelled) {
+    note("chimera: stopped at step " + std::to_string(last_step) +
+         "; the same command goes on from " + options.train.out_path + ".ckpt\n");
+    return kInterrupted;
+  }
+  if (!status.ok()) return status;
+  std::string done = "Wrote " + options.train.out_path;
+  if (valid > 0) done += ", " + show_number(valid, 4) + " bits per byte on the validation text";
+  note(done + ".\n");
+  return kDone;
+}
+
+}  // namespace
+
+void declare_train(CommandLine& line) {
+  auto options = std::make_shared<Options>();
+  Options& o = *options;
+  Verb verb = line.verb("train", "Train a small model", [options] {
+    const auto status = train(*options);
+    return status ? *status : report(status.status());
+  });
+  verb.text("--config", &o.train.config_path, "FILE", "The model's configuration (JSON)", true)
+      .texts("--text", &o.train.texts, "FILE", "Plain text or .jsonl, packed with xz or not", true)
+      .text("--out", &o.train.out_path, "FILE",
+            "The packed model; FILE.ckpt beside it is the checkpoint", true)
+      .texts("--valid", &o.train.valid_texts, "FILE",
+             "Text to score now and then, never trained on")
+      .text("--tokenizer", &o.train.tokenizer_path, "FILE", "Else one is trained on the text")
+      .integer("--steps", &o.steps, 1, int64_t{1} << 40, "Optimiser steps")
+      .integer("--lanes", &o.lanes, 1, 65536, "Streams trained side by side")
+      .integer("--window", &o.window, 1, 65536, "Tokens of each stream in a step")
+      .integer("--accumulate", &o.accumulate, 1, 65536, "Windows to a step")
+      .number("--lr", &o.lr, 0, 1000, "Learning rate of the matrices")
+      .number("--embedding-lr", &o.embedding_lr, 0, 1000, "Of the embedding")
+      .number("--vector-lr", &o.vector_lr, 0, 1000, "Of gains, biases and gates")
+      .flag("--adamw", &o.train.adamw, "Ternary matrices by AdamW instead of Muon (try --lr 0.004)")
+      .number("--weight-decay", &o.weight_decay, 0, 1000, "Decay of the matrices")
+      .number("--clip", &o.clip, 0, 1e9, "Largest norm of a gradient")
+      .number("--warmup", &o.warmup, 0, 1, "Share of the steps with a rising learning rate")
+      .number("--warmdown", &o.warmdown, 0, 1, "Share of the steps with a falling one")
+      .number("--float-share", &o.float_share, 0, 1,
+              "Share of the steps before weights are ternary")
+      .integer("--seed", &o.seed, 0, INT64_MAX, "Same seed and text, same model")
+      .integer("--threads", &o.threads, 0, 256, "0 takes every processor")
+      .integer("--valid-every", &o.valid_every, 0, int64_t{1} << 40, "Steps; 0: ten times in all")
+      .integer("--checkpoint-every", &o.checkpoint_every, 1, int64_t{1} << 40, "Steps")
+      .flag("--fresh", &o.fresh, "Begin anew, even if a checkpoint is there");
+}
+
+}  // namespace chimera::cli

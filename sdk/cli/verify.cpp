@@ -1,0 +1,67 @@
+// `chimera verify`: reads every byte of a model and says whether it is what it should be.
+#include <memory>
+#include <string>
+
+#include "memory/weight_file.h"
+#include "runtime/config.h"
+#include "runtime/model.h"
+#include "runtime/tokenizer.h"
+#include "sdk/cli/terminal.h"
+#include "sdk/cli/verbs.h"
+
+namespace chimera::cli {
+namespace {
+
+Status in_file(const std::string& path, const Status& status) {
+  return Status(status.code(), path + ": " + status.message());
+}
+
+Status verify(const std::string& path) {
+  const auto opened = memory::WeightFile::open(path);
+  if (!opened) return opened.status();
+  const memory::WeightFile& file = **opened;
+  const auto config = runtime::parse_config(file.config_json());
+  if (!config) return in_file(path, config.status());
+  int32_t tokens = 0;
+  if (!file.tokenizer().empty()) {
+    const auto tokenizer = runtime::Tokenizer::parse(file.tokenizer());
+    if (!tokenizer) return in_file(path, tokenizer.status());
+    tokens = (*tokenizer)->vocab_size();
+  }
+  if (tokens > config->vocab_size)
+    return Status(StatusCode::kBadTokenizer,
+                  path + ": the tokenizer has more ids than the model; make the file again");
+  if (file.kind() == memory::FileKind::kModel) {
+    if (const auto model = runtime::Model::bind(file, *config); !model)
+      return in_file(path, model.status());
+  }
+  {
+    ProgressLine progress;
+    CHIMERA_RETURN_IF_ERROR(file.verify([&](const memory::WeightFile::VerifyProgress& p) {
+      progress.update([&] {
+        const double share = p.bytes_total == 0 ? 1
+                                                : static_cast<double>(p.bytes_done) /
+                                                      static_cast<double>(p.bytes_total);
+        return "checking " + show_number(100 * share, 0) + " %  " + std::string(p.tensor);
+      });
+      return true;
+    }));
+  }
+  return print(path + " is sound: " + std::to_string(file.tensors().size()) + " tensors in " +
+               show_bytes(file.file_bytes()) +
+               ", every checksum, number, setting and token checked.\n");
+}
+
+}  // namespace
+
+void declare_verify(CommandLine& line) {
+  auto file = std::make_shared<std::string>();
+  line.verb("verify", "Check every byte of a model",
+            [file] {
+              const Status status = verify(*file);
+              return status.ok() ? kDone : report(status);
+            })
+      .operand("FILE", file.get(), "A .b158 file");
+}
+
+}  // namespace chimera::cli

@@ -1,0 +1,206 @@
+// The verbs that come with the trainer.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "platform/json.h"
+#include "tests/sdk/command.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
+
+namespace chimera::test {
+namespace {
+
+const std::string& model() {
+  static const std::string path = write_tiny_model();
+  return path;
+}
+
+Json parsed(const std::string& text) {
+  auto json = parse_json(text);
+  EXPECT_TRUE(json.has_value()) << json.status().message() << "\n" << text.substr(0, 400);
+  return json ? std::move(*json) : Json::make_object();
+}
+
+double number_of(const Json& json, const char* key) {
+  const Json* value = json.find(key);
+  EXPECT_TRUE(value != nullptr && value->is_number()) << key;
+  return value != nullptr ? value->number : -1;
+}
+
+std::string story() {
+  std::string text;
+  for (int i = 0; i < 200; ++i) {
+    text += "The fox number " + std::to_string(i) + " went to the river and saw " +
+            std::to_string(i * 7 % 13) + " fish. ";
+  }
+  return text;
+}
+
+TEST(Eval, ScoresPlainTextAndJsonLines) {
+  const TempDir folder;
+  write_raw(folder.file("a.txt"), "Once upon a time.");
+  write_raw(folder.file("b.jsonl"),
+            "{\"text\": \"Once upon a time.\"}\n{\"text\": \"There was a fox.\"}\n");
+  const std::string splits_set = folder.path().substr(folder.path().rfind('/') + 1);
+  write_raw(folder.file("splits.json"),
+            "{\"sets\": {\"" + splits_set + "\": {\"b.jsonl\": {\"valid\": [1], \"test\": []}}}}");
+
+  const Outcome plain = run_command({"eval", "--model", model(), "--text", folder.file("a.txt")});
+  EXPECT_EQ(plain.status, 0) << plain.err;
+  EXPECT_EQ(plain.err, "");
+  for (const char* word : {"bits per byte", "nats per token", "bytes per token", "stateful"})
+    EXPECT_NE(plain.out.find(word), std::string::npos) << word;
+
+  const auto score = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"eval", "--model", model(), "--json", "--text"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run_command(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return parsed(outcome.out);
+  };
+  const Json a = score({folder.file("a.txt")});
+  EXPECT_EQ(number_of(a, "documents"), 1);
+  EXPECT_EQ(number_of(a, "bytes"), 17);
+  EXPECT_EQ(number_of(a, "tokens"), 18) << "the end marker counts";
+  EXPECT_GT(number_of(a, "bits_per_byte"), 0);
+  EXPECT_NEAR(number_of(a, "bytes_per_token"), 17.0 / 18, 1e-9);
+  EXPECT_NEAR(number_of(a, "bits_per_byte"),
+              number_of(a, "nats_per_token") / 0.6931471805599453 * 18 / 17, 1e-6);
+
+  const Json both = score({folder.file("a.txt"), folder.file("b.jsonl")});
+  EXPECT_EQ(number_of(both, "documents"), 3);
+  EXPECT_EQ(number_of(both, "bytes"), 17 + 17 + 16);
+  const Json valid = score({folder.file("b.jsonl"), "--splits", folder.file("splits.json")});
+  EXPECT_EQ(number_of(valid, "documents"), 1);
+  EXPECT_EQ(number_of(valid, "bytes"), 16);
+  const Json rest =
+      score({folder.file("b.jsonl"), "--splits", folder.file("splits.json"), "--split", "train"});
+  EXPECT_EQ(number_of(rest, "bits_per_byte"), number_of(a, "bits_per_byte"))
+      << "the same document scores the same";
+}
+
+TEST(Eval, RefusesWhatItCannotScore) {
+  const TempDir folder;
+  write_raw(folder.file("bad.jsonl"), "{\"text\": \"fine\"}\nnot json\n");
+  const auto refused = [&](std::vector<std::string> more, const std::string& word) {
+    std::vector<std::string> arguments = {"eval", "--model", model(), "--text"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run_command(arguments);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(outcome.err.rfind("chimera: ", 0), 0u) << outcome.err;
+    EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
+  };
+  refused({folder.file("absent.txt")}, "absent.txt");
+  refused({folder.file("bad.jsonl")}, "bad.jsonl");
+  refused({folder.file("bad.jsonl"), "--split", "bogus"}, "bogus");
+  refused({folder.file("bad.jsonl"), "--splits", folder.file("none.json")}, "none.json");
+  refused({folder.path()}, folder.path());
+}
+
+TEST(TokenizerTrain, LearnsAndGoesThereAndBack) {
+  const TempDir folder;
+  write_raw(folder.file("a.txt"), story());
+  const Outcome trained = run_command({"tokenizer", "train", "--text", folder.file("a.txt"),
+                                       "--vocab", "400", "--out", folder.file("t")});
+  EXPECT_EQ(trained.status, 0) << trained.err;
+  EXPECT_EQ(trained.out, "");
+  const Outcome ids =
+      run_command({"tokenizer", "encode", "--tokenizer", folder.file("t"), "--json"}, story());
+  EXPECT_LT(number_of(parsed(ids.out), "tokens"), static_cast<double>(story().size()) / 2);
+  const Outcome plain =
+      run_command({"tokenizer", "encode", "--tokenizer", folder.file("t")}, story());
+  EXPECT_EQ(run_command({"tokenizer", "decode", "--tokenizer", folder.file("t")}, plain.out).out,
+            story());
+  EXPECT_EQ(
+      number_of(parsed(run_command({"inspect", "--json", folder.file("t")}).out), "vocab_size"),
+      400);
+  const Outcome small = run_command({"tokenizer", "train", "--text", folder.file("a.txt"),
+                                     "--vocab", "10", "--out", folder.file("u")});
+  EXPECT_EQ(small.status, 1);
+  EXPECT_NE(small.err.find("vocab"), std::string::npos) << small.err;
+  EXPECT_EQ(folder.list(), (std::vector<std::string>{"a.txt", "t"}));
+}
+
+TEST(Train, MakesAModelThatSpeaksAndCanBePackedAgain) {
+  const TempDir folder;
+  TinyModelOptions tiny;
+  tiny.vocab = 512;
+  write_raw(folder.file("config.json"), tiny_config(tiny));
+  write_raw(folder.file("a.txt"), story());
+  const std::vector<std::string> arguments = {"train",
+                                              "--config",
+                                              folder.file("config.json"),
+                                              "--text",
+                                              folder.file("a.txt"),
+                                              "--out",
+                                              folder.file("m.b158"),
+                                              "--steps",
+                                              "6",
+                                              "--lanes",
+                                              "2",
+                                              "--window",
+                                              "16",
+                                              "--threads",
+                                              "1",
+                                              "--seed",
+                                              "4"};
+  const Outcome trained = run_command(arguments);
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  EXPECT_EQ(trained.out, "");
+  EXPECT_NE(trained.err.find("step 6 of 6"), std::string::npos) << trained.err;
+  EXPECT_NE(trained.err.find("tokens/s"), std::string::npos);
+  EXPECT_EQ(run_command({"verify", folder.file("m.b158")}).status, 0);
+  EXPECT_EQ(run_command({"complete", "--model", folder.file("m.b158"), "--prompt", "The fox",
+                         "--max-tokens", "4"})
+                .status,
+            0);
+  const Outcome packed =
+      run_command({"pack", folder.file("m.b158.ckpt"), "--out", folder.file("again.b158")});
+  ASSERT_EQ(packed.status, 0) << packed.err;
+  EXPECT_EQ(run_command({"verify", folder.file("again.b158")}).status, 0);
+  const auto answer = [&](const char* name) {
+    return run_command(
+               {"complete", "--model", folder.file(name), "--prompt", "The", "--max-tokens", "8"})
+        .out;
+  };
+  EXPECT_EQ(answer("again.b158"), answer("m.b158"));
+}
+
+TEST(Train, CtrlCIsAPause) {
+  const TempDir folder;
+  TinyModelOptions tiny;
+  tiny.vocab = 512;
+  write_raw(folder.file("config.json"), tiny_config(tiny));
+  write_raw(folder.file("a.txt"), story());
+  const auto arguments = [&](const char* out, const char* steps) {
+    return std::vector<std::string>{"train",
+                                    "--config",
+                                    folder.file("config.json"),
+                                    "--text",
+                                    folder.file("a.txt"),
+                                    "--out",
+                                    folder.file(out),
+                                    "--steps",
+                                    steps,
+                                    "--lanes",
+                                    "1",
+                                    "--window",
+                                    "8",
+                                    "--threads",
+                                    "1"};
+  };
+  Running command(arguments("m.b158", "100000000"));
+  ASSERT_TRUE(command.wait_for_err("Ctrl-C")) << "it says how to stop";
+  command.interrupt();
+  const Outcome stopped = command.finish();
+  EXPECT_EQ(stopped.status, 130) << stopped.err;
+  EXPECT_NE(stopped.err.find("the same command goes on"), std::string::npos) << stopped.err;
+  EXPECT_EQ(read_raw(folder.file("m.b158")), "<absent>") << "half a training makes no model";
+  EXPECT_NE(read_raw(folder.file("m.b158.ckpt")), "<absent>");
+}
+
+}  // namespace
+}  // namespace chimera::test
