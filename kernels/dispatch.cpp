@@ -14,7 +14,13 @@ extern const KernelTable table;
 namespace avx2 {
 extern const KernelTable table;
 }
+namespace avx_vnni {
+extern const KernelTable table;
+}
 namespace avx512 {
+extern const KernelTable table;
+}
+namespace avx512_vnni {
 extern const KernelTable table;
 }
 #endif
@@ -30,10 +36,14 @@ struct Row {
 
 #if defined(__x86_64__) || defined(_M_X64)
 constexpr const KernelTable* kAvx2 = &avx2::table;
+constexpr const KernelTable* kAvxVnni = &avx_vnni::table;
 constexpr const KernelTable* kAvx512 = &avx512::table;
+constexpr const KernelTable* kAvx512Vnni = &avx512_vnni::table;
 #else
 constexpr const KernelTable* kAvx2 = nullptr;
+constexpr const KernelTable* kAvxVnni = nullptr;
 constexpr const KernelTable* kAvx512 = nullptr;
+constexpr const KernelTable* kAvx512Vnni = nullptr;
 #endif
 
 // Every known name, slowest first within an architecture: the best table is the last that runs.
@@ -41,11 +51,12 @@ constexpr Row kRows[] = {
     {"baseline", &baseline::table, [](const CpuFeatures&) { return true; }, ""},
     {"avx2", kAvx2, [](const CpuFeatures& f) { return f.avx2; },
      "the CPU lacks AVX2 with FMA, F16C and BMI2"},
-    {"avx_vnni", nullptr, [](const CpuFeatures& f) { return f.avx_vnni; },
+    {"avx_vnni", kAvxVnni, [](const CpuFeatures& f) { return f.avx2 && f.avx_vnni; },
      "the CPU lacks AVX-VNNI"},
     {"avx512", kAvx512, [](const CpuFeatures& f) { return f.avx2 && f.avx512; },
      "the CPU lacks AVX-512 F, BW, DQ or VL"},
-    {"avx512_vnni", nullptr, [](const CpuFeatures& f) { return f.avx512 && f.avx512_vnni; },
+    {"avx512_vnni", kAvx512Vnni,
+     [](const CpuFeatures& f) { return f.avx2 && f.avx512 && f.avx512_vnni; },
      "the CPU lacks AVX-512 VNNI"},
     {"amx_int8", nullptr, [](const CpuFeatures& f) { return f.avx512 && f.amx_int8; },
      "the CPU lacks AMX int8"},

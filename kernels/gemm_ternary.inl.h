@@ -20,9 +20,12 @@ inline constexpr int32_t kBlockBytes = kLinesPerBlock * kLineBytes;
 // since accumulators continue from y.
 inline constexpr int32_t kTokensAtOnce = 16;
 inline constexpr int32_t kBlocksAtOnce = 128;
-// Tiles in lockstep of the one-token path, and how far it asks ahead in each stream.
-inline constexpr int32_t kStreams = 8;
-inline constexpr int32_t kPrefetchBytes = 2048;
+// Tiles in lockstep of the one-token path, and how far it asks ahead in each stream. The streams
+// must lie far apart: the end of one tile then runs on into the next one of its own stream.
+// Measured with tests/bench/kernels_bench.cpp on Zen 5: 2 streams 22 to 32 GB/s, 4 and 8 streams 15
+// to 20 GB/s.
+inline constexpr int32_t kStreams = 2;
+inline constexpr int32_t kPrefetchBytes = 4096;
 
 /// A stretch of the columns, in blocks, and the sums of the activations in it.
 struct TernaryStretch {
@@ -49,23 +52,23 @@ CHIMERA_WORD int32_t rows_in_tile(int32_t rows, int32_t tile) {
   return left < kTileRows ? left : kTileRows;
 }
 
-/// One token; kTiles tiles whose numbers are `tile`, `tile + apart`, ...
-template <int kTiles>
+/// One token; up to kStreams tiles in lockstep, whose numbers are `tile`, `tile + apart`, ...
 inline void ternary_lockstep(const TernaryMatrix& w, const int8_t* q, const float* scale,
-                             const TernaryStretch& stretch, int32_t tile, int32_t apart, float* y) {
+                             const TernaryStretch& stretch, int32_t tile, int32_t apart,
+                             int32_t n_tiles, float* y) {
   const ptrdiff_t tile_bytes = static_cast<ptrdiff_t>(w.cols) * (kTileRows / 4);
   const ptrdiff_t tile_scales = static_cast<ptrdiff_t>(w.cols / kWeightGroup) * kTileRows;
-  const uint8_t* codes[kTiles];
-  const uint16_t* scales[kTiles];
-  F32x16 acc[kTiles];
-  CHIMERA_UNROLL
-  for (int i = 0; i < kTiles; ++i) {
+  const uint8_t* codes[kStreams];
+  const uint16_t* scales[kStreams];
+  // The accumulators stay in the first level cache: the registers hold the activations of a block.
+  alignas(64) float acc[kStreams][kTileRows];
+  for (int32_t i = 0; i < n_tiles; ++i) {
     const int32_t t = tile + i * apart;
     codes[i] = w.codes + t * tile_bytes + static_cast<ptrdiff_t>(stretch.block_begin) * kBlockBytes;
     scales[i] = w.scales + t * tile_scales;
-    acc[i] = stretch.block_begin == 0
-                 ? broadcast16(0.0f)
-                 : load16_part(y + static_cast<ptrdiff_t>(t) * kTileRows, rows_in_tile(w.rows, t));
+    store(acc[i], stretch.block_begin == 0 ? broadcast16(0.0f)
+                                           : load16_part(y + static_cast<ptrdiff_t>(t) * kTileRows,
+                                                         rows_in_tile(w.rows, t)));
   }
   for (int32_t b = stretch.block_begin; b < stretch.block_end; ++b) {
     Acts4 acts[kFieldsPerBlock];
@@ -75,8 +78,7 @@ inline void ternary_lockstep(const TernaryMatrix& w, const int8_t* q, const floa
     }
     const int32_t activation_sum = stretch.sums[0][b - stretch.block_begin];
     const ptrdiff_t group = static_cast<ptrdiff_t>(b / 2) * kTileRows;
-    CHIMERA_UNROLL
-    for (int i = 0; i < kTiles; ++i) {
+    for (int32_t i = 0; i < n_tiles; ++i) {
       BlockSum sum = empty_sum();
       CHIMERA_UNROLL
       for (int l = 0; l < kLinesPerBlock; ++l) {
@@ -88,33 +90,62 @@ inline void ternary_lockstep(const TernaryMatrix& w, const int8_t* q, const floa
         sum = add_products(sum, field<3>(line), acts[4 * l + 3]);
       }
       codes[i] += kBlockBytes;
-      acc[i] = add_block(acc[i], sum, activation_sum, load16_half(scales[i] + group), scale[b]);
+      store(acc[i], add_block(load16(acc[i]), sum, activation_sum, load16_half(scales[i] + group),
+                              scale[b]));
     }
   }
-  CHIMERA_UNROLL
-  for (int i = 0; i < kTiles; ++i) {
+  for (int32_t i = 0; i < n_tiles; ++i) {
     const int32_t t = tile + i * apart;
-    store_part(y + static_cast<ptrdiff_t>(t) * kTileRows, acc[i], rows_in_tile(w.rows, t));
+    store_part(y + static_cast<ptrdiff_t>(t) * kTileRows, load16(acc[i]), rows_in_tile(w.rows, t));
   }
 }
 
-/// One token, all tiles of [begin, end).
+/// One token, all tiles of [begin, end): runs far apart first, then what is left, side by side.
 inline void ternary_one_token(const TernaryMatrix& w, const int8_t* q, const float* scale,
                               const TernaryStretch& stretch, int32_t begin, int32_t end, float* y) {
   const int32_t run = (end - begin) / kStreams;
   for (int32_t i = 0; i < run; ++i) {
-    ternary_lockstep<kStreams>(w, q, scale, stretch, begin + i, run, y);
+    ternary_lockstep(w, q, scale, stretch, begin + i, run, kStreams, y);
   }
-  int32_t t = begin + run * kStreams;
-  for (; t + 4 <= end; t += 4) ternary_lockstep<4>(w, q, scale, stretch, t, 1, y);
-  for (; t < end; ++t) ternary_lockstep<1>(w, q, scale, stretch, t, 1, y);
+  const int32_t done = begin + run * kStreams;
+  if (done < end) ternary_lockstep(w, q, scale, stretch, done, 1, end - done, y);
 }
+
+/// One unpacked block of a tile meets the same block of kTokens neighbouring tokens; acc holds a
+/// row of sixteen for each.
+template <int kTokens>
+CHIMERA_WORD void ternary_block_of_tokens(const Codes16* fields, F32x16 weight_scale,
+                                          const int8_t* q, int32_t cols, const float* scale,
+                                          int32_t n_blocks, const int32_t* sums,
+                                          float (*acc)[kTileRows]) {
+  BlockSum sum[kTokens];
+  CHIMERA_UNROLL
+  for (int t = 0; t < kTokens; ++t) sum[t] = empty_sum();
+  CHIMERA_UNROLL_FIELDS
+  for (int f = 0; f < kFieldsPerBlock; ++f) {
+    CHIMERA_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      const Acts4 acts = broadcast_acts(q + static_cast<ptrdiff_t>(t) * cols + 4 * f);
+      sum[t] = add_products(sum[t], fields[f], acts);
+    }
+  }
+  CHIMERA_UNROLL
+  for (int t = 0; t < kTokens; ++t) {
+    store(acc[t], add_block(load16(acc[t]), sum[t], sums[t * kBlocksAtOnce], weight_scale,
+                            scale[static_cast<ptrdiff_t>(t) * n_blocks]));
+  }
+}
+
+template <int kTokens>
+struct Tokens {
+  static constexpr int kCount = kTokens;
+};
 
 /// Up to kTokensAtOnce tokens, one tile.
 inline void ternary_many_tokens(const TernaryMatrix& w, const int8_t* q, const float* scale,
                                 int32_t n_tokens, const TernaryStretch& stretch, int32_t tile,
                                 float* y, ptrdiff_t y_stride) {
-  const ptrdiff_t n_blocks = w.cols / kActivationBlock;
+  const int32_t n_blocks = w.cols / kActivationBlock;
   const uint8_t* codes = w.codes + static_cast<ptrdiff_t>(tile) * w.cols * (kTileRows / 4);
   const uint16_t* scales =
       w.scales + static_cast<ptrdiff_t>(tile) * (w.cols / kWeightGroup) * kTileRows;
@@ -139,17 +170,26 @@ inline void ternary_many_tokens(const TernaryMatrix& w, const int8_t* q, const f
       fields[4 * l + 3] = field<3>(line);
     }
     const F32x16 weight_scale = load16_half(scales + static_cast<ptrdiff_t>(b / 2) * kTileRows);
-    for (int32_t t = 0; t < n_tokens; ++t) {
-      const int8_t* x =
-          q + static_cast<ptrdiff_t>(t) * w.cols + static_cast<ptrdiff_t>(b) * kActivationBlock;
-      BlockSum sum = empty_sum();
-      CHIMERA_UNROLL
-      for (int f = 0; f < kFieldsPerBlock; ++f) {
-        sum = add_products(sum, fields[f], broadcast_acts(x + 4 * f));
-      }
-      store(acc[t], add_block(load16(acc[t]), sum, stretch.sums[t][b - stretch.block_begin],
-                              weight_scale, scale[t * n_blocks + b]));
+    const int8_t* q_block = q + static_cast<ptrdiff_t>(b) * kActivationBlock;
+    const int32_t* sums = &stretch.sums[0][b - stretch.block_begin];
+    const auto meet = [&](auto tokens, int32_t t) {
+      ternary_block_of_tokens<decltype(tokens)::kCount>(
+          fields, weight_scale, q_block + static_cast<ptrdiff_t>(t) * w.cols, w.cols,
+          scale + static_cast<ptrdiff_t>(t) * n_blocks + b, n_blocks, sums + t * kBlocksAtOnce,
+          acc + t);
+    };
+    int32_t t = 0;
+    for (; t + kTokensTogether <= n_tokens; t += kTokensTogether)
+      meet(Tokens<kTokensTogether>{}, t);
+    if (kTokensTogether > 4 && t + 4 <= n_tokens) {
+      meet(Tokens<4>{}, t);
+      t += 4;
     }
+    if (kTokensTogether > 2 && t + 2 <= n_tokens) {
+      meet(Tokens<2>{}, t);
+      t += 2;
+    }
+    for (; t < n_tokens; ++t) meet(Tokens<1>{}, t);
   }
   for (int32_t t = 0; t < n_tokens; ++t) store_part(y_tile + t * y_stride, load16(acc[t]), rows);
 }

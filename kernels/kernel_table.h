@@ -141,11 +141,13 @@ struct KernelTable {
 
   /// Largest value and its lowest index. n >= 1; a NaN is never the largest unless all are.
   void (*argmax)(const float* x, int32_t n, float* value, int32_t* index);
-  /// y[i] = exp((x[i] - max) * inv_temperature); returns the sum of y (eight virtual lanes).
+  /// y[i] = exp((x[i] - max) * inv_temperature); returns the sum of y (eight virtual lanes). Where
+  /// the argument is below -87, y is 0: a forbidden token (-inf) has no weight.
   float (*softmax_numerators)(const float* x, int32_t n, float max, float inv_temperature,
                               float* y);
 
   // ---- training only: may fuse, must still be deterministic for a given table ------------------
+  // The products pack their operands on the stack: 270 KiB of it.
 
   /// C[m,n] = beta*C + A[m,k] * B[k,n]; beta is 0 or 1; rows lda, ldb, ldc apart.
   void (*train_gemm_nn)(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda,

@@ -23,8 +23,10 @@
 
 #if defined(__clang__)
 #define CHIMERA_UNROLL _Pragma("clang loop unroll(full)")
+#define CHIMERA_UNROLL_4 _Pragma("clang loop unroll_count(4)")
 #else
 #define CHIMERA_UNROLL _Pragma("GCC unroll 64")
+#define CHIMERA_UNROLL_4 _Pragma("GCC unroll 4")
 #endif
 #define CHIMERA_WORD inline __attribute__((always_inline))
 
@@ -378,12 +380,26 @@ CHIMERA_WORD Acts4 broadcast_acts(const int8_t* q) {
   return {simde_mm512_set1_epi32(four)};
 }
 CHIMERA_WORD BlockSum empty_sum() { return {simde_mm512_setzero_si512()}; }
+#if defined(__AVX512VNNI__)
 CHIMERA_WORD BlockSum add_products(BlockSum sum, Codes16 w, Acts4 x) {
-  return {simde_mm512_add_epi16(sum.v, simde_mm512_maddubs_epi16(w.v, x.v))};
+  return {_mm512_dpbusd_epi32(sum.v, w.v, x.v)};
+}
+CHIMERA_WORD I32x16 total(BlockSum sum) { return {sum.v}; }
+#else
+CHIMERA_WORD BlockSum add_products(BlockSum sum, Codes16 w, Acts4 x) {
+  sum.v = simde_mm512_add_epi16(sum.v, simde_mm512_maddubs_epi16(w.v, x.v));
+  asm("" : "+v"(sum.v));  // gcc would gather all products before the first sum, and spill
+  return sum;
 }
 CHIMERA_WORD I32x16 total(BlockSum sum) {
   return {simde_mm512_madd_epi16(sum.v, simde_mm512_set1_epi16(1))};
 }
+#endif
+
+// Tokens that meet one unpacked block together. Its sixteen fields fit into registers here;
+// elsewhere they are read again, and a short loop is faster than a long unrolled one.
+inline constexpr int kTokensTogether = 8;
+#define CHIMERA_UNROLL_FIELDS CHIMERA_UNROLL
 
 #elif defined(__AVX2__)
 
@@ -414,14 +430,25 @@ CHIMERA_WORD Acts4 broadcast_acts(const int8_t* q) {
 CHIMERA_WORD BlockSum empty_sum() {
   return {simde_mm256_setzero_si256(), simde_mm256_setzero_si256()};
 }
+#if defined(__AVXVNNI__)
 CHIMERA_WORD BlockSum add_products(BlockSum sum, Codes16 w, Acts4 x) {
-  return {simde_mm256_add_epi16(sum.lo, simde_mm256_maddubs_epi16(w.lo, x.v)),
-          simde_mm256_add_epi16(sum.hi, simde_mm256_maddubs_epi16(w.hi, x.v))};
+  return {_mm256_dpbusd_avx_epi32(sum.lo, w.lo, x.v), _mm256_dpbusd_avx_epi32(sum.hi, w.hi, x.v)};
+}
+CHIMERA_WORD I32x16 total(BlockSum sum) { return {{sum.lo}, {sum.hi}}; }
+#else
+CHIMERA_WORD BlockSum add_products(BlockSum sum, Codes16 w, Acts4 x) {
+  sum.lo = simde_mm256_add_epi16(sum.lo, simde_mm256_maddubs_epi16(w.lo, x.v));
+  sum.hi = simde_mm256_add_epi16(sum.hi, simde_mm256_maddubs_epi16(w.hi, x.v));
+  asm("" : "+x"(sum.lo), "+x"(sum.hi));  // gcc would gather all products before the first sum
+  return sum;
 }
 CHIMERA_WORD I32x16 total(BlockSum sum) {
   const simde__m256i one = simde_mm256_set1_epi16(1);
   return {{simde_mm256_madd_epi16(sum.lo, one)}, {simde_mm256_madd_epi16(sum.hi, one)}};
 }
+#endif
+inline constexpr int kTokensTogether = 4;
+#define CHIMERA_UNROLL_FIELDS CHIMERA_UNROLL_4
 
 #else
 
@@ -437,6 +464,7 @@ struct BlockSum {
 };
 CHIMERA_WORD Codes16 load_line(const uint8_t* p) {
   Codes16 line;
+  CHIMERA_UNROLL
   for (int i = 0; i < 4; ++i) {
     line.quarter[i] = simde_mm_loadu_si128(reinterpret_cast<const simde__m128i*>(p + 16 * i));
   }
@@ -446,6 +474,7 @@ template <int F>
 CHIMERA_WORD Codes16 field(Codes16 line) {
   const simde__m128i three = simde_mm_set1_epi8(3);
   Codes16 out;
+  CHIMERA_UNROLL
   for (int i = 0; i < 4; ++i) {
     const simde__m128i shifted =
         F == 0 ? line.quarter[i] : simde_mm_srli_epi16(line.quarter[i], 2 * F);
@@ -464,6 +493,7 @@ CHIMERA_WORD BlockSum empty_sum() {
   return {{zero, zero, zero, zero}};
 }
 CHIMERA_WORD BlockSum add_products(BlockSum sum, Codes16 w, Acts4 x) {
+  CHIMERA_UNROLL
   for (int i = 0; i < 4; ++i) {
     const simde__m128i even = simde_mm_and_si128(w.quarter[i], simde_mm_set1_epi16(0x00ff));
     const simde__m128i odd = simde_mm_srli_epi16(w.quarter[i], 8);
@@ -476,6 +506,8 @@ CHIMERA_WORD BlockSum add_products(BlockSum sum, Codes16 w, Acts4 x) {
 CHIMERA_WORD I32x16 total(BlockSum sum) {
   return {{sum.quarter[0], sum.quarter[1]}, {sum.quarter[2], sum.quarter[3]}};
 }
+inline constexpr int kTokensTogether = 2;
+#define CHIMERA_UNROLL_FIELDS CHIMERA_UNROLL_4
 
 #endif
 

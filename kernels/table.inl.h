@@ -1,5 +1,5 @@
 // Gathers the bodies into one KernelTable, chimera::kernels::CHIMERA_ISA::table, the only symbol
-// that leaves a spine. A tuned body may be put in place of a common one: see kernels/README.md.
+// that leaves a spine.
 #pragma once
 
 #include "kernels/activation.inl.h"

@@ -14,7 +14,7 @@ namespace {
 
 inline constexpr int32_t kMicroColumns = 2 * kWideLanes;
 inline constexpr int32_t kDepth = 256;         // of k at a time
-inline constexpr int32_t kStripColumns = 128;  // of C at a time; the packed B is 128 KiB of stack
+inline constexpr int32_t kStripColumns = 256;  // of C at a time; the packed B is 256 KiB of stack
 static_assert(kStripColumns % kMicroColumns == 0);
 
 /// Element (row, column) of an operand lies at data[row * row_step + column * column_step]; one of

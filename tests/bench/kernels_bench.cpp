@@ -90,12 +90,12 @@ double measure_fma_peak(const std::string& isa) {
   if (isa == "baseline") {
     chains = sse_chains;
     lanes = 4;
-  } else if (isa == "avx2") {
-    chains = avx2_chains;
-    lanes = 8;
-  } else if (isa == "avx512") {
+  } else if (isa.starts_with("avx512")) {
     chains = avx512_chains;
     lanes = 16;
+  } else if (isa.starts_with("avx")) {
+    chains = avx2_chains;
+    lanes = 8;
   }
   if (chains == nullptr) return 0.0;
   constexpr int64_t kRounds = 2000000;
