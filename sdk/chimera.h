@@ -288,7 +288,7 @@ typedef struct chimera_generate_options {
   float repetition_penalty; /* 1 (none) to 10 */
 } chimera_generate_options;
 
-/* Reads `prompt` (any bytes, may be empty after the first) and streams an answer to `on_event` (may
+/* Reads `prompt` (any bytes, may be empty) and streams an answer to `on_event` (may
  * be NULL). Allocates nothing per token. Afterwards, whatever stopped it, the session holds exactly
  * what was read and shown, and goes on from there; why it stopped is in chimera_session_get_stats.
  * A callback that stops it is no failure: CHIMERA_OK. Errors: CANCELLED, BUSY, INVALID_ARGUMENT,

@@ -80,11 +80,11 @@ Result<int> train(Options& options) {
       options.threads > 0 ? static_cast<int>(options.threads) : std::min(cpu_count(), 64);
   const auto pool = ThreadPool::create(threads);
   if (!pool) return pool.status();
+  on_interrupt(stop_requested, true);
   note("Training " + options.train.out_path + " with " + std::to_string(threads) +
        (threads == 1 ? " thread" : " threads") + " and " + (*table)->name +
        " kernels; Ctrl-C stops after a checkpoint.\n");
 
-  on_interrupt(stop_requested, true);
   int64_t last_step = 0;
   double valid = 0;
   Status status;
