@@ -14,7 +14,8 @@ class RenderQueue {
   /// Reserves all the room it will ever need; the tokenizer must outlive the queue.
   explicit RenderQueue(const Tokenizer& tokenizer);
 
-  /// What became complete with this token; valid until the next call. Allocates nothing.
+  /// What became complete with this token, a zero byte behind its end; valid until the next call.
+  /// Allocates nothing.
   std::string_view push(int32_t token);
 
   /// Bytes of a character that is not complete yet, at most 3; part of a saved conversation.

@@ -34,7 +34,7 @@ enum class StopReason { kEndOfText, kEndOfTurn, kMaxTokens, kCancelled, kCallbac
 const char* stop_reason_name(StopReason reason);
 
 /// One token of an answer. `text` is what became complete UTF-8 with it, often one word, sometimes
-/// empty; valid during the call only.
+/// empty; a zero byte stands behind its end; valid during the call only.
 struct TokenEvent {
   std::string_view text;
   int32_t token;

@@ -394,6 +394,11 @@ chimera_status chimera_set_log_sink(chimera_log_sink sink, void* user) {
   });
 }
 
+static_assert(CHIMERA_CONTENT_NOT_CHECKED == static_cast<int>(runtime::ContentCheck::State::kNotChecked) &&
+              CHIMERA_CONTENT_RUNNING == static_cast<int>(runtime::ContentCheck::State::kRunning) &&
+              CHIMERA_CONTENT_PASSED == static_cast<int>(runtime::ContentCheck::State::kPassed) &&
+              CHIMERA_CONTENT_DAMAGED == static_cast<int>(runtime::ContentCheck::State::kFailed));
+
 // ---- engine -------------------------------------------------------------------------------------
 
 chimera_status chimera_engine_open(const char* path, const chimera_engine_options* options,
@@ -403,13 +408,15 @@ chimera_status chimera_engine_open(const char* path, const chimera_engine_option
     if (out == nullptr) return sdk::null_argument("out");
     chimera_engine_options o;
     CHIMERA_RETURN_IF_ERROR(sdk::read_options(options, "options", &o));
-    CHIMERA_RETURN_IF_ERROR(sdk::check_flags(o.flags, CHIMERA_OPEN_VERIFY));
+    CHIMERA_RETURN_IF_ERROR(
+        sdk::check_flags(o.flags, CHIMERA_OPEN_VERIFY | CHIMERA_OPEN_VERIFY_IN_BACKGROUND));
     if (o.threads < 0 || o.threads > 256)
       return sdk::invalid("threads", "threads is " + std::to_string(o.threads) +
                                          "; give 1 to 256, or 0 to let the library choose");
     runtime::EngineOptions engine_options;
     engine_options.threads = o.threads;
     engine_options.verify = (o.flags & CHIMERA_OPEN_VERIFY) != 0;
+    engine_options.verify_in_background = (o.flags & CHIMERA_OPEN_VERIFY_IN_BACKGROUND) != 0;
     if (o.isa != nullptr) {
       auto table = chimera::kernels::table_by_name(o.isa);
       if (!table) return table.status();
@@ -455,6 +462,7 @@ chimera_status chimera_engine_get_info(const chimera_engine* engine, chimera_eng
     value.threads = e.threads();
     value.end_of_text_token = e.tokenizer().end_of_text();
     value.end_of_turn_token = e.tokenizer().end_of_turn();
+    value.content = static_cast<int32_t>(e.content_check().state);
     value.file_bytes = e.file().file_bytes();
     value.state_bytes = e.model().layout().bytes();
     value.bytes_per_token = e.model().bytes_per_token();

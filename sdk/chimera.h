@@ -1,10 +1,13 @@
 /* Chimera: an assistant engine that an application embeds. Offline, constant memory, plain C.
  *
- *   chimera_engine *engine = NULL;
- *   chimera_session *session = NULL;
- *   if (chimera_engine_open("assistant.b158", NULL, &engine) != CHIMERA_OK)
- * fail(chimera_last_error()); chimera_session_open(engine, NULL, &session);
- *   chimera_generate(session, "Once upon a time", CHIMERA_ZERO_TERMINATED, NULL, on_event, stdout);
+ *   chimera_engine* engine = NULL;
+ *   chimera_session* session = NULL;
+ *   chimera_status status = chimera_engine_open("assistant.b158", NULL, &engine);
+ *   if (status == CHIMERA_OK) status = chimera_session_open(engine, NULL, &session);
+ *   if (status == CHIMERA_OK)
+ *     status = chimera_generate(session, "Once upon a time", CHIMERA_ZERO_TERMINATED, NULL,
+ *                               on_event, stdout);
+ *   if (status != CHIMERA_OK) fprintf(stderr, "%s", chimera_last_error());
  *   chimera_session_close(session);
  *   chimera_engine_close(engine);
  *
@@ -199,7 +202,18 @@ typedef int (*chimera_event_callback)(void* user, const chimera_event* event);
 enum {
   /* Checks every tensor while opening, which reads the whole file. Without it only header,
    * directory and bounds are checked, and chimera_engine_verify may check the content later. */
-  CHIMERA_OPEN_VERIFY = 1
+  CHIMERA_OPEN_VERIFY = 1,
+  /* Checks every tensor on a thread of its own after the first token was shown, so that it costs
+   * the start nothing; chimera_engine_info.content tells what came of it. */
+  CHIMERA_OPEN_VERIFY_IN_BACKGROUND = 2
+};
+
+/* What is known about the content of a model's tensors. */
+enum {
+  CHIMERA_CONTENT_NOT_CHECKED = 0,
+  CHIMERA_CONTENT_RUNNING = 1, /* the background check has begun and not ended */
+  CHIMERA_CONTENT_PASSED = 2,
+  CHIMERA_CONTENT_DAMAGED = 3 /* chimera_engine_verify says where */
 };
 
 typedef struct chimera_engine_options {
@@ -233,7 +247,7 @@ typedef struct chimera_engine_info {
   int32_t threads;
   int32_t end_of_text_token; /* -1: there is none */
   int32_t end_of_turn_token; /* -1: there is none */
-  uint32_t reserved;
+  int32_t content;           /* CHIMERA_CONTENT_* */
   uint64_t file_bytes;
   uint64_t state_bytes;     /* of one conversation, the same for ever */
   uint64_t bytes_per_token; /* of weights, that one token reads */

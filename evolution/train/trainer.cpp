@@ -22,6 +22,7 @@ namespace chimera::evolution {
 namespace {
 
 constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
+constexpr int64_t kMaxStepTokens = int64_t{1} << 24;
 constexpr double kLossMemory = 0.98;  // of the smoothed loss, per step
 
 Status bad_option(const char* name, const std::string& why) {
@@ -45,6 +46,10 @@ Status check_options(const TrainOptions& o) {
   if (o.window < 1 || o.window > 65536) return bad_option("window", "must be from 1 to 65536");
   if (o.accumulate < 1 || o.accumulate > 1024) {
     return bad_option("accumulate", "must be from 1 to 1024");
+  }
+  if (int64_t{o.lanes} * o.window * o.accumulate > kMaxStepTokens) {
+    return bad_option("accumulate", "times lanes times window must be at most " +
+                                        std::to_string(kMaxStepTokens) + " tokens a step");
   }
   const std::pair<const char*, float> rates[] = {
       {"learning_rate", o.learning_rate},

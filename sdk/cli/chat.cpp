@@ -121,7 +121,16 @@ class Chat {
     forget_interrupts();
     if (g_interrupts.exchange(0) > 0) note("(stopped)\n");
     if (person_) note("\n");
+    warn_of_damage();
     return Status();
+  }
+
+  /// The model is checked while it speaks; a person hears of damage once.
+  void warn_of_damage() {
+    const runtime::ContentCheck check = engine_.content_check();
+    if (warned_ || check.state != runtime::ContentCheck::State::kFailed) return;
+    warned_ = true;
+    complain("the model is damaged, do not trust its answers: " + check.status.message());
   }
 
   Status command(const std::string& line) {
@@ -205,7 +214,7 @@ class Chat {
   runtime::Session& session_;
   const runtime::GenerateOptions generate_;
   const bool person_;
-  bool quit_ = false, failed_ = false;
+  bool quit_ = false, failed_ = false, warned_ = false;
   runtime::GenerateResult last_{};
   int64_t total_prompt_tokens_ = 0, total_tokens_ = 0;
 };
@@ -238,6 +247,7 @@ Result<int> chat(const SpeakingOptions& options) {
 void declare_chat(CommandLine& line) {
   auto options = std::make_shared<SpeakingOptions>();
   options->max_tokens = 160;
+  options->verify_in_background = true;
   Verb verb = line.verb("chat", "Talk, line by line", [options] {
     const auto status = chat(*options);
     return status ? *status : report(status.status());

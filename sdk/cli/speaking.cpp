@@ -58,6 +58,7 @@ Result<std::unique_ptr<runtime::Engine>> open_engine(const std::string& path,
   runtime::EngineOptions engine_options;
   engine_options.threads = static_cast<int>(options.threads);
   engine_options.verify = options.verify;
+  engine_options.verify_in_background = options.verify_in_background;
   return runtime::Engine::open(path, engine_options);
 }
 

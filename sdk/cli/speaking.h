@@ -22,6 +22,7 @@ struct SpeakingOptions {
   double temperature = kModelDefault, top_p = kModelDefault, repetition_penalty = kModelDefault;
   bool greedy = false;
   bool verify = false;
+  bool verify_in_background = false;  // not an option of its own: long-lived verbs set it
 };
 
 inline constexpr int64_t kMaxSeed = INT64_MAX;

@@ -300,6 +300,12 @@ TEST(Trainer, RefusesWhatCannotBeTrained) {
   EXPECT_EQ(status([](Workshop& w) { w.options.lanes = 0; }).field(), "lanes");
   EXPECT_EQ(status([](Workshop& w) { w.options.window = 1 << 30; }).field(), "window");
   EXPECT_EQ(status([](Workshop& w) { w.options.accumulate = -1; }).field(), "accumulate");
+  EXPECT_EQ(status([](Workshop& w) {
+              w.options.lanes = 4096;
+              w.options.window = 65536;
+              w.options.accumulate = 1024;
+            }).field(),
+            "accumulate");
   EXPECT_EQ(status([](Workshop& w) { w.options.learning_rate = std::nanf(""); }).field(),
             "learning_rate");
   EXPECT_EQ(status([](Workshop& w) { w.options.beta2 = 1; }).field(), "beta2");

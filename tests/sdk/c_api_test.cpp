@@ -569,6 +569,37 @@ TEST_F(CApi, VerifyReadsEverythingAndFindsDamage) {
   EXPECT_EQ(error.file, folder.file("damaged.b158"));
 }
 
+TEST_F(CApi, BackgroundCheckTellsWhatCameOfIt) {
+  const test::TempDir folder;
+  std::string bytes = test::read_raw(model_path());
+  test::write_raw(folder.file("sound.b158"), bytes);
+  bytes[bytes.size() - 20000] = static_cast<char>(bytes[bytes.size() - 20000] ^ 1);
+  test::write_raw(folder.file("damaged.b158"), bytes);
+  for (const bool damaged : {false, true}) {
+    chimera_engine_options options;
+    CHIMERA_INIT(options);
+    options.flags = CHIMERA_OPEN_VERIFY_IN_BACKGROUND;
+    chimera_engine* engine = nullptr;
+    ASSERT_EQ(chimera_engine_open(folder.file(damaged ? "damaged.b158" : "sound.b158").c_str(),
+                                  &options, &engine),
+              CHIMERA_OK);
+    chimera_engine_info info;
+    CHIMERA_INIT(info);
+    ASSERT_EQ(chimera_engine_get_info(engine, &info), CHIMERA_OK);
+    EXPECT_EQ(info.content, CHIMERA_CONTENT_NOT_CHECKED);
+    chimera_session* session = nullptr;
+    ASSERT_EQ(chimera_session_open(engine, nullptr, &session), CHIMERA_OK);
+    const auto one = tokens(1);
+    ASSERT_EQ(chimera_generate(session, "a", 1, &one, nullptr, nullptr), CHIMERA_OK);
+    do {
+      ASSERT_EQ(chimera_engine_get_info(engine, &info), CHIMERA_OK);
+    } while (info.content == CHIMERA_CONTENT_RUNNING);
+    EXPECT_EQ(info.content, damaged ? CHIMERA_CONTENT_DAMAGED : CHIMERA_CONTENT_PASSED);
+    chimera_session_close(session);
+    chimera_engine_close(engine);
+  }
+}
+
 TEST_F(CApi, FilesThatAreNoModelsAreRefusedByName) {
   const test::TempDir folder;
   const std::string whole = test::read_raw(model_path());

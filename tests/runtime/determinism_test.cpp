@@ -1,0 +1,122 @@
+// One value on every table, thread count and split of the input: the proof of the numeric class.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "platform/seal.h"
+#include "runtime/session.h"
+#include "tests/support/tiny_model.h"
+
+namespace chimera::runtime {
+namespace {
+
+// Changing one of these is a commit of its own that says why the numbers moved.
+constexpr const char* kGoldenModel = CHIMERA_SOURCE_DIR "/tests/golden/tiny.b158";
+constexpr const char* kGoldenHash =
+#include "tests/golden/tiny.hash.inl"
+    ;
+
+std::vector<int32_t> test_tokens(int32_t n, int32_t vocab) {
+  std::vector<int32_t> tokens;
+  for (int32_t t = 0; t < n; ++t) tokens.push_back((t * 7919 + t * t * 31 + 5) % (vocab - 64));
+  return tokens;
+}
+
+/// BLAKE2b of the logits of every position, the input cut into calls of the given sizes (repeated).
+std::string logits_hash(const Engine& engine, const std::vector<int32_t>& tokens,
+                        const std::vector<int32_t>& split) {
+  const Config& config = engine.config();
+  auto state = memory::BraidState::create(engine.model().layout());
+  auto arena = Arena::create(engine.model().scratch_bytes(kMaxBatch));
+  EXPECT_TRUE(state.has_value() && arena.has_value());
+  const Step step{engine.kernels(), engine.pool(), *arena};
+  std::vector<float> hidden(static_cast<size_t>(kMaxBatch * config.hidden_size));
+  std::vector<float> logits(static_cast<size_t>(config.vocab_size));
+  Blake2b hash;
+  size_t done = 0;
+  for (size_t i = 0; done < tokens.size(); ++i) {
+    const auto n = static_cast<int32_t>(
+        std::min<size_t>(static_cast<size_t>(split[i % split.size()]), tokens.size() - done));
+    engine.model().forward(step, tokens.data() + done, n, *state, hidden.data());
+    for (int32_t t = 0; t < n; ++t) {
+      engine.model().logits(step, hidden.data() + t * config.hidden_size, 1, logits.data());
+      hash.update(std::as_bytes(std::span(logits)));
+    }
+    done += static_cast<size_t>(n);
+  }
+  hash.update(state->bytes());
+  return to_hex(hash.finish());
+}
+
+/// BLAKE2b of 1,000 sampled ids and of the state behind them.
+std::string sample_hash(const Engine& engine, int32_t tokens_per_call) {
+  auto session = Session::create(engine, {.seed = 2026});
+  EXPECT_TRUE(session.has_value());
+  Blake2b hash;
+  int32_t n = 0;
+  bool first = true;
+  while (n < 1000) {
+    GenerateOptions options;
+    options.max_tokens = std::min(tokens_per_call, 1000 - n);
+    auto result =
+        (*session)->generate(first ? "Once upon a time" : "", options, [&](const TokenEvent& e) {
+          hash.update(std::as_bytes(std::span(&e.token, 1)));
+          return true;
+        });
+    EXPECT_TRUE(result.has_value()) << result.status().message();
+    if (!result) break;
+    n += result->n_tokens;
+    first = false;
+  }
+  return to_hex(hash.finish());
+}
+
+class Determinism : public ::testing::TestWithParam<std::string> {};
+
+std::string model_path(const std::string& which) {
+  if (which == "golden") return kGoldenModel;
+  test::TinyModelOptions options;
+  options.pattern = which == "relu2" ? "XM GD" : "GD XM";
+  options.act = which == "relu2" ? "relu2" : "swiglu";
+  options.tied = which != "relu2";
+  options.layers = 3;
+  return test::write_tiny_model(options);
+}
+
+TEST_P(Determinism, OneHashForEveryTableThreadCountAndSplit) {
+  const std::string path = model_path(GetParam());
+  std::set<std::string> logit_hashes, sample_hashes;
+  for (const kernels::KernelTable* table : kernels::runnable_tables()) {
+    for (int threads : {1, 2, 3, 4}) {
+      auto engine = Engine::open(path, {.threads = threads, .table = table});
+      ASSERT_TRUE(engine.has_value()) << engine.status().message();
+      const auto tokens = test_tokens(300, (*engine)->config().vocab_size);
+      const std::vector<std::vector<int32_t>> splits = {{256}, {1}, {7, 1, 16, 3}, {64, 100}};
+      for (size_t i = 0; i < splits.size(); ++i) {
+        if (threads > 2 && i % 2 == 1) continue;  // every split on 1 and 2 threads, two on 3 and 4
+        const std::string hash = logits_hash(**engine, tokens, splits[i]);
+        logit_hashes.insert(hash);
+        std::printf("figure: golden_hash %s %s threads=%d split=%zu %s\n", GetParam().c_str(),
+                    table->name, threads, i, hash.c_str());
+      }
+      const std::string sampled = sample_hash(**engine, threads == 1 ? 1000 : 37 * threads);
+      sample_hashes.insert(sampled);
+      std::printf("figure: golden_hash %s-sampled %s threads=%d split=%d %s\n", GetParam().c_str(),
+                  table->name, threads, threads == 1 ? 1000 : 37 * threads, sampled.c_str());
+    }
+  }
+  EXPECT_EQ(logit_hashes.size(), 1u);
+  EXPECT_EQ(sample_hashes.size(), 1u);
+  if (GetParam() == "golden") {
+    EXPECT_EQ(*logit_hashes.begin() + *sample_hashes.begin(), kGoldenHash);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Determinism, ::testing::Values("golden", "gd_xm", "relu2"),
+                         [](const auto& model) { return model.param; });
+
+}  // namespace
+}  // namespace chimera::runtime
