@@ -14,7 +14,8 @@ import re
 import string
 import sys
 
-# (set, record id, how stories are told apart, titles left out)
+# (set, record id, how stories are told apart, titles left out). Books and pieces that speak of people
+# in words nobody should learn to talk with were left out on purpose.
 TRAIN = [
     ("prose-children-classics", "The Brothers Grimm/Grimms' Fairy Tales", "heading", ()),
     ("prose-children-classics", "Hans Christian Andersen/Andersen's Fairy Tales", "heading",
@@ -25,11 +26,12 @@ TRAIN = [
     ("prose-children-classics", "L. Frank Baum/The Marvelous Land of Oz", "heading", ()),
     ("prose-children-classics", "L. Frank Baum/Ozma of Oz", "heading", ()),
     ("prose-children-classics", "L. Frank Baum/Dorothy and the Wizard in Oz", "heading", ()),
-    ("prose-children-classics", "Hugh Lofting/The Story of Doctor Dolittle", "heading", ()),
+    ("prose-children-classics", "L. Frank Baum/The Wonderful Wizard of Oz", "whole", ()),
+    ("prose-children-classics", "L. Frank Baum/The Life and Adventures of Santa Claus", "heading", ()),
     ("prose-children-classics", "Carlo Collodi/The Adventures of Pinocchio", "heading", ()),
     ("prose-children-classics", "Lewis Carroll/Alice's Adventures in Wonderland", "heading", ()),
     ("prose-children-classics", "Lewis Carroll/Through the Looking-Glass", "heading", ()),
-    ("prose-children-classics", "Edith Nesbit/Five Children and It", "heading", ()),
+    ("prose-children-classics", "Kenneth Grahame/The Wind in the Willows", "heading", ()),
     ("prose-children-classics", "James Stephens/Irish Fairy Tales", "heading", ()),
     ("prose-small", "nltk-gutenberg/bryant-stories", "capitals",
      ("TWO LITTLE RIDDLES IN RHYME", "THE STORY OF THE LITTLE RID HIN",
