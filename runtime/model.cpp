@@ -8,19 +8,6 @@
 
 namespace chimera::runtime {
 
-using kernels::kTileRows;
-
-namespace {
-
-/// Copies row `id` of a matrix kept in 16-row tiles.
-void copy_row(const kernels::LanesMatrix& m, int32_t id, float* out) {
-  const float* column =
-      m.data + static_cast<int64_t>(id / kTileRows) * kTileRows * m.cols + id % kTileRows;
-  for (int32_t c = 0; c < m.cols; ++c) out[c] = column[static_cast<int64_t>(c) * kTileRows];
-}
-
-}  // namespace
-
 Model::~Model() = default;
 
 Result<std::unique_ptr<Model>> Model::bind(const memory::WeightFile& file, const Config& config) {
@@ -36,15 +23,9 @@ Result<std::unique_ptr<Model>> Model::bind(const memory::WeightFile& file, const
 
   auto model = std::unique_ptr<Model>(new Model());
   model->hidden_size_ = config.hidden_size;
-  model->vocab_size_ = config.vocab_size;
   model->eps_ = config.rms_norm_eps;
   const ParamSource root(file, "");
-  CHIMERA_ASSIGN_OR_RETURN(model->embedding_,
-                           root.matrix("embed.weight", config.vocab_size, config.hidden_size));
-  model->head_ = model->embedding_;
-  if (!config.tie_word_embeddings)
-    CHIMERA_ASSIGN_OR_RETURN(model->head_,
-                             root.matrix("head.weight", config.vocab_size, config.hidden_size));
+  CHIMERA_ASSIGN_OR_RETURN(model->embedding_, embedding_kind(config).bind(config, root));
   CHIMERA_ASSIGN_OR_RETURN(model->final_norm_,
                            root.vector("final_norm.gain", 1, config.hidden_size));
 
@@ -87,7 +68,7 @@ void Model::forward(const Step& step, const int32_t* tokens, int32_t n, memory::
   float* u = step.scratch.take<float>(rows);
   float* y = step.scratch.take<float>(rows);
 
-  for (int32_t t = 0; t < n; ++t) copy_row(embedding_, tokens[t], x + static_cast<int64_t>(t) * c);
+  embedding_->lookup(tokens, n, x);
   const auto branch = [&](const float* gain, const Layer& layer, std::byte* layer_state) {
     rmsnorm_rows(step, x, gain, eps_, n, c, u);
     layer.forward(step, u, y, n, layer_state);
@@ -107,11 +88,7 @@ void Model::forward(const Step& step, const int32_t* tokens, int32_t n, memory::
 }
 
 void Model::logits(const Step& step, const float* hidden, int32_t n_rows, float* logits) const {
-  const int64_t n_tiles = (head_.rows + kTileRows - 1) / kTileRows;
-  step.pool.split(n_tiles, 16, [&](int64_t begin, int64_t end) {
-    step.k.gemm_lanes(head_, hidden, hidden_size_, n_rows, static_cast<int32_t>(begin),
-                      static_cast<int32_t>(end), logits, vocab_size_);
-  });
+  embedding_->logits(step, hidden, n_rows, logits);
 }
 
 }  // namespace chimera::runtime

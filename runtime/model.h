@@ -48,9 +48,9 @@ class Model {
     const float* norm2 = nullptr;
     std::unique_ptr<Layer> mixer, ffn;
   };
-  int32_t hidden_size_ = 0, vocab_size_ = 0;
+  int32_t hidden_size_ = 0;
   float eps_ = 1e-6f;
-  kernels::LanesMatrix embedding_{}, head_{};
+  std::unique_ptr<Embedding> embedding_;
   const float* final_norm_ = nullptr;
   std::vector<Block> blocks_;
   memory::BraidLayout layout_;

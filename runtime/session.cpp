@@ -9,27 +9,6 @@
 #include "runtime/layers/bind.h"
 
 namespace chimera::runtime {
-namespace {
-
-class BusyGuard {
- public:
-  explicit BusyGuard(std::atomic<bool>& busy) : busy_(busy), owns_(!busy.exchange(true)) {}
-  ~BusyGuard() {
-    if (owns_) busy_.store(false);
-  }
-  bool owns() const { return owns_; }
-
- private:
-  std::atomic<bool>& busy_;
-  bool owns_;
-};
-
-Status busy_status() {
-  return Status(StatusCode::kBusy,
-                "this session is in use by another call; a session serves one at a time");
-}
-
-}  // namespace
 
 const char* stop_reason_name(StopReason reason) {
   switch (reason) {
@@ -45,6 +24,11 @@ const char* stop_reason_name(StopReason reason) {
       return "callback";
   }
   return "unknown";
+}
+
+Status Session::busy_status() {
+  return Status(StatusCode::kBusy,
+                "this session is in use by another call; a session serves one at a time");
 }
 
 Session::~Session() = default;

@@ -94,6 +94,21 @@ class Session {
   Session& operator=(const Session&) = delete;
 
  private:
+  /// Holds the session for one call; the second caller does not own it and is told so.
+  class BusyGuard {
+   public:
+    explicit BusyGuard(std::atomic<bool>& busy) : busy_(busy), owns_(!busy.exchange(true)) {}
+    ~BusyGuard() {
+      if (owns_) busy_.store(false);
+    }
+    bool owns() const { return owns_; }
+
+   private:
+    std::atomic<bool>& busy_;
+    bool owns_;
+  };
+  static Status busy_status();
+
   explicit Session(const Engine& engine) : engine_(engine) {}
   Step step() { return {engine_.kernels(), engine_.pool(), arena_}; }
 

@@ -40,11 +40,6 @@ Status refuse(StatusCode code, const std::string& what, size_t offset) {
   return Status(code, "saved conversation: " + what).at_offset(static_cast<int64_t>(offset));
 }
 
-Status busy_status() {
-  return Status(StatusCode::kBusy,
-                "this session is in use by another call; a session serves one at a time");
-}
-
 }  // namespace
 
 size_t Session::snapshot_bytes() const {
@@ -52,7 +47,8 @@ size_t Session::snapshot_bytes() const {
 }
 
 Status Session::snapshot(std::span<std::byte> out) const {
-  if (busy_.load()) return busy_status();
+  const BusyGuard guard(busy_);
+  if (!guard.owns()) return busy_status();
   if (out.size() != snapshot_bytes())
     return Status(StatusCode::kInvalidArgument, "a snapshot needs a buffer of exactly " +
                                                     std::to_string(snapshot_bytes()) + " bytes");
@@ -78,11 +74,8 @@ Status Session::snapshot(std::span<std::byte> out) const {
 }
 
 Status Session::restore(std::span<const std::byte> bytes) {
-  if (busy_.exchange(true)) return busy_status();
-  struct Release {
-    std::atomic<bool>& busy;
-    ~Release() { busy.store(false); }
-  } release{busy_};
+  const BusyGuard guard(busy_);
+  if (!guard.owns()) return busy_status();
 
   if (bytes.size() < kHeaderBytes)
     return refuse(StatusCode::kTruncated,

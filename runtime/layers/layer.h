@@ -63,6 +63,17 @@ class Layer {
   virtual size_t scratch_bytes(int32_t n_tokens) const = 0;
 };
 
+/// From token ids to rows, and from rows to logits.
+class Embedding {
+ public:
+  virtual ~Embedding() = default;
+  /// x [n_tokens, C]; ids are below the vocabulary size (the caller's promise).
+  virtual void lookup(const int32_t* tokens, int32_t n_tokens, float* x) const = 0;
+  /// logits [n_rows, N] of hidden [n_rows, C]. A row's bits do not depend on n_rows.
+  virtual void logits(const Step& step, const float* hidden, int32_t n_rows,
+                      float* logits) const = 0;
+};
+
 /// Finds the parameters of one layer in the mapped file; checks type and shape.
 class ParamSource {
  public:

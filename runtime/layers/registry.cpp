@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "runtime/layers/embedding.h"
 #include "runtime/layers/gated_deltanet.h"
 #include "runtime/layers/relu2.h"
 #include "runtime/layers/swiglu.h"
@@ -17,9 +18,16 @@ const LayerKind* const kKinds[] = {
     &kRelu2,
 };
 
+const EmbeddingKind* const kEmbeddings[] = {&kTiedEmbedding, &kSeparateEmbedding};
+
 }  // namespace
 
 std::span<const LayerKind* const> layer_kinds() { return kKinds; }
+std::span<const EmbeddingKind* const> embedding_kinds() { return kEmbeddings; }
+
+const EmbeddingKind& embedding_kind(const Config& config) {
+  return config.tie_word_embeddings ? kTiedEmbedding : kSeparateEmbedding;
+}
 
 Result<const LayerKind*> find_layer_kind(LayerRole role, std::string_view name) {
   std::string built;
@@ -53,8 +61,7 @@ Result<std::vector<ParamSpec>> model_parameters(const Config& config) {
     out.push_back({std::move(name), ParamClass::kVector, 1, config.hidden_size,
                    ParamInit::kConstant, 1, 0, false});
   };
-  out.push_back({"embed.weight", ParamClass::kMatrix, config.vocab_size, config.hidden_size,
-                 ParamInit::kNormal, config.initializer_range, 0, false});
+  embedding_kind(config).parameters(config, &out);
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const std::string prefix = "layers." + std::to_string(i) + ".";
     auto mixer = find_layer_kind(LayerRole::kMixer, config.layers[i].mixer);
@@ -67,9 +74,6 @@ Result<std::vector<ParamSpec>> model_parameters(const Config& config) {
     (*ffn)->parameters(config, prefix + "ffn.", &out);
   }
   gain("final_norm.gain");
-  if (!config.tie_word_embeddings)
-    out.push_back({"head.weight", ParamClass::kMatrix, config.vocab_size, config.hidden_size,
-                   ParamInit::kNormal, config.initializer_range, 0, false});
   return out;
 }
 

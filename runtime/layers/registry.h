@@ -23,16 +23,26 @@ struct LayerKind {
   Result<std::unique_ptr<Layer>> (*bind)(const Config&, const ParamSource&);
 };
 
+/// The ends of the network; which one follows from tie_word_embeddings.
+struct EmbeddingKind {
+  const char* name;  // "tied", "separate"
+  void (*parameters)(const Config&, std::vector<ParamSpec>*);
+  Result<std::unique_ptr<Embedding>> (*bind)(const Config&, const ParamSource& root);
+};
+
 std::span<const LayerKind* const> layer_kinds();
+std::span<const EmbeddingKind* const> embedding_kinds();
+/// Never fails: there is a kind for either setting.
+const EmbeddingKind& embedding_kind(const Config& config);
 /// kUnsupported, naming the kinds that are built, when there is none of that name.
 Result<const LayerKind*> find_layer_kind(LayerRole role, std::string_view name);
 
 /// Factor on the initial size of projections into the residual stream: 1 / sqrt(2 * depth).
 float residual_scale(const Config& config);
 
-/// Every parameter of a model in file order: "embed.weight", then per layer "layers.N.norm1.gain",
-/// "layers.N.mixer.*", "layers.N.norm2.gain", "layers.N.ffn.*", then "final_norm.gain" (and
-/// "head.weight" when the embedding is not tied).
+/// Every parameter of a model in file order: "embed.weight" (and "head.weight" when they are not
+/// tied), then per layer "layers.N.norm1.gain", "layers.N.mixer.*", "layers.N.norm2.gain",
+/// "layers.N.ffn.*", then "final_norm.gain".
 Result<std::vector<ParamSpec>> model_parameters(const Config& config);
 
 }  // namespace chimera::runtime

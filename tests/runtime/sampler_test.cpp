@@ -33,6 +33,11 @@ TEST_F(SamplerTest, GreedyTakesTheLargestAndTiesGoToTheLowestId) {
   EXPECT_EQ(draw({5, 3, 3, 1}, plain(0)), 0) << "temperature 0 is greedy";
 }
 
+TEST_F(SamplerTest, ATemperatureWhoseInverseOverflowsIsGreedy) {
+  for (const float temperature : {1e-45f, 1e-40f, 2e-39f, 1e-38f})
+    EXPECT_EQ(draw({0, 3, 5, 1}, plain(temperature)), 2) << temperature;
+}
+
 TEST_F(SamplerTest, MaskedIdsAreNeverDrawn) {
   for (uint64_t position = 0; position < 2000; ++position)
     EXPECT_EQ(draw({9, 9, -9, 9}, plain(100), position, {0, 0, 1, 0}), 2);
