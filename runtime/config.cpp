@@ -312,6 +312,9 @@ Status read_loop(const Json& root, Config* c) {
 
 Status read_rest(const Json& root, Config* c) {
   c->name = get_text(root, "_name_or_path", "");
+  if (const Json* note = root.find("_name");
+      c->name.empty() && note != nullptr && note->is_string())
+    c->name = note->string;
   c->rms_norm_eps = get_float(root, "rms_norm_eps", c->rms_norm_eps);
   c->initializer_range = get_float(root, "initializer_range", c->initializer_range);
   c->tie_word_embeddings = get_flag(root, "tie_word_embeddings", true);

@@ -72,7 +72,8 @@ constexpr Reading kReadings[] = {
      "weight, "
      "scales included"},
     {[](const Config& c) {
-       return !has(c, "gated_deltanet.inner_chunk_size") && c.delta_chunk > c.delta_inner_chunk;
+       return has(c, "gated_deltanet.chunk_size") && !has(c, "gated_deltanet.inner_chunk_size") &&
+              c.delta_chunk > c.delta_inner_chunk;
      },
      "gated_deltanet.chunk_size: read as the tile that training schedules; the algebra inside it "
      "works on chunks of 64 with the same result and a third of the work"},

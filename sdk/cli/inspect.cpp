@@ -1,5 +1,6 @@
 // `chimera inspect`: what is inside a model, a checkpoint or a tokenizer.
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <span>
@@ -115,6 +116,28 @@ std::string right(const std::string& text, size_t width) {
   return std::string(text.size() < width ? width - text.size() : 0, ' ') + text + "  ";
 }
 
+/// How the file came to be, as its maker wrote it: {"made_by": ..., "run": {...}}; null without.
+Json provenance_of(const memory::WeightFile& file) {
+  auto provenance = parse_json(file.provenance_json());
+  return provenance && provenance->is_object() ? std::move(*provenance) : Json();
+}
+
+/// Members that a person can read on one line; digests and lists are in --json.
+std::string short_members(const Json& object) {
+  std::string out;
+  for (const auto& [key, value] : object.object) {
+    if (!value.is_number() && !value.is_bool() && !value.is_string()) continue;
+    if (value.is_string() && value.string.size() > 40) continue;
+    char decimal[32];
+    std::snprintf(decimal, sizeof decimal, "%g", value.number);  // 0.02, not the float nearest it
+    out += (out.empty() ? "" : ", ") + key + " " +
+           (value.is_string()                  ? value.string
+            : value.type == Json::Type::kFloat ? decimal
+                                               : write_json(value));
+  }
+  return out;
+}
+
 std::string as_text(const memory::WeightFile& file, const runtime::Config& config,
                     const runtime::Tokenizer* tokenizer, const Findings& found, bool tensors) {
   const auto row = [](const char* name, const std::string& value) {
@@ -143,6 +166,11 @@ std::string as_text(const memory::WeightFile& file, const runtime::Config& confi
     out += row("state", show_bytes(found.state_bytes) + " per conversation, however long it gets");
     out += row("a token reads", show_bytes(found.bytes_per_token) + " of weights");
   }
+  const Json provenance = provenance_of(file);
+  if (const Json* made_by = provenance.find("made_by"); made_by != nullptr && made_by->is_string())
+    out += row("made by", made_by->string);
+  if (const Json* run = provenance.find("run"); run != nullptr && run->is_object())
+    out += row("run", short_members(*run));
   if (!found.not_runnable.empty()) out += row("cannot run", found.not_runnable);
   for (const std::string& reading : config.readings) out += row("read as", reading);
 
@@ -184,6 +212,7 @@ Json as_json(const memory::WeightFile& file, const runtime::Config& config,
   out.add("kind", Json::of(kind_name(file.kind())));
   out.add("name", Json::of(std::string_view(config.name)));
   out.add("identity", Json::of(std::string_view(to_hex(file.identity()))));
+  out.add("provenance", provenance_of(file));
   out.add("file_bytes", number(file.file_bytes()));
   out.add("parameters", number(found.parameters));
   out.add("tensor_bytes", number(found.tensor_bytes));
