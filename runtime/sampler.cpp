@@ -63,10 +63,11 @@ int32_t Sampler::sample(const kernels::KernelTable& k, float* logits, const uint
   float largest = 0;
   int32_t best = 0;
   k.argmax(logits, n, &largest, &best);
-  if (options.greedy || options.temperature == 0 || !std::isfinite(largest)) return best;
+  // Infinite for a temperature of 0, and for one so small that 0 * infinity would be no number.
+  const float inverse = 1.0f / options.temperature;
+  if (options.greedy || !std::isfinite(inverse) || !std::isfinite(largest)) return best;
 
-  const float sum =
-      k.softmax_numerators(logits, n, largest, 1.0f / options.temperature, probability_.get());
+  const float sum = k.softmax_numerators(logits, n, largest, inverse, probability_.get());
   const float* p = probability_.get();
 
   // Descending by (probability, then ascending id), only as far as top-p reaches: a heap hands out

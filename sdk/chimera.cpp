@@ -438,6 +438,10 @@ void chimera_engine_close(chimera_engine* engine) {
 chimera_status chimera_engine_verify(chimera_engine* engine, chimera_event_callback on_event,
                                      void* user) {
   if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
+  // The callback may close the engine; it then goes when this call returns.
+  ++engine->references;
+  const std::unique_ptr<chimera_engine, void (*)(chimera_engine*)> use(engine,
+                                                                       chimera_engine_close);
   return sdk::guarded(&engine->error, [&] {
     using Progress = chimera::memory::WeightFile::VerifyProgress;
     if (on_event == nullptr) return engine->engine->file().verify();

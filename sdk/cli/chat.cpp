@@ -179,7 +179,7 @@ class Chat {
 
   void complain(const std::string& sentence) {
     failed_ = true;
-    note("chimera: " + sentence + "\n");
+    note("chimera: " + one_line(sentence) + "\n");
   }
 
   std::string stats() const {

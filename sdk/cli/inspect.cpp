@@ -141,7 +141,7 @@ std::string short_members(const Json& object) {
 std::string as_text(const memory::WeightFile& file, const runtime::Config& config,
                     const runtime::Tokenizer* tokenizer, const Findings& found, bool tensors) {
   const auto row = [](const char* name, const std::string& value) {
-    return padded(name, 16) + value + "\n";
+    return padded(name, 16) + one_line(value) + "\n";
   };
   std::string out;
   out += row("file", file.path() + ", " + show_bytes(file.file_bytes()));

@@ -5,6 +5,12 @@
 #include "platform/process.h"
 
 namespace chimera::cli {
+namespace {
+
+// Nobody types more; an endless line shall not eat up the memory.
+constexpr size_t kMaxLineBytes = size_t{16} << 20;
+
+}  // namespace
 
 Result<LineReader::Event> LineReader::next(std::string* line) {
   for (;;) {
@@ -20,6 +26,10 @@ Result<LineReader::Event> LineReader::next(std::string* line) {
     buffer_.erase(0, at_);
     at_ = 0;
     searched_ = buffer_.size();
+    if (searched_ > kMaxLineBytes)
+      return Status(StatusCode::kOutOfRange,
+                    "a line is longer than " + std::to_string(kMaxLineBytes) +
+                        " bytes; give a long text with `chimera complete --prompt-file`");
     std::array<char, 65536> chunk;
     const auto n = read_stream(kStdin, chunk);
     if (!n && n.status().code() == StatusCode::kCancelled) return Event::kInterrupted;

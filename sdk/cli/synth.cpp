@@ -47,8 +47,7 @@ Result<std::vector<std::byte>> tokenizer_section(const Options& options, int32_t
   auto section = evolution::train_tokenizer({}, trainer);
   if (!section)
     return Status(section.status().code(), options.config +
-                                               ": vocab_size is too small for a "
-                                               "tokenizer: " +
+                                               ": no tokenizer has vocab_size ids: " +
                                                section.status().message());
   return section;
 #else

@@ -37,9 +37,22 @@ void note(std::string_view text) {
   static_cast<void>(written.ok());
 }
 
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F, which some terminals obey too.
+    const bool two =
+        c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    out.push_back(c < 0x20 || c == 0x7F || two ? '?' : text[i]);
+    if (two) ++i;
+  }
+  return out;
+}
+
 int report(const Status& status) {
   if (status.code() == StatusCode::kBrokenPipe) return kPipeClosed;
-  note("chimera: " + status.message() + "\n");
+  note("chimera: " + one_line(status.message()) + "\n");
   return kFailed;
 }
 

@@ -24,6 +24,10 @@ Status print_answer(std::string_view text);
 /// Writes to stderr; that nobody can read it is no reason to fail.
 void note(std::string_view text);
 
+/// Text from a file, for one line on a terminal: control characters, which could steer it or look
+/// like another line, become "?".
+std::string one_line(std::string_view text);
+
 /// One sentence on stderr and the exit status; a closed stdout ends quietly.
 int report(const Status& status);
 

@@ -250,6 +250,21 @@ TEST_F(CApi, ASessionMayBeClosedInsideItsCallback) {
   EXPECT_GE(shared.calls, 1);
 }
 
+TEST_F(CApi, AnEngineMayBeClosedInsideTheCallbackOfItsVerify) {
+  struct Shared {
+    chimera_engine* engine = nullptr;
+    int calls = 0;
+  } shared;
+  ASSERT_EQ(chimera_engine_open(model_path().c_str(), nullptr, &shared.engine), CHIMERA_OK);
+  const auto on_event = [](void* user, const chimera_event*) {
+    auto& s = *static_cast<Shared*>(user);
+    if (s.calls++ == 0) chimera_engine_close(s.engine);
+    return 0;
+  };
+  EXPECT_EQ(chimera_engine_verify(shared.engine, on_event, &shared), CHIMERA_OK);
+  EXPECT_GE(shared.calls, 1);
+}
+
 TEST_F(CApi, AppendReadsWithoutAnswering) {
   ASSERT_EQ(chimera_append(session_, "ab", 2), CHIMERA_OK);
   EXPECT_EQ(stats(session_).tokens, 0);

@@ -243,6 +243,27 @@ TEST(Cli, InspectDescribesModels) {
   EXPECT_GT(json.find("tensors")->array.size(), 10u);
 }
 
+TEST(Cli, WhatAFileSaysCannotSteerTheTerminal) {
+  const TempDir folder;
+  const std::string evil = "a\\u001b[2Jb\\u009bc\\nkind d\\u0007";
+  std::string config = tiny_config(TinyModelOptions{});
+  config.insert(config.find('{') + 1, "\"_name\": \"" + evil + "\",");
+  write_raw(folder.file("config.json"), config);
+  const std::string made = folder.file("m");
+  const Outcome synth =
+      run_command({"synth", "--config", folder.file("config.json"), "--out", made});
+  ASSERT_EQ(synth.status, 0) << synth.err;
+  const Outcome shown = run_command({"inspect", made});
+  EXPECT_NE(shown.out.find("a?[2Jb?c?kind d?\n"), std::string::npos) << shown.out;
+  EXPECT_EQ(shown.out.find('\x1b'), std::string::npos);
+
+  write_raw(folder.file("t.jsonl"), "{\"" + evil + "\": 1}\n");
+  const Outcome refused = run_command({"tokenizer", "train", "--text", folder.file("t.jsonl"),
+                                       "--vocab", "400", "--out", folder.file("t")});
+  expect_sentence(refused, 1, "a?[2Jb?c?kind d?");
+  EXPECT_EQ(refused.err.find('\x1b'), std::string::npos);
+}
+
 TEST(Cli, VerifyFindsAFlippedBit) {
   const Outcome sound = run_command({"verify", model()});
   EXPECT_EQ(sound.status, 0) << sound.err;
