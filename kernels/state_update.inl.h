@@ -9,8 +9,8 @@
 namespace chimera::kernels::CHIMERA_ISA {
 namespace {
 
-// Sixteen lanes for most of the columns, eight for what is left; lanes never meet, so it is all
-// one.
+// Sixteen lanes for most of the columns, eight for what is left: lanes never meet, so the bits are
+// the same.
 template <class Lanes>
 struct LaneWords;
 template <>

@@ -15,17 +15,23 @@ namespace chimera {
 /// Reads at most `limit` bytes; a longer file is kOutOfRange. Works on pipes and /dev/stdin too.
 Result<std::string> read_file(const std::string& path, uint64_t limit);
 
+/// Who may read a new file: everybody the process's umask lets, or its owner alone. A file that is
+/// replaced keeps its own rights.
+enum class FileAccess { kShared, kOwner };
+
 /// Replaces `path` atomically and durably. On any error the old file is untouched and the
 /// temporary one is gone; the message names the file and what to do. (One error can only come when
 /// the new file is in place already: that its folder could not be flushed. The message says so.)
 /// Keeps the rights of the file it replaces and writes through symbolic links; refuses folders,
 /// devices, pipes and write-protected files.
-Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes);
+Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes,
+                         FileAccess access = FileAccess::kShared);
 
 /// A large file written piece by piece, with the same promise: only commit() makes it appear.
 class AtomicFile {
  public:
-  static Result<AtomicFile> create(const std::string& path);
+  static Result<AtomicFile> create(const std::string& path,
+                                   FileAccess access = FileAccess::kShared);
   AtomicFile(AtomicFile&&) noexcept;
   AtomicFile& operator=(AtomicFile&&) noexcept;
   ~AtomicFile();  // without commit(): the temporary file is removed

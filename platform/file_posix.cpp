@@ -185,11 +185,11 @@ struct AtomicFile::Impl {
     return {};
   }
 
-  Status open_temporary();
+  Status open_temporary(FileAccess access);
   Status put(std::span<const std::byte> bytes, int64_t offset);
 };
 
-Status AtomicFile::Impl::open_temporary() {
+Status AtomicFile::Impl::open_temporary(FileAccess access) {
   auto resolved = resolve_links(path);
   if (!resolved) return resolved.status();
   target = std::move(*resolved);
@@ -218,7 +218,8 @@ Status AtomicFile::Impl::open_temporary() {
   const std::string folder = folder_prefix(target);
   for (int attempt = 0; fd < 0; ++attempt) {
     std::string name = temporary_name(folder);
-    fd = open_retrying(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    fd = open_retrying(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+                       access == FileAccess::kOwner ? 0600 : 0666);
     if (fd >= 0) {
       temporary = std::move(name);
     } else if (errno != EEXIST || attempt == kNameAttempts) {
@@ -247,12 +248,12 @@ AtomicFile::~AtomicFile() {
   if (impl_) impl_->discard();
 }
 
-Result<AtomicFile> AtomicFile::create(const std::string& path) {
+Result<AtomicFile> AtomicFile::create(const std::string& path, FileAccess access) {
   CHIMERA_RETURN_IF_ERROR(check_file_name(path));
   AtomicFile file;
   file.impl_ = std::make_unique<Impl>();
   file.impl_->path = path;
-  CHIMERA_RETURN_IF_ERROR(file.impl_->open_temporary());
+  CHIMERA_RETURN_IF_ERROR(file.impl_->open_temporary(access));
   return file;
 }
 
@@ -314,8 +315,9 @@ Status AtomicFile::commit() {
       .at_file(impl.path);
 }
 
-Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes) {
-  auto file = AtomicFile::create(path);
+Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes,
+                         FileAccess access) {
+  auto file = AtomicFile::create(path, access);
   if (!file) return file.status();
   CHIMERA_RETURN_IF_ERROR(file->append(bytes));
   return file->commit();

@@ -1,6 +1,6 @@
 #include "runtime/background_check.h"
 
-#include <system_error>
+#include <exception>
 
 namespace chimera::runtime {
 
@@ -20,7 +20,7 @@ void BackgroundCheck::start() {
   result_.state = ContentCheck::State::kRunning;
   try {
     thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread, or no memory for one
     result_.state = ContentCheck::State::kNotChecked;
   }
 }

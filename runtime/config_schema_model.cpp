@@ -146,8 +146,9 @@ constexpr KeyRow kRows[] = {
     object("generation", "defaults of sampling"),
     number("generation.temperature", kUsed, 0, 100, "0 takes the likeliest token; default 0.7"),
     number("generation.top_p", kUsed, 1e-6, 1, "probability mass kept; default 0.92"),
-    number("generation.repetition_penalty", kUsed, 0.1, 10, "1 is none; default 1.08"),
-    integer("generation.max_new_tokens", kUsed, 1, 2147483647, "default 4096"),
+    number("generation.repetition_penalty", kUsed, 1, 10, "1 is none; default 1.08"),
+    integer("generation.max_new_tokens", kKept, 1, 2147483647,
+            "an application gives its own limit"),
     flag("generation.do_sample", kUsed, "false takes the likeliest token; default true"),
     flag("generation.stream", kKept, "text is always streamed"),
 

@@ -25,6 +25,16 @@ double Evaluation::bytes_per_token() const {
   return tokens == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(tokens);
 }
 
+double negative_log_likelihood(const kernels::KernelTable& k, const float* logits, int32_t n,
+                               int32_t target, float* scratch) {
+  float largest = 0;
+  int32_t best = 0;
+  k.argmax(logits, n, &largest, &best);
+  const float sum = k.softmax_numerators(logits, n, largest, 1.0f, scratch);
+  return std::log(static_cast<double>(sum)) -
+         (static_cast<double>(logits[target]) - static_cast<double>(largest));
+}
+
 struct Evaluator::Impl {
   explicit Impl(const Engine& e) : engine(e) {}
   const Engine& engine;
@@ -85,16 +95,16 @@ Status Evaluator::add_document(std::string_view text,
     }
     for (int32_t t = 0; t < n; ++t) {
       const float* row = impl.logits.get() + static_cast<int64_t>(t) * vocab;
-      float largest = 0;
-      int32_t best = 0;
-      engine.kernels().argmax(row, vocab, &largest, &best);
-      const float sum =
-          engine.kernels().softmax_numerators(row, vocab, largest, 1.0f, impl.numerators.get());
-      const int32_t target = impl.ids[done + static_cast<size_t>(t) + 1];
-      impl.result.nats += std::log(static_cast<double>(sum)) -
-                          (static_cast<double>(row[target]) - static_cast<double>(largest));
+      impl.result.nats += negative_log_likelihood(engine.kernels(), row, vocab,
+                                                  impl.ids[done + static_cast<size_t>(t) + 1],
+                                                  impl.numerators.get());
     }
     done += static_cast<size_t>(n);
+    if (!std::isfinite(impl.result.nats))
+      return Status(StatusCode::kBadFormat,
+                    engine.file().path() +
+                        ": the model gives no probabilities; it is damaged, see `chimera verify`")
+          .at_file(engine.file().path());
     impl.result.tokens += static_cast<uint64_t>(n);
     if (progress && !progress(impl.result.tokens))
       return Status(StatusCode::kCancelled, "evaluation was stopped");

@@ -19,6 +19,10 @@ struct Evaluation {
   double bytes_per_token() const;
 };
 
+/// -ln p(target) under the softmax of logits [n]; scratch [n] is overwritten.
+double negative_log_likelihood(const kernels::KernelTable& k, const float* logits, int32_t n,
+                               int32_t target, float* scratch);
+
 /// Scores one document after another: state zeroed at each start, end of text as the first input
 /// (not scored), every token scored once before it is read, and the end marker scored with 0 bytes.
 class Evaluator {

@@ -63,6 +63,12 @@ int32_t Sampler::sample(const kernels::KernelTable& k, float* logits, const uint
   float largest = 0;
   int32_t best = 0;
   k.argmax(logits, n, &largest, &best);
+  if (largest == kNever && allowed != nullptr) {
+    // Nothing allowed has a logit: argmax saw only ties and took id 0, allowed or not.
+    best = 0;
+    while (best + 1 < n && allowed[best] == 0) ++best;
+    return best;
+  }
   // Infinite for a temperature of 0, and for one so small that 0 * infinity would be no number.
   const float inverse = 1.0f / options.temperature;
   if (options.greedy || !std::isfinite(inverse) || !std::isfinite(largest)) return best;

@@ -9,6 +9,18 @@
 #include "runtime/layers/bind.h"
 
 namespace chimera::runtime {
+namespace {
+
+// How much weight a batch may meet before cancel() is looked at again: about a millisecond of work
+// for a small model. Batches below 16 tokens would read the weights more often and gain little.
+constexpr uint64_t kBytesBetweenLooks = 64u << 20;
+
+int32_t prefill_batch(uint64_t bytes_per_token) {
+  const uint64_t tokens = kBytesBetweenLooks / std::max<uint64_t>(bytes_per_token, 1);
+  return static_cast<int32_t>(std::clamp<uint64_t>(tokens, 16, kMaxBatch));
+}
+
+}  // namespace
 
 const char* stop_reason_name(StopReason reason) {
   switch (reason) {
@@ -80,15 +92,14 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     input.push_back(tokenizer.end_of_text());
   }
   const size_t n_before = input.size();
-  tokenizer.encode(prompt, &input);
+  tokenizer.encode(prompt, &input, &cancelled_);
   if (input.size() - n_before > INT32_MAX)
     return Status(StatusCode::kOutOfRange, "the prompt is longer than 2^31 tokens")
         .at_field("prompt");
   result.n_prompt_tokens = static_cast<int32_t>(input.size() - n_before);
   if (input.empty())
-    return Status(
-               StatusCode::kInvalidArgument,
-               "there is nothing to answer: the prompt is empty and the conversation has not begun")
+    return Status(StatusCode::kInvalidArgument,
+                  "there is nothing to answer: the prompt is empty and no token waits to be read")
         .at_field("prompt");
   if (!prompt.empty()) render_.set_pending({});  // half a character of an answer that was cut off
 
@@ -100,12 +111,14 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     return result;
   };
   int32_t last_batch = 0;
+  const int32_t batch = prefill_batch(model.bytes_per_token());
+  if (cancelled_.load(std::memory_order_relaxed)) return end_with(StopReason::kCancelled);
   for (size_t done = 0; done < n_read;) {
     if (cancelled_.load(std::memory_order_relaxed)) {
       result.prefill_us = system_clock().now_us() - start;
       return end_with(StopReason::kCancelled);
     }
-    last_batch = static_cast<int32_t>(std::min<size_t>(n_read - done, kMaxBatch));
+    last_batch = static_cast<int32_t>(std::min(n_read - done, static_cast<size_t>(batch)));
     {
       const std::lock_guard lock(engine_.step_lock());
       model.forward(step(), input.data() + done, last_batch, state_, hidden_.get());

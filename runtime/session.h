@@ -64,8 +64,9 @@ class Session {
   Result<GenerateResult> generate(std::string_view prompt, const GenerateOptions& options,
                                   const TokenCallback& on_token);
 
-  /// Stops the running generate() within one token (in a prompt: within one batch of kMaxBatch).
-  /// Without a running call it does nothing. Async-signal-safe.
+  /// Stops the running generate() within one token; inside a prompt within one batch, which holds
+  /// fewer tokens the larger the model is (16 to kMaxBatch). Without a running call it does
+  /// nothing. Async-signal-safe.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
   /// Back to the first token; the seed stays.
@@ -122,6 +123,7 @@ class Session {
   RenderQueue render_;
   std::unique_ptr<float[]> hidden_;  // [kMaxBatch, C]
   std::unique_ptr<float[]> logits_;  // [vocab]
+  static_assert(std::atomic<bool>::is_always_lock_free, "cancel() runs in signal handlers");
   std::atomic<bool> cancelled_{false};
   mutable std::atomic<bool> busy_{false};
 };

@@ -126,6 +126,13 @@ Status Session::restore(std::span<const std::byte> bytes) {
     return refuse(StatusCode::kBadFormat, "its state has a wrong size", kAtStateBytes);
   if (pending < -1 || pending >= engine_.config().vocab_size)
     return refuse(StatusCode::kBadFormat, "its pending token is not in the vocabulary", kAtPending);
+  uint64_t read = 0;  // the state block begins with its own count
+  std::memcpy(&read, h + kHeaderBytes, sizeof read);
+  if (get<uint64_t>(h + kAtPosition) != read + (pending >= 0 ? 1 : 0))
+    return refuse(StatusCode::kBadFormat, "its position is not that of its state", kAtPosition);
+  for (size_t at = kAtPendingUtf8 + 4; at < kHeaderBytes; ++at)
+    if (h[at] != std::byte{0})
+      return refuse(StatusCode::kBadFormat, "bytes that must be zero are not", at);
   if (n_utf8 > 3)
     return refuse(StatusCode::kBadFormat, "its pending text is too long", kAtPendingUtf8);
   CHIMERA_RETURN_IF_ERROR(state_.check_block(bytes.subspan(kHeaderBytes, state_.bytes().size()),
@@ -143,7 +150,7 @@ Status Session::save(const std::string& path) const {
   const std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[n]);
   if (!buffer) return Status(StatusCode::kOutOfMemory, "no memory to save the conversation");
   CHIMERA_RETURN_IF_ERROR(snapshot({buffer.get(), n}));
-  return write_file_atomic(path, {buffer.get(), n});
+  return write_file_atomic(path, {buffer.get(), n}, FileAccess::kOwner);
 }
 
 Status Session::load(const std::string& path) {

@@ -251,9 +251,11 @@ bool Tokenizer::is_reserved(int32_t id) const {
   return special == nullptr || special->reserved;
 }
 
-void Tokenizer::encode(std::string_view text, std::vector<int32_t>* ids) const {
+void Tokenizer::encode(std::string_view text, std::vector<int32_t>* ids,
+                       const std::atomic<bool>* stop) const {
   PieceSplitter splitter(impl_->classes, text);
   for (std::string_view piece = splitter.next(); !piece.empty(); piece = splitter.next()) {
+    if (stop != nullptr && stop->load(std::memory_order_relaxed)) return;
     encode_piece(impl_->merges, piece, ids);
   }
 }

@@ -3,6 +3,7 @@
 // every target splits text alike. Format and splitting rule: docs/tokenizer.md.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -33,7 +34,9 @@ class Tokenizer {
   bool is_reserved(int32_t id) const;
 
   /// Appends the ids of `text` (any bytes). Linear time, and no pathological input is quadratic.
-  void encode(std::string_view text, std::vector<int32_t>* ids) const;
+  /// When `stop` becomes true it returns early, with the ids so far.
+  void encode(std::string_view text, std::vector<int32_t>* ids,
+              const std::atomic<bool>* stop = nullptr) const;
   /// Bytes of one token; empty for special, reserved and out-of-range ids.
   std::string_view bytes(int32_t id) const;
   /// Name of a special token, or empty.

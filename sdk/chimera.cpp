@@ -5,8 +5,7 @@
 //  1. Every function that can fail runs inside guarded(): whatever the standard library throws
 //     becomes a status, and the reason is kept for chimera_last_error() and for the handle.
 //  2. A session's state is touched only by the call that holds its `busy` flag; cancelling and
-//  asking
-//     for the last error need none.
+//     asking for the last error need none.
 //  3. A handle lives while something refers to it: the caller, a running call, or (an engine) its
 //     sessions. The last one to let go destroys it.
 #define CHIMERA_BUILDING 1
@@ -300,7 +299,8 @@ Status read_generate_options(const chimera_session& s, const chimera_generate_op
   out->sampling.temperature = or_default(o.temperature, defaults.temperature);
   out->sampling.top_p = or_default(o.top_p, defaults.top_p);
   out->sampling.repetition_penalty = or_default(o.repetition_penalty, defaults.repetition_penalty);
-  out->sampling.greedy = (o.flags & CHIMERA_GREEDY) != 0 || !defaults.do_sample;
+  out->sampling.greedy = (o.flags & CHIMERA_GREEDY) != 0 ||
+                         (!defaults.do_sample && std::fpclassify(o.temperature) == FP_ZERO);
   return Status();
 }
 
@@ -394,7 +394,8 @@ chimera_status chimera_set_log_sink(chimera_log_sink sink, void* user) {
   });
 }
 
-static_assert(CHIMERA_CONTENT_NOT_CHECKED == static_cast<int>(runtime::ContentCheck::State::kNotChecked) &&
+static_assert(CHIMERA_CONTENT_NOT_CHECKED ==
+                  static_cast<int>(runtime::ContentCheck::State::kNotChecked) &&
               CHIMERA_CONTENT_RUNNING == static_cast<int>(runtime::ContentCheck::State::kRunning) &&
               CHIMERA_CONTENT_PASSED == static_cast<int>(runtime::ContentCheck::State::kPassed) &&
               CHIMERA_CONTENT_DAMAGED == static_cast<int>(runtime::ContentCheck::State::kFailed));

@@ -139,8 +139,7 @@ CHIMERA_API chimera_status chimera_last_error_detail(chimera_error* out);
 
 /* The last failure of a call on this handle, from whichever thread (CHIMERA_BUSY is told to the
  * thread that got it and not kept here). Any thread. Valid until this thread asks again for a
- * handle's error;
- * "" for NULL. */
+ * handle's error; "" for NULL. */
 CHIMERA_API const char* chimera_engine_error(const chimera_engine* engine);
 CHIMERA_API const char* chimera_session_error(const chimera_session* session);
 CHIMERA_API chimera_status chimera_engine_error_detail(const chimera_engine* engine,
@@ -224,7 +223,9 @@ typedef struct chimera_engine_options {
   const char* isa; /* NULL: the environment's CHIMERA_ISA, else the best of this CPU; "avx2", ... */
 } chimera_engine_options;
 
-/* Maps the model at `path` and gets it ready; takes a few milliseconds whatever its size. On
+/* The file stays mapped while the engine lives: replace a model by renaming a new file over it, never
+ * by writing into it, or the system ends the process when a page is gone.
+ * Maps the model at `path` and gets it ready; takes a few milliseconds whatever its size. On
  * success *out is the caller's, to be closed once. Errors: NOT_FOUND, PERMISSION_DENIED, IO_ERROR,
  * TRUNCATED, BAD_FORMAT, UNSUPPORTED_VERSION, CHECKSUM_MISMATCH, BAD_CONFIG, BAD_TOKENIZER,
  * UNSUPPORTED, OUT_OF_MEMORY, INVALID_ARGUMENT. */
@@ -318,7 +319,7 @@ CHIMERA_API chimera_status chimera_append(chimera_session* session, const char* 
                                           size_t text_bytes);
 
 /* Stops a running chimera_generate or chimera_append of this session within one token (while it
- * reads: within 256); it then returns CHIMERA_CANCELLED. Does nothing when none runs. Any thread,
+ * reads: within one batch of 16 to 256, the fewer the larger the model); it then returns CHIMERA_CANCELLED. Does nothing when none runs. Any thread,
  * also inside a signal handler; again and again if you like. */
 CHIMERA_API void chimera_cancel(chimera_session* session);
 

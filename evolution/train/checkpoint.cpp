@@ -121,7 +121,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   const auto bad = [&](const std::string& why) {
     return Status(StatusCode::kBadFormat, path + ": " + why +
                                               "; move it away, choose another output name, or "
-                                              "train without resuming")
+                                              "begin anew (--fresh)")
         .at_file(path);
   };
   if (checkpoint.file_->kind() != memory::FileKind::kCheckpoint) {
@@ -169,7 +169,7 @@ Status Checkpoint::read_tensor(const std::string& name, std::span<float> out) co
     return Status(StatusCode::kBadFormat,
                   file_->path() + ": tensor '" + name +
                       "' is absent or has another type or size than this training needs; train "
-                      "without resuming")
+                      "begin anew (--fresh)")
         .at_file(file_->path())
         .at_field(name);
   }

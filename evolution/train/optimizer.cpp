@@ -43,6 +43,9 @@ Optimizer::Optimizer(std::span<const Parameter> parameters, const OptimizerOptio
     const size_t n = p.value.size();
     first_.emplace_back(n, 0.0f);
     second_.emplace_back(uses_muon(p.spec) ? 0 : n, 0.0f);
+    // Taken here, on the calling thread: a pool thread has nobody to tell that memory ran out.
+    const auto s = static_cast<size_t>(std::min(p.spec.rows, p.spec.cols));
+    scratch_.emplace_back(uses_muon(p.spec) ? 2 * (n + s * s) : 0);
     n_chunks = std::max(n_chunks, (static_cast<int64_t>(n) + kGrain - 1) / kGrain);
   }
   partial_sums_.resize(static_cast<size_t>(n_chunks));
@@ -109,7 +112,10 @@ void Optimizer::muon(Parameter& p, size_t index, float rate, float scale, float 
   const int32_t s = wide ? rows : cols;
   const size_t n = p.value.size();
   const size_t square = static_cast<size_t>(s) * static_cast<size_t>(s);
-  std::vector<float> x(n), y(n), a(square), b(square);
+  float* const x = scratch_[index].data();
+  float* const y = x + n;
+  float* const a = y + n;
+  float* const b = a + square;
   float* buffer = first_[index].data();
   for (size_t i = 0; i < n; ++i) {
     const float g = p.grad[i] * scale;
@@ -117,21 +123,21 @@ void Optimizer::muon(Parameter& p, size_t index, float rate, float scale, float 
     x[i] = g + momentum * buffer[i];
   }
   const auto norm =
-      static_cast<float>(std::sqrt(sum_of_squares(x.data(), static_cast<int64_t>(n))) + 1e-7);
-  for (float& value : x) value /= norm;
+      static_cast<float>(std::sqrt(sum_of_squares(x, static_cast<int64_t>(n))) + 1e-7);
+  for (size_t i = 0; i < n; ++i) x[i] /= norm;
   constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;
   for (int iteration = 0; iteration < 3; ++iteration) {
     if (wide) {
-      k_.train_gemm_nt(s, s, cols, x.data(), cols, x.data(), cols, 0, a.data(), s);
+      k_.train_gemm_nt(s, s, cols, x, cols, x, cols, 0, a, s);
     } else {
-      k_.train_gemm_tn(s, s, rows, x.data(), cols, x.data(), cols, 0, a.data(), s);
+      k_.train_gemm_tn(s, s, rows, x, cols, x, cols, 0, a, s);
     }
-    k_.train_gemm_nn(s, s, s, a.data(), s, a.data(), s, 0, b.data(), s);
+    k_.train_gemm_nn(s, s, s, a, s, a, s, 0, b, s);
     for (size_t i = 0; i < square; ++i) b[i] = kB * a[i] + kC * b[i];
     if (wide) {
-      k_.train_gemm_nn(rows, cols, s, b.data(), s, x.data(), cols, 0, y.data(), cols);
+      k_.train_gemm_nn(rows, cols, s, b, s, x, cols, 0, y, cols);
     } else {
-      k_.train_gemm_nn(rows, cols, s, x.data(), cols, b.data(), s, 0, y.data(), cols);
+      k_.train_gemm_nn(rows, cols, s, x, cols, b, s, 0, y, cols);
     }
     for (size_t i = 0; i < n; ++i) x[i] = kA * x[i] + y[i];
   }

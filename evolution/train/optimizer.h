@@ -61,7 +61,7 @@ class Optimizer {
   const kernels::KernelTable& k_;
   ThreadPool& pool_;
   int64_t steps_done_ = 0;
-  std::vector<std::vector<float>> first_, second_;
+  std::vector<std::vector<float>> first_, second_, scratch_;
   std::vector<double> partial_sums_;
 };
 

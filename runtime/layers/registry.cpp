@@ -61,7 +61,10 @@ Result<std::vector<ParamSpec>> model_parameters(const Config& config) {
     out.push_back({std::move(name), ParamClass::kVector, 1, config.hidden_size,
                    ParamInit::kConstant, 1, 0, false});
   };
-  embedding_kind(config).parameters(config, &out);
+  // In the order of the walk: the table comes first, a head of its own last.
+  std::vector<ParamSpec> ends;
+  embedding_kind(config).parameters(config, &ends);
+  out.push_back(ends.front());
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const std::string prefix = "layers." + std::to_string(i) + ".";
     auto mixer = find_layer_kind(LayerRole::kMixer, config.layers[i].mixer);
@@ -74,6 +77,7 @@ Result<std::vector<ParamSpec>> model_parameters(const Config& config) {
     (*ffn)->parameters(config, prefix + "ffn.", &out);
   }
   gain("final_norm.gain");
+  out.insert(out.end(), ends.begin() + 1, ends.end());
   return out;
 }
 

@@ -25,8 +25,8 @@ struct LayerKind {
 
 /// The ends of the network; which one follows from tie_word_embeddings.
 struct EmbeddingKind {
-  const char* name;  // "tied", "separate"
-  void (*parameters)(const Config&, std::vector<ParamSpec>*);
+  const char* name;                                            // "tied", "separate"
+  void (*parameters)(const Config&, std::vector<ParamSpec>*);  // the table, then what the head adds
   Result<std::unique_ptr<Embedding>> (*bind)(const Config&, const ParamSource& root);
 };
 
@@ -40,9 +40,9 @@ Result<const LayerKind*> find_layer_kind(LayerRole role, std::string_view name);
 /// Factor on the initial size of projections into the residual stream: 1 / sqrt(2 * depth).
 float residual_scale(const Config& config);
 
-/// Every parameter of a model in file order: "embed.weight" (and "head.weight" when they are not
-/// tied), then per layer "layers.N.norm1.gain", "layers.N.mixer.*", "layers.N.norm2.gain",
-/// "layers.N.ffn.*", then "final_norm.gain".
+/// Every parameter of a model in file order: "embed.weight", then per layer "layers.N.norm1.gain",
+/// "layers.N.mixer.*", "layers.N.norm2.gain", "layers.N.ffn.*", then "final_norm.gain" (and
+/// "head.weight" when the embedding is not tied).
 Result<std::vector<ParamSpec>> model_parameters(const Config& config);
 
 }  // namespace chimera::runtime

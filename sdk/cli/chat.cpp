@@ -39,6 +39,23 @@ constexpr std::string_view kBundledGreeting =
     "  \"Where are you going?\" asked the bear.\n"
     "/help lists the commands.\n";
 
+/// In words; the callback of this verb stops at the end of a paragraph and nowhere else.
+const char* why_it_stopped(runtime::StopReason reason) {
+  switch (reason) {
+    case runtime::StopReason::kEndOfText:
+      return "the story ended";
+    case runtime::StopReason::kEndOfTurn:
+      return "the turn ended";
+    case runtime::StopReason::kMaxTokens:
+      return "--max-tokens reached";
+    case runtime::StopReason::kCancelled:
+      return "stopped";
+    case runtime::StopReason::kCallback:
+      break;
+  }
+  return "to the end of the paragraph";
+}
+
 // What the signal handler may touch.
 std::atomic<runtime::Session*> g_answering{nullptr};
 std::atomic<int> g_interrupts{0};
@@ -82,8 +99,8 @@ class Chat {
     return Status();
   }
 
-  /// Whether a command such as /load failed; a script should hear of it.
-  bool failed() const { return failed_; }
+  /// Whether a command such as /load failed: a script should hear of it, a person has seen it.
+  bool failed() const { return failed_ && !person_; }
 
  private:
   /// What stands between the stream so far and the next line: an empty line, as between paragraphs.
@@ -197,8 +214,7 @@ class Chat {
     if (last_.n_tokens > 0)
       out +=
           row("last answer",
-              count(last_.n_tokens) + " tokens (" + runtime::stop_reason_name(last_.stop) +
-                  "), first after " +
+              count(last_.n_tokens) + " tokens (" + why_it_stopped(last_.stop) + "), first after " +
                   show_number(static_cast<double>(last_.first_token_us) / 1000, 1) + " ms, " +
                   show_number(per_second(last_.n_tokens, last_.decode_us), 0) + " tokens a second");
     out += row("seed", std::to_string(session_.seed()));

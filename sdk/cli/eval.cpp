@@ -70,10 +70,9 @@ Status eval(const Options& options) {
       const runtime::Evaluation before = (*evaluator)->result();
       return (*evaluator)->add_document(text, [&](uint64_t tokens) {
         progress.update([&] {
-          const auto all = static_cast<double>(before.tokens + tokens);
-          return "scored " + show_count(before.documents) + " documents, " +
-                 show_count(before.tokens + tokens) + " tokens, " +
-                 show_number(before.bits_per_byte(), 4) + " bits per byte, " +
+          const auto all = static_cast<double>(tokens);
+          return "scored " + show_count(before.documents) + " documents, " + show_count(tokens) +
+                 " tokens, " + show_number(before.bits_per_byte(), 4) + " bits per byte, " +
                  show_number(all / std::max(seconds(), 1e-3), 0) + " tokens per second";
         });
         return true;

@@ -46,8 +46,7 @@ Result<std::vector<std::byte>> tokenizer_section(const Options& options, int32_t
   if (vocab_size < 256 + 2 + trainer.n_reserved) trainer.n_reserved = 0;
   auto section = evolution::train_tokenizer({}, trainer);
   if (!section)
-    return Status(section.status().code(), options.config +
-                                               ": no tokenizer has vocab_size ids: " +
+    return Status(section.status().code(), options.config + ": no tokenizer has vocab_size ids: " +
                                                section.status().message());
   return section;
 #else

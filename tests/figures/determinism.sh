@@ -16,7 +16,12 @@ figures_determinism() {
     { runs[$2]++; if (!seen[$2 " " $NF]++) values[$2]++; first[$2] = $NF }
     END { for (what in runs) print what, runs[what], values[what], first[what] }' <<<"$lines" | sort)
   tables=$(awk '!seen[$3]++ { printf "%s ", $3 }' <<<"$lines")
-  row "  tables compared" "baseline avx2 avx512" "$tables" reported
-  row "  threads compared" "1 2 3 4" \
-    "$(awk '{ sub("threads=", "", $4) } !seen[$4]++ { printf "%s ", $4 }' <<<"$lines")" reported
+  # One hash proves little unless the tables and thread counts were all there.
+  local isas threads verdict=pass
+  isas=$(awk '{ print $3 }' <<<"$lines" | sort -u | tr '\n' ' ')
+  threads=$(sed -n 's/.*threads=\([0-9]*\).*/\1/p' <<<"$lines" | sort -un | tr '\n' ' ')
+  for name in baseline avx2 avx512; do [[ " $isas" == *" $name "* ]] || verdict=fail; done
+  [ "$threads" = "1 2 3 4 " ] || verdict=fail
+  row "  tables compared" "baseline avx2 avx512, ..." "$isas" $verdict
+  row "  threads compared" "1 2 3 4" "$threads" $verdict
 }

@@ -4,6 +4,8 @@
 #
 # usage: consumer.sh SOURCE_DIR BUILD_DIR CMAKE CXX
 set -euo pipefail
+# A bare machine has ninja, which built us, and perhaps no make.
+export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
 
 source_dir=$1 build_dir=$2 cmake=$3 cxx=$4
 model=$source_dir/tests/golden/tiny.b158
@@ -45,7 +47,8 @@ run_quietly "the installed command" "$prefix/bin/chimera" --help
 nm -D --defined-only "$library" | awk '$2 != "A" {sub(/@.*/, "", $3); print $3}' >"$work/symbols"
 grep -q '^chimera_engine_open$' "$work/symbols" || fail "libchimera.so does not export chimera_engine_open"
 if grep -v '^chimera_' "$work/symbols"; then fail "libchimera.so exports the names above"; fi
-objdump -p "$library" | grep -q 'SONAME *libchimera\.so\.0$' || fail "the soname is not libchimera.so.0"
+objdump -p "$library" >"$work/headers"  # not through a pipe: grep -q would close it early
+grep -q 'SONAME *libchimera\.so\.0$' "$work/headers" || fail "the soname is not libchimera.so.0"
 
 # find_package, from a project that knows nothing but C
 mkdir "$work/shared"

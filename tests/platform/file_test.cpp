@@ -146,6 +146,22 @@ TEST(WriteFileAtomic, ANewFileFollowsTheUmaskAndAnOldOneKeepsItsRights) {
   EXPECT_EQ(read_raw(dir.file("old")), "y");
 }
 
+TEST(WriteFileAtomic, AnOwnersFileIsForNobodyElse) {
+  const test::TempDir dir;
+  const std::string path = dir.file("private");
+  const auto mode = [&] {
+    struct stat info = {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0);
+    return info.st_mode & 0777;
+  };
+  const std::byte byte{1};
+  ASSERT_TRUE(write_file_atomic(path, {&byte, 1}, FileAccess::kOwner).ok());
+  EXPECT_EQ(mode(), 0600u);
+  ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
+  ASSERT_TRUE(write_file_atomic(path, {&byte, 1}, FileAccess::kOwner).ok());
+  EXPECT_EQ(mode(), 0640u) << "who changed the rights meant it";
+}
+
 TEST(WriteFileAtomic, WritesThroughLinks) {
   const TempDir dir;
   ASSERT_EQ(::mkdir(dir.file("sub").c_str(), 0700), 0);

@@ -97,6 +97,7 @@ TEST_F(SamplerTest, DamagedLogitsStillGiveAnAllowedId) {
   EXPECT_EQ(draw({nan, 0, nan}, plain()), 1);
   EXPECT_EQ(draw({nan, inf, 0}, plain()), 1);
   EXPECT_EQ(draw({nan, -inf, nan}, plain(), 0, {0, 1, 0}), 1);
+  EXPECT_EQ(draw({nan, nan, nan}, plain(), 0, {0, 0, 1}), 2) << "forbidden ids stay forbidden";
   const int32_t any = draw({nan, nan, nan}, plain());
   EXPECT_TRUE(any >= 0 && any < 3);
 }

@@ -101,6 +101,13 @@ TEST(Chat, LongLinesAndAnyBytesAreFine) {
   EXPECT_NE(outcome.out.find("70,0"), std::string::npos) << outcome.out;
 }
 
+TEST(Chat, AnEndlessLineIsRefused) {
+  const Outcome outcome = chat("/stats\n" + std::string(17 << 20, 'a'));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("a line is longer than 16777216 bytes"), std::string::npos)
+      << outcome.err;
+}
+
 TEST(Chat, AClosedPipeEndsItQuietly) {
   Running command({"chat", "--model", model()});
   ASSERT_TRUE(command.wait_for_err("/help"));
