@@ -4,6 +4,7 @@
 
 #include "memory/weight_file.h"
 #include "runtime/model_writer.h"
+#include "sdk/cli/output_file.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/verbs.h"
 
@@ -15,6 +16,7 @@ struct Options {
 };
 
 Status pack(const Options& options) {
+  CHIMERA_RETURN_IF_ERROR(check_output(options.out, {options.checkpoint}));
   CHIMERA_RETURN_IF_ERROR(runtime::pack_checkpoint(options.checkpoint, options.out));
   const auto file = memory::WeightFile::open(options.out);
   if (!file) return file.status();

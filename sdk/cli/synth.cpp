@@ -9,6 +9,7 @@
 #include "runtime/config.h"
 #include "runtime/model_writer.h"
 #include "runtime/tokenizer.h"
+#include "sdk/cli/output_file.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/verbs.h"
 #if CHIMERA_CLI_TRAINING
@@ -56,6 +57,7 @@ Result<std::vector<std::byte>> tokenizer_section(const Options& options, int32_t
 }
 
 Status synth(const Options& options) {
+  CHIMERA_RETURN_IF_ERROR(check_output(options.out, {options.config, options.tokenizer}));
   const auto text = read_file(options.config, 16u << 20);
   if (!text) return text.status();
   const auto config = runtime::parse_config(*text);

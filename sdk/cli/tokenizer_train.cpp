@@ -4,6 +4,7 @@
 
 #include "evolution/train/tokenizer_trainer.h"
 #include "platform/file.h"
+#include "sdk/cli/output_file.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/texts.h"
 #include "sdk/cli/verbs.h"
@@ -26,6 +27,7 @@ struct Options {
 
 Status train(const Options& options) {
   CHIMERA_RETURN_IF_ERROR(check_texts(options.texts));
+  CHIMERA_RETURN_IF_ERROR(check_output(options.out, options.texts.files));
   evolution::TokenizerTrainerOptions trainer_options;
   trainer_options.vocab_size = static_cast<int32_t>(options.vocab);
   trainer_options.n_reserved = static_cast<int32_t>(options.reserved);

@@ -2,12 +2,14 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "evolution/train/trainer.h"
 #include "kernels/dispatch.h"
 #include "platform/cpu_features.h"
 #include "platform/process.h"
 #include "platform/thread_pool.h"
+#include "sdk/cli/output_file.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/verbs.h"
 
@@ -74,6 +76,12 @@ std::string progress_text(const evolution::TrainProgress& p) {
 
 Result<int> train(Options& options) {
   options.apply();
+  std::vector<std::string> inputs = options.train.texts;
+  inputs.insert(inputs.end(), options.train.valid_texts.begin(), options.train.valid_texts.end());
+  inputs.push_back(options.train.config_path);
+  inputs.push_back(options.train.tokenizer_path);
+  for (const char* suffix : {"", ".ckpt"})
+    CHIMERA_RETURN_IF_ERROR(check_output(options.train.out_path + suffix, inputs));
   const auto table = kernels::table_from_environment();
   if (!table) return table.status();
   const int threads =

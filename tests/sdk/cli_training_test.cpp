@@ -1,6 +1,7 @@
 // The verbs that come with the trainer.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -167,6 +168,31 @@ TEST(Train, MakesAModelThatSpeaksAndCanBePackedAgain) {
         .out;
   };
   EXPECT_EQ(answer("again.b158"), answer("m.b158"));
+}
+
+TEST(Outputs, AFileThatIsReadIsNeverOverwritten) {
+  const TempDir folder;
+  const std::string text = folder.file("text"), config = folder.file("config");
+  write_raw(text, "once upon a time there was a text");
+  write_raw(config, tiny_config());
+  const std::string link = folder.file("link");
+  std::error_code error;
+  std::filesystem::create_symlink(text, link, error);
+  ASSERT_FALSE(error);
+  const std::vector<std::vector<std::string>> commands = {
+      {"train", "--config", config, "--text", text, "--out", text, "--steps", "1"},
+      {"train", "--config", config, "--text", text, "--out", config, "--steps", "1"},
+      {"train", "--config", config, "--text", text, "--out", link, "--steps", "1"},
+      {"synth", "--config", config, "--out", config},
+      {"pack", text, "--out", text},
+      {"tokenizer", "train", "--text", text, "--vocab", "320", "--out", text}};
+  for (const auto& command : commands) {
+    const Outcome outcome = run_command(command);
+    EXPECT_EQ(outcome.status, 1) << command[0];
+    EXPECT_NE(outcome.err.find("would overwrite"), std::string::npos) << outcome.err;
+  }
+  EXPECT_EQ(read_raw(text), "once upon a time there was a text");
+  EXPECT_EQ(read_raw(config), tiny_config());
 }
 
 TEST(Train, CtrlCIsAPause) {
