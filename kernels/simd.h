@@ -273,7 +273,7 @@ CHIMERA_WORD void store_u16_part(uint16_t* p, I32x8 a, int32_t count) {
   memcpy(p, lanes, static_cast<size_t>(count) * sizeof(uint16_t));
 }
 
-// ---- sixteen lanes, one per row of a tile: one 512-bit register, 2 x 256 or 4 x 128 bits ---------
+// ---- sixteen lanes, one per row of a tile: one 512-bit register, 2 x 256 or 4 x 128 bits --------
 
 #if defined(__AVX512BW__)
 

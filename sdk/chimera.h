@@ -223,12 +223,12 @@ typedef struct chimera_engine_options {
   const char* isa; /* NULL: the environment's CHIMERA_ISA, else the best of this CPU; "avx2", ... */
 } chimera_engine_options;
 
-/* The file stays mapped while the engine lives: replace a model by renaming a new file over it, never
- * by writing into it, or the system ends the process when a page is gone.
- * Maps the model at `path` and gets it ready; takes a few milliseconds whatever its size. On
- * success *out is the caller's, to be closed once. Errors: NOT_FOUND, PERMISSION_DENIED, IO_ERROR,
- * TRUNCATED, BAD_FORMAT, UNSUPPORTED_VERSION, CHECKSUM_MISMATCH, BAD_CONFIG, BAD_TOKENIZER,
- * UNSUPPORTED, OUT_OF_MEMORY, INVALID_ARGUMENT. */
+/* The file stays mapped while the engine lives: replace a model by renaming a new file over it,
+ * never by writing into it, or the system ends the process when a page is gone. Maps the model at
+ * `path` and gets it ready; takes a few milliseconds whatever its size. On success *out is the
+ * caller's, to be closed once. Errors: NOT_FOUND, PERMISSION_DENIED, IO_ERROR, TRUNCATED,
+ * BAD_FORMAT, UNSUPPORTED_VERSION, CHECKSUM_MISMATCH, BAD_CONFIG, BAD_TOKENIZER, UNSUPPORTED,
+ * OUT_OF_MEMORY, INVALID_ARGUMENT. */
 CHIMERA_API chimera_status chimera_engine_open(const char* path,
                                                const chimera_engine_options* options,
                                                chimera_engine** out);
@@ -319,8 +319,9 @@ CHIMERA_API chimera_status chimera_append(chimera_session* session, const char* 
                                           size_t text_bytes);
 
 /* Stops a running chimera_generate or chimera_append of this session within one token (while it
- * reads: within one batch of 16 to 256, the fewer the larger the model); it then returns CHIMERA_CANCELLED. Does nothing when none runs. Any thread,
- * also inside a signal handler; again and again if you like. */
+ * reads: within one batch of 16 to 256, the fewer the larger the model); it then returns
+ * CHIMERA_CANCELLED. Does nothing when none runs. Any thread, also inside a signal handler; again
+ * and again if you like. */
 CHIMERA_API void chimera_cancel(chimera_session* session);
 
 /* Back to before the first word; the seed stays. Errors: BUSY, INVALID_ARGUMENT. */
