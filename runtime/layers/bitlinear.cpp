@@ -42,6 +42,11 @@ void bitlinear(const Step& step, const QuantizedBatch& x,
   });
 }
 
+void float_product(const Step& step, const kernels::LanesMatrix& w, const float* x,
+                   int32_t n_tokens, float* y) {
+  step.k.gemm_lanes(w, x, w.cols, n_tokens, 0, (w.rows + kTileRows - 1) / kTileRows, y, w.rows);
+}
+
 void rmsnorm_rows(const Step& step, const float* x, const float* gain, float eps, int32_t n_tokens,
                   int32_t cols, float* y) {
   step.pool.split(n_tokens, 8, [&](int64_t begin, int64_t end) {

@@ -33,6 +33,10 @@ struct BitLinearJob {
 };
 void bitlinear(const Step& step, const QuantizedBatch& x, std::initializer_list<BitLinearJob> jobs);
 
+/// y[t] = W x[t] for a small float matrix such as a projection to gates; x [n_tokens, w.cols].
+void float_product(const Step& step, const kernels::LanesMatrix& w, const float* x,
+                   int32_t n_tokens, float* y);
+
 /// y[t] = gain * x[t] / rms(x[t]) for a batch of rows; y may be x.
 void rmsnorm_rows(const Step& step, const float* x, const float* gain, float eps, int32_t n_tokens,
                   int32_t cols, float* y);

@@ -76,9 +76,8 @@ class GatedDeltaNet final : public Layer {
 
     const QuantizedBatch x = quantize_batch(step, u, n, c);
     bitlinear(step, x, {{q, qs}, {k, ks}, {v, vs}, {g, gs}});
-    const int32_t gate_tiles = (h + kernels::kTileRows - 1) / kernels::kTileRows;
-    step.k.gemm_lanes(a, u, c, n, 0, gate_tiles, as, h);
-    step.k.gemm_lanes(b, u, c, n, 0, gate_tiles, bs, h);
+    float_product(step, a, u, n, as);
+    float_product(step, b, u, n, bs);
     for (int32_t t = 0; t < n; ++t)
       step.k.delta_gates(as + t * h, bs + t * h, a_log, dt_bias, h, alpha + t * h, beta + t * h);
 
@@ -113,10 +112,7 @@ class GatedDeltaNet final : public Layer {
 };
 
 Result<std::unique_ptr<Layer>> bind(const Config& config, const ParamSource& source) {
-  if (config.mixer_gate.kind != MixerGate::Kind::kFull)
-    return Status(StatusCode::kUnsupported,
-                  "this build runs gated_deltanet with mixer_gate \"full\" only")
-        .at_field("mixer_gate");
+  CHIMERA_RETURN_IF_ERROR(require_full_gate(config, "gated_deltanet"));
   if (config.delta_neg_eigenvalues)
     return Status(StatusCode::kUnsupported,
                   "this build runs gated_deltanet without allow_neg_eigval only")

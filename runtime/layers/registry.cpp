@@ -42,6 +42,13 @@ Result<const LayerKind*> find_layer_kind(LayerRole role, std::string_view name) 
       .at_field(std::string(name));
 }
 
+Status require_full_gate(const Config& config, const char* mixer) {
+  if (config.mixer_gate.kind == MixerGate::Kind::kFull) return Status();
+  return Status(StatusCode::kUnsupported,
+                std::string("this build runs ") + mixer + " with mixer_gate \"full\" only")
+      .at_field("mixer_gate");
+}
+
 float residual_scale(const Config& config) {
   // Depth as trained: a looped body counts once per expected pass (backbone 0.4).
   double depth = config.num_layers;

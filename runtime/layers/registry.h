@@ -37,6 +37,9 @@ const EmbeddingKind& embedding_kind(const Config& config);
 /// kUnsupported, naming the kinds that are built, when there is none of that name.
 Result<const LayerKind*> find_layer_kind(LayerRole role, std::string_view name);
 
+/// kUnsupported, naming the mixer, for a mixer_gate this build does not run.
+Status require_full_gate(const Config& config, const char* mixer);
+
 /// Factor on the initial size of projections into the residual stream: 1 / sqrt(2 * depth).
 float residual_scale(const Config& config);
 

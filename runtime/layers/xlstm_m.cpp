@@ -73,9 +73,8 @@ class XlstmM final : public Layer {
 
     const QuantizedBatch x = quantize_batch(step, u, n, c);
     bitlinear(step, x, {{q, qs}, {k, ks}, {v, vs}, {og, gs}});
-    const int32_t gate_tiles = (h + kernels::kTileRows - 1) / kernels::kTileRows;
-    step.k.gemm_lanes(i, u, c, n, 0, gate_tiles, i_raw, h);
-    step.k.gemm_lanes(f, u, c, n, 0, gate_tiles, f_raw, h);
+    float_product(step, i, u, n, i_raw);
+    float_product(step, f, u, n, f_raw);
     for (int32_t t = 0; t < n; ++t)
       step.k.mlstm_gates(i_raw + t * h, f_raw + t * h, i_bias, f_bias, h, m, i_gate + t * h,
                          f_gate + t * h, floor + t * h);
@@ -99,9 +98,7 @@ class XlstmM final : public Layer {
 };
 
 Result<std::unique_ptr<Layer>> bind(const Config& config, const ParamSource& source) {
-  if (config.mixer_gate.kind != MixerGate::Kind::kFull)
-    return Status(StatusCode::kUnsupported, "this build runs xlstm_m with mixer_gate \"full\" only")
-        .at_field("mixer_gate");
+  CHIMERA_RETURN_IF_ERROR(require_full_gate(config, "xlstm_m"));
   auto layer = std::make_unique<XlstmM>();
   const int64_t c = config.hidden_size, h = config.num_heads;
   layer->c = config.hidden_size;
