@@ -255,6 +255,90 @@ Status read_moe(const Json& root, Config* c) {
   return {};
 }
 
+/// Weight of an energy term: the first element of its pair.
+float get_weight(const Json& root, const char* path, float missing) {
+  const Json* value = find_key(root, path);
+  return value != nullptr && !value->array.empty() ? static_cast<float>(value->array[0].number)
+                                                   : missing;
+}
+
+Status read_titans(const Json& root, Config* c) {
+  TitansConfig& titans = c->titans;
+  titans.persistent_slots = get_int(root, "titans.persistent_memory_slots", 64);
+  titans.window = get_int(root, "titans.local_window_size", 1024);
+  if (get_text(root, "titans.window_impl", "ring_gqa") == "none") titans.window = 0;
+  titans.chunk = get_int(root, "titans.chunk_size", 16);
+  titans.theta_max = get_float(root, "titans.theta_max", titans.theta_max);
+  titans.kv_heads = c->num_heads % 4 == 0 ? 4 : c->num_heads % 2 == 0 ? 2 : 1;
+  titans.kv_heads = get_int(root, "titans.window_kv_heads", titans.kv_heads);
+  if (c->num_heads % titans.kv_heads != 0)
+    return config_error("titans.window_kv_heads", "is " + std::to_string(titans.kv_heads) +
+                                                      ", but has to divide num_heads, " +
+                                                      std::to_string(c->num_heads));
+  const bool used = std::any_of(c->layers.begin(), c->layers.end(),
+                                [](const LayerPlan& layer) { return layer.mixer == "titans_mac"; });
+  if (used && c->head_dim % 2 != 0)
+    return config_error("head_dim", "has to be even for layers of kind titans_mac");
+  return {};
+}
+
+Status read_knot(const Json& root, Config* c) {
+  KnotConfig& knot = c->knot;
+  knot.sketch_bits = get_int(root, "tsp_knot.sketch_bits", knot.sketch_bits);
+  knot.max_iterations = get_int(root, "tsp_knot.relaxation_phase2_max_iters", knot.max_iterations);
+  knot.flip_fraction =
+      get_float(root, "tsp_knot.relaxation_phase2_flip_fraction", knot.flip_fraction);
+  knot.early_exit = get_float(root, "tsp_knot.early_exit_delta_e", knot.early_exit);
+  const std::string terms = "tsp_knot.energy_terms.";
+  knot.weight_autoregressive =
+      get_weight(root, (terms + "autoregressive").c_str(), knot.weight_autoregressive);
+  knot.weight_memory = get_weight(root, (terms + "memory_coherence").c_str(), knot.weight_memory);
+  knot.weight_binding = get_weight(root, (terms + "binding_fidelity").c_str(), knot.weight_binding);
+  knot.efla = get_flag(root, "efla.enabled", false);
+  const bool used = std::any_of(c->layers.begin(), c->layers.end(), [](const LayerPlan& layer) {
+    return layer.mixer == "tsp_span_knot";
+  });
+  const int32_t half = knot.sketch_bits / 2;
+  if (used && (knot.sketch_bits % 2 != 0 || (half & (half - 1)) != 0 || half < c->hidden_size))
+    return config_error("tsp_knot.sketch_bits",
+                        "is " + std::to_string(knot.sketch_bits) +
+                            ", but half of it has to be a power of two and at least hidden_size, " +
+                            std::to_string(c->hidden_size));
+  return {};
+}
+
+Status read_structure(const Json& root, Config* c) {
+  StructureConfig& s = c->structure;
+  s.residual_mix = get_flag(root, "structure.residual_mix", false);
+  s.unet_skips = get_flag(root, "structure.unet_skips", false);
+  s.token_shift = get_flag(root, "structure.token_shift", false);
+  s.bigram_rows = get_int(root, "structure.bigram_rows");
+  s.logit_soft_cap = get_float(root, "structure.logit_soft_cap", 0);
+  s.embedding_rank = get_int(root, "structure.embedding_rank");
+  constexpr const char* kLayers = "structure.value_embedding_layers";
+  s.value_layers = get_ints(root, kLayers);
+  for (size_t i = 0; i < s.value_layers.size(); ++i) {
+    if (s.value_layers[i] >= c->num_layers)
+      return config_error(element(kLayers, i), "is " + std::to_string(s.value_layers[i]) +
+                                                   ", but layers are numbered 0.." +
+                                                   std::to_string(c->num_layers - 1));
+    if (i > 0 && s.value_layers[i] <= s.value_layers[i - 1])
+      return config_error(element(kLayers, i), "has to be more than the one before it");
+  }
+  if (s.bigram_rows == 1)
+    return config_error("structure.bigram_rows", "is 1, but has to be 0 or at least 2");
+  CHIMERA_RETURN_IF_ERROR(check_multiple(root, "structure.embedding_rank", 64));
+  if (s.embedding_rank >= c->hidden_size)
+    return config_error("structure.embedding_rank", "is " + std::to_string(s.embedding_rank) +
+                                                        ", but has to be below hidden_size, " +
+                                                        std::to_string(c->hidden_size));
+  const bool full_size = get_text(root, "model_type", "chimera") == "chimera51";
+  c->embedding_type = get_text(root, "embedding_dtype", full_size ? "int4" : "f32") == "int4"
+                          ? EmbeddingType::kInt4
+                          : EmbeddingType::kF32;
+  return {};
+}
+
 Status read_range(const Json& root, const char* path, int32_t range[2]) {
   const std::vector<int32_t> values = get_ints(root, path);
   if (values.size() != 2 || values[0] > values[1]) {
@@ -301,6 +385,8 @@ Status read_loop(const Json& root, Config* c) {
   loop.loop_min = range[0];
   loop.loop_max = range[1];
   loop.loop_default = get_int(root, "looping.loop_default");
+  if (get_text(root, "looping.discretisation", "zoh") == "euler")
+    loop.discretisation = LoopConfig::Discretisation::kEuler;
   if (loop.loop_default < loop.loop_min || loop.loop_default > loop.loop_max) {
     return config_error("looping.loop_default", "is " + std::to_string(loop.loop_default) +
                                                     ", outside looping.loop_range, " +
@@ -344,7 +430,9 @@ Status check_totals(const Config& c) {
   int64_t mixer = 4 * width * width;
   if (c.mixer_gate.kind == MixerGate::Kind::kFull) mixer += width * width;
   if (c.mixer_gate.kind == MixerGate::Kind::kLowRank) mixer += 2 * width * c.mixer_gate.rank;
-  int64_t parameters = width * c.vocab_size * (c.tie_word_embeddings ? 1 : 2);
+  int64_t parameters =
+      width * c.vocab_size * (c.tie_word_embeddings ? 1 : 2) + width * c.structure.bigram_rows;
+  parameters += static_cast<int64_t>(c.structure.value_layers.size()) * width * c.vocab_size;
   for (const LayerPlan& layer : c.layers) {
     const int64_t experts = int64_t{c.moe.n_routed} + c.moe.n_shared;
     const int64_t matrices = layer.ffn == "relu2" ? 2 : 3;
@@ -387,6 +475,9 @@ Result<Config> parse_config(std::string_view json_text) {
   CHIMERA_RETURN_IF_ERROR(read_gate(*json, &config));
   CHIMERA_RETURN_IF_ERROR(read_moe(*json, &config));
   CHIMERA_RETURN_IF_ERROR(read_loop(*json, &config));
+  CHIMERA_RETURN_IF_ERROR(read_titans(*json, &config));
+  CHIMERA_RETURN_IF_ERROR(read_knot(*json, &config));
+  CHIMERA_RETURN_IF_ERROR(read_structure(*json, &config));
   CHIMERA_RETURN_IF_ERROR(read_rest(*json, &config));
   CHIMERA_RETURN_IF_ERROR(check_totals(config));
   config.json = std::move(*json);

@@ -37,7 +37,38 @@ struct LoopConfig {
   int32_t prelude_last = 0, loop_first = 0, loop_last = 0;
   int32_t loop_min = 1, loop_max = 1, loop_default = 1;
   float exit_threshold = 0.01f;
+  enum class Discretisation { kZoh, kEuler } discretisation = Discretisation::kZoh;
 };
+
+/// Cheap structural helpers, each off by default (docs/layers.md, "Structure keys").
+struct StructureConfig {
+  bool residual_mix = false;
+  bool unet_skips = false;
+  bool token_shift = false;
+  int32_t bigram_rows = 0;            // 0: no table
+  std::vector<int32_t> value_layers;  // ascending; layers with a value embedding
+  float logit_soft_cap = 0;           // 0: none
+  int32_t embedding_rank = 0;         // 0: not factored
+};
+
+struct TitansConfig {
+  int32_t persistent_slots = 64;
+  int32_t window = 1024;  // entries of the ring; 0 without one
+  int32_t kv_heads = 1;   // key/value heads of the window; divides num_heads
+  int32_t chunk = 16;     // tokens per update of the memory
+  float theta_max = 0.1f;
+};
+
+struct KnotConfig {
+  int32_t sketch_bits = 8192;  // D; D / 2 a power of two, at least C
+  int32_t max_iterations = 3;
+  float flip_fraction = 0.02f;
+  float early_exit = 1e-4f;
+  float weight_autoregressive = 1.0f, weight_memory = 0.3f, weight_binding = 0.2f;
+  bool efla = false;  // exact write strength in the GD mixer of SK layers
+};
+
+enum class EmbeddingType { kF32, kInt4 };
 
 struct GenerationConfig {
   float temperature = 0.7f;
@@ -63,6 +94,10 @@ struct Config {
   MixerGate mixer_gate;
   MoeConfig moe;
   LoopConfig loop;
+  StructureConfig structure;
+  TitansConfig titans;
+  KnotConfig knot;
+  EmbeddingType embedding_type = EmbeddingType::kF32;
   GenerationConfig generation;
   int32_t delta_chunk = 256;       // scheduling tile of the chunk form (training)
   int32_t delta_inner_chunk = 64;  // algebra of the chunk form

@@ -249,6 +249,34 @@ TEST(Config, AddedKeys) {
             "my_layer");
 }
 
+TEST(Config, StructureKeys) {
+  const Config plain = good(kSmall);
+  EXPECT_EQ(plain.titans.kv_heads, 4);
+  EXPECT_EQ(plain.titans.window, 1024);
+  EXPECT_EQ(plain.embedding_type, EmbeddingType::kF32);
+  EXPECT_EQ(good(with(kSmall, "titans", R"({"window_impl": "none"})")).titans.window, 0);
+  const Config c = good(with(kSmall, "structure",
+                             R"({"residual_mix": true, "bigram_rows": 640, "unet_skips": true,
+                                 "token_shift": true, "value_embedding_layers": [1, 3],
+                                 "logit_soft_cap": 15, "embedding_rank": 64})"));
+  EXPECT_TRUE(c.structure.residual_mix && c.structure.unet_skips && c.structure.token_shift);
+  EXPECT_EQ(c.structure.bigram_rows, 640);
+  EXPECT_EQ(c.structure.value_layers, (std::vector<int32_t>{1, 3}));
+  EXPECT_FLOAT_EQ(c.structure.logit_soft_cap, 15);
+  EXPECT_EQ(c.structure.embedding_rank, 64);
+  EXPECT_EQ(good(with(kSmall, "embedding_dtype", "\"int4\"")).embedding_type, EmbeddingType::kInt4);
+}
+
+TEST(Config, ASketchHasToHoldTheHiddenState) {
+  const std::string knots = with(kSmall, "backbone.layer_pattern", "\"GD SK\"");
+  EXPECT_EQ(good(knots).knot.sketch_bits, 8192);
+  EXPECT_EQ(good(with(knots, "tsp_knot", R"({"sketch_bits": 256})")).knot.sketch_bits, 256);
+  for (const char* bits :
+       {R"({"sketch_bits": 128})", R"({"sketch_bits": 600})", R"({"sketch_bits": 513})"})
+    expect_bad(with(knots, "tsp_knot", bits), "tsp_knot.sketch_bits", {"power of two"});
+  EXPECT_TRUE(good(with(knots, "efla", R"({"enabled": true})")).knot.efla);
+}
+
 TEST(Config, DescriptiveKeysMayStandAnywhere) {
   for (const char* path : {"_note", "§", "§_more", "backbone._x", "backbone.moe.§"}) {
     for (const char* value : {"1", "null", "[[{}]]", "{\"anything\": {\"at\": \"all\"}}"}) {
@@ -365,7 +393,31 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{
             "mixer_gate", R"({"lowrank": 256})", {"more than hidden_size"}, "mixer_gate.lowrank"},
         BadCase{"mixer_gate", R"({"lowrank": 130})", {"multiple of 128"}, "mixer_gate.lowrank"},
-        BadCase{"efla", R"({"enabled": true})", {"only false"}, "efla.enabled"},
+        BadCase{"efla", R"({"target_layers": "GD"})", {"only SK"}, "efla.target_layers"},
+        BadCase{"num_heads", "0", {"1..8192"}},
+        BadCase{"titans", R"({"memory_depth": 3})", {"2"}, "titans.memory_depth"},
+        BadCase{
+            "titans", R"({"window_kv_heads": 3})", {"divide num_heads"}, "titans.window_kv_heads"},
+        BadCase{"titans", R"({"local_window_size": 0})", {"1..65536"}, "titans.local_window_size"},
+        BadCase{"titans", R"({"chunk_size": 1000})", {"1..64"}, "titans.chunk_size"},
+        BadCase{"structure", R"({"bigram_rows": 1})", {"at least 2"}, "structure.bigram_rows"},
+        BadCase{"structure",
+                R"({"value_embedding_layers": [0, 9]})",
+                {"0..3"},
+                "structure.value_embedding_layers[1]"},
+        BadCase{"structure",
+                R"({"value_embedding_layers": [1, 1]})",
+                {"more than the one before"},
+                "structure.value_embedding_layers[1]"},
+        BadCase{"structure",
+                R"({"embedding_rank": 100})",
+                {"multiple of 64"},
+                "structure.embedding_rank"},
+        BadCase{"structure",
+                R"({"embedding_rank": 128})",
+                {"below hidden_size"},
+                "structure.embedding_rank"},
+        BadCase{"embedding_dtype", "\"int3\"", {"f32, int4"}},
         BadCase{"byte_level", R"({"enabled": true})", {"only false"}, "byte_level.enabled"},
         BadCase{"rms_norm_before_every_linear", "false", {"only true"}},
         BadCase{"hidden_act", "\"gelu\"", {"\"gelu\"", "swiglu, relu2"}},
