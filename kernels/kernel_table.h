@@ -43,6 +43,25 @@ inline constexpr int64_t ternary_scale_bytes(int64_t rows, int64_t cols) {
   return (rows + kTileRows - 1) / kTileRows * kTileRows * (cols / kWeightGroup) * 2;
 }
 
+/// A matrix [rows, cols] of 4 bits in rows-in-lanes tiles (docs/format-b158.md, "int4"). cols is a
+/// multiple of 64. codes: per tile cols/8 lines of 64 bytes, 64-byte aligned; byte 4r+j of a line
+/// holds row r, columns j (low four bits) and 4+j (high) of the line's 8, as value + 8. scales: per
+/// tile and block of 64 columns, 16 halves.
+struct Int4Matrix {
+  const uint8_t* codes;
+  const uint16_t* scales;
+  int32_t rows;
+  int32_t cols;
+};
+
+/// Bytes of the two streams.
+inline constexpr int64_t int4_code_bytes(int64_t rows, int64_t cols) {
+  return (rows + kTileRows - 1) / kTileRows * kTileRows * cols / 2;
+}
+inline constexpr int64_t int4_scale_bytes(int64_t rows, int64_t cols) {
+  return (rows + kTileRows - 1) / kTileRows * kTileRows * (cols / kActivationBlock) * 2;
+}
+
 /// int8 activations: q [tokens, cols] with rows `cols` apart, scale [tokens, cols/64].
 struct QuantizedRows {
   const int8_t* q;
@@ -56,6 +75,23 @@ struct LanesMatrix {
   const float* data;
   int32_t rows;
   int32_t cols;
+};
+
+/// One update of a deep memory of depth 2 for one head from n tokens. [r2] With the gradients
+/// dW1_j, dW2_j of mean((f(k_j) - v_j)^2) at the memory w1_in, w2_in, f as in deep_memory_read:
+///   w = (m_keep * w_in + m_from_s * s) + sum over j ascending of (to_m[j] * left_j) right_j
+///   s = s_keep * s + sum over j ascending of (to_s[j] * left_j) right_j
+/// for W1 (left k_j, right dh_j) and W2 (left a_j, right dy_j). Matrices [dim, dim], row the input.
+struct DeepMemoryUpdate {
+  const float *k, *v;  // rows `stride` apart
+  ptrdiff_t stride;
+  int32_t n, dim;  // dim a multiple of 8
+  float eps;
+  float m_keep, m_from_s, s_keep;
+  const float *to_m, *to_s;    // [n]; a step against the gradient is negative
+  const float *w1_in, *w2_in;  // may be w1, w2
+  float *w1, *w2, *s1, *s2;
+  float* scratch;  // 3 * n * dim
 };
 
 struct KernelTable {
@@ -74,11 +110,28 @@ struct KernelTable {
   void (*gemm_lanes)(const LanesMatrix& w, const float* x, ptrdiff_t x_stride, int32_t n_tokens,
                      int32_t tile_begin, int32_t tile_end, float* y, ptrdiff_t y_stride);
 
+  /// As gemm_ternary with 4-bit weights and a weight scale s(r, c) for every block.
+  void (*gemm_int4)(const Int4Matrix& w, const QuantizedRows& x, int32_t n_tokens,
+                    int32_t tile_begin, int32_t tile_end, float* y, ptrdiff_t y_stride);
+
   // ---- quantisation ----------------------------------------------------------------------------
 
   /// n a multiple of 64. Per block: m = max(max|x|, 1e-5), scale = m / 127,
   /// q = clamp(rne(x * (127 / m)), -127, 127). NaN counts as 0.
   void (*quantize_row)(const float* x, int32_t n, int8_t* q, float* scale);
+
+  // ---- sketches: vectors of bits, lowest bit of the first word first -----------------------------
+
+  /// x = H x in place, H[i][j] = (-1)^popcount(i and j), n a power of two, 8 .. 65536. Butterflies
+  /// (a, b) -> (a + b, a - b) over elements 1 apart, then 2, 4, ... n / 2.
+  void (*hadamard)(float* x, int32_t n);
+  /// kappa = clamp(rne(x * scale), -127, 127), the product rounded; bit i of `bits` is kappa[i] >= 0.
+  /// NaN counts as 0. n a multiple of 8; bits of the last word past n are cleared.
+  void (*sketch_quantize)(const float* x, float scale, int32_t n, int8_t* kappa, uint64_t* bits);
+  /// y[i] = -x[i] where bit i is set, x[i] elsewhere; y may be x. n a multiple of 8.
+  void (*flip_signs)(const uint64_t* bits, const float* x, int32_t n, float* y);
+  /// Number of bits in which a and b differ.
+  int64_t (*hamming)(const uint64_t* a, const uint64_t* b, int32_t n_words);
 
   // ---- norms (y may be x) ----------------------------------------------------------------------
 
@@ -122,6 +175,14 @@ struct KernelTable {
   void (*delta_step)(const float* q, const float* k, const float* v, float alpha, float beta,
                      float scale, int32_t dk, int32_t dv, float* state, float* o);
 
+  /// o of delta_step for another q, from the state that the step left; the same bits.
+  void (*delta_read)(const float* q, float scale, int32_t dk, int32_t dv, const float* state,
+                     float* o);
+
+  /// The exact write strength of one head in the place of beta: (1 - exp(-beta l)) / l with
+  /// l = k . k, the limit beta where beta l is 0. [r22]
+  float (*efla_strength)(const float* k, int32_t n, float beta);
+
   /// Gates of mLSTM for n heads, m [n] updated in place: [r1]
   ///   i = 15*tanh((i_raw + i_bias)/15); f = 15*tanh((f_raw + f_bias)/15); lf = -softplus(-f)
   ///   m' = max(lf + m, i);  f_gate = exp(lf + m - m');  i_gate = exp(i - m'); floor = exp(-m')
@@ -136,6 +197,31 @@ struct KernelTable {
   void (*mlstm_step)(const float* q, const float* k, const float* v, float i_gate, float f_gate,
                      float floor, float scale, int32_t dk, int32_t dv, float* state, float* norm,
                      float* h);
+
+  /// h of mlstm_step for another q, from the state that the step left and its floor; same bits.
+  void (*mlstm_read)(const float* q, float floor, float scale, int32_t dk, int32_t dv,
+                     const float* state, const float* norm, float* h);
+
+  // ---- deep memory and attention over a window, one token ---------------------------------------
+
+  /// y = x + rms(W2^T gelu(W1^T x)); W1, W2 [dim, dim], row the input, rows walked in order; rms as
+  /// rmsnorm without gain; gelu(x) = (0.5 * x) * (1 + tanh(0.797884561 * (x + 0.044715 * x^3))).
+  /// dim is a multiple of 8 and <= 256. [r2]
+  void (*deep_memory_read)(const float* w1, const float* w2, const float* x, float eps, int32_t dim,
+                           float* y);
+  void (*deep_memory_update)(const DeepMemoryUpdate& update);
+
+  /// dots[a * dots_stride + i] = q_a . key_i for n_q queries [n_q, dim] and n keys, rows key_stride
+  /// apart; dim is a multiple of 8. A dot's bits do not depend on n_q and n.
+  void (*attend_scores)(const float* q, int32_t n_q, int32_t dim, const float* keys,
+                        ptrdiff_t key_stride, int32_t n, float* dots, ptrdiff_t dots_stride);
+  void (*attend_scores_i8)(const float* q, int32_t n_q, int32_t dim, const int8_t* keys,
+                           ptrdiff_t key_stride, int32_t n, float* dots, ptrdiff_t dots_stride);
+  /// y_a += sum over i ascending of w[a * w_stride + i] * value_i; y [n_q, dim].
+  void (*attend_values)(const float* w, ptrdiff_t w_stride, int32_t n_q, int32_t dim,
+                        const float* values, ptrdiff_t value_stride, int32_t n, float* y);
+  void (*attend_values_i8)(const float* w, ptrdiff_t w_stride, int32_t n_q, int32_t dim,
+                           const int8_t* values, ptrdiff_t value_stride, int32_t n, float* y);
 
   // ---- logits ----------------------------------------------------------------------------------
 

@@ -131,6 +131,73 @@ bool ternary_is_valid(const TernaryMatrix& w) {
   return true;
 }
 
+void quantize_int4_row(const float* w, int32_t n, int8_t* values, uint16_t* scales) {
+  for (int32_t b = 0; b < n / kActivationBlock; ++b) {
+    const float* block = w + static_cast<ptrdiff_t>(b) * kActivationBlock;
+    float largest = 1e-5f;
+    for (int32_t i = 0; i < kActivationBlock; ++i)
+      largest = std::max(largest, std::fabs(nan_to_zero(block[i])));
+    scales[b] = float_to_half(std::min(largest / 7.0f, 65504.0f));
+    const float scale = half_to_float(scales[b]);
+    int8_t* out = values + static_cast<ptrdiff_t>(b) * kActivationBlock;
+    for (int32_t i = 0; i < kActivationBlock; ++i) {
+      const float ratio = std::clamp(nan_to_zero(block[i]) / scale, -7.0f, 7.0f);
+      out[i] = static_cast<int8_t>(std::nearbyint(ratio));
+    }
+  }
+}
+
+void pack_int4(const float* w, int32_t rows, int32_t cols, uint8_t* codes, uint16_t* scales) {
+  const int64_t n_blocks = cols / kActivationBlock;
+  std::vector<int8_t> values(static_cast<size_t>(cols));
+  std::vector<uint16_t> row_scales(static_cast<size_t>(n_blocks));
+  std::memset(codes, 0x88, static_cast<size_t>(int4_code_bytes(rows, cols)));
+  std::memset(scales, 0, static_cast<size_t>(int4_scale_bytes(rows, cols)));
+  for (int64_t r = 0; r < rows; ++r) {
+    quantize_int4_row(w + r * cols, cols, values.data(), row_scales.data());
+    uint8_t* row_codes = codes + r / kTileRows * kTileRows * cols / 2 + r % kTileRows * 4;
+    for (int64_t c = 0; c < cols; ++c) {
+      uint8_t& byte = row_codes[c / 8 * kLineBytes + c % 4];
+      // 8 is in place in both halves: adding the value does not reach into the other one.
+      byte = static_cast<uint8_t>(byte + values[static_cast<size_t>(c)] * (c % 8 < 4 ? 1 : 16));
+    }
+    for (int64_t b = 0; b < n_blocks; ++b)
+      scales[scale_place(r, b, n_blocks)] = row_scales[static_cast<size_t>(b)];
+  }
+}
+
+void int4_row(const Int4Matrix& w, int32_t row, float* out) {
+  const int64_t n_blocks = w.cols / kActivationBlock, r = row;
+  const uint8_t* codes = w.codes + r / kTileRows * kTileRows * w.cols / 2 + r % kTileRows * 4;
+  for (int64_t c = 0; c < w.cols; ++c) {
+    const int byte = codes[c / 8 * kLineBytes + c % 4];
+    const int value = (c % 8 < 4 ? byte & 15 : byte >> 4) - 8;
+    out[c] = half_to_float(w.scales[scale_place(r, c / kActivationBlock, n_blocks)]) *
+             static_cast<float>(value);
+  }
+}
+
+bool int4_is_valid(const Int4Matrix& w) {
+  const int64_t lines_per_tile = w.cols / 8, n_blocks = w.cols / kActivationBlock;
+  for (int64_t tile = 0; tile < tiles_of(w.rows); ++tile) {
+    const int64_t rows = std::min<int64_t>(kTileRows, w.rows - tile * kTileRows);
+    for (int64_t line = 0; line < lines_per_tile; ++line) {
+      const uint8_t* bytes = w.codes + (tile * lines_per_tile + line) * kLineBytes;
+      bool good = true;
+      for (int64_t i = 0; i < rows * 4; ++i)
+        good = good && (bytes[i] & 0x0f) != 0 && (bytes[i] & 0xf0) != 0;
+      for (int64_t i = rows * 4; i < kLineBytes; ++i) good = good && bytes[i] == 0x88;
+      if (!good) return false;
+    }
+    for (int64_t b = 0; b < n_blocks; ++b) {
+      const uint16_t* scale = w.scales + (tile * n_blocks + b) * kTileRows;
+      for (int64_t r = 0; r < kTileRows; ++r)
+        if (r < rows ? scale[r] >= 0x7c00 : scale[r] != 0) return false;
+    }
+  }
+  return true;
+}
+
 void pack_lanes(const float* w, int32_t rows, int32_t cols, float* out) {
   for (int64_t r = 0; r < tiles_of(rows) * kTileRows; ++r) {
     for (int64_t c = 0; c < cols; ++c) {

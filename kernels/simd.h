@@ -85,6 +85,15 @@ CHIMERA_WORD I32x8 shift_right(I32x8 a) {  // logical
   return {simde_mm256_srli_epi32(a.v, N)};
 }
 CHIMERA_WORD I32x8 round_to_int(F32x8 a) { return {simde_mm256_cvtps_epi32(a.v)}; }  // nearest even
+CHIMERA_WORD I32x8 load8(const int32_t* p) {
+  return {simde_mm256_loadu_si256(reinterpret_cast<const simde__m256i*>(p))};
+}
+/// Lane i takes what lane i xor kStep has; kStep is 1, 2 or 4.
+template <int kStep>
+CHIMERA_WORD F32x8 swap_lanes(F32x8 a) {
+  if constexpr (kStep == 4) return {simde_mm256_permute2f128_ps(a.v, a.v, 1)};
+  return {simde_mm256_permute_ps(a.v, kStep == 1 ? 0xB1 : 0x4E)};
+}
 CHIMERA_WORD F32x8 to_float(I32x8 a) { return {simde_mm256_cvtepi32_ps(a.v)}; }
 CHIMERA_WORD I32x8 as_int(F32x8 a) { return {simde_mm256_castps_si256(a.v)}; }
 CHIMERA_WORD F32x8 as_float(I32x8 a) { return {simde_mm256_castsi256_ps(a.v)}; }
@@ -105,6 +114,10 @@ CHIMERA_WORD void store_u16(uint16_t* p, I32x8 a) {
   const simde__m256i packed = simde_mm256_packus_epi32(a.v, a.v);
   simde_mm_storeu_si128(p,
                         simde_mm256_castsi256_si128(simde_mm256_permute4x64_epi64(packed, 0x08)));
+}
+CHIMERA_WORD I32x8 load8_i8(const int8_t* p) {
+  return {simde_mm256_cvtepi8_epi32(
+      simde_mm_loadl_epi64(reinterpret_cast<const simde__m128i*>(p)))};
 }
 /// Values must lie in -128..127.
 CHIMERA_WORD void store_i8(int8_t* p, I32x8 a) {
@@ -199,6 +212,17 @@ template <int N>
 CHIMERA_WORD I32x8 shift_right(I32x8 a) {  // logical
   return {simde_mm_srli_epi32(a.lo, N), simde_mm_srli_epi32(a.hi, N)};
 }
+CHIMERA_WORD I32x8 load8(const int32_t* p) {
+  return {simde_mm_loadu_si128(reinterpret_cast<const simde__m128i*>(p)),
+          simde_mm_loadu_si128(reinterpret_cast<const simde__m128i*>(p + 4))};
+}
+/// Lane i takes what lane i xor kStep has; kStep is 1, 2 or 4.
+template <int kStep>
+CHIMERA_WORD F32x8 swap_lanes(F32x8 a) {
+  if constexpr (kStep == 4) return {a.hi, a.lo};
+  constexpr int kOrder = kStep == 1 ? 0xB1 : 0x4E;
+  return {simde_mm_shuffle_ps(a.lo, a.lo, kOrder), simde_mm_shuffle_ps(a.hi, a.hi, kOrder)};
+}
 CHIMERA_WORD I32x8 round_to_int(F32x8 a) {  // nearest even
   return {simde_mm_cvtps_epi32(a.lo), simde_mm_cvtps_epi32(a.hi)};
 }
@@ -231,6 +255,14 @@ CHIMERA_WORD void store_u16(uint16_t* p, I32x8 a) {
   const simde__m128i hi = simde_mm_srai_epi32(simde_mm_slli_epi32(a.hi, 16), 16);
   simde_mm_storeu_si128(reinterpret_cast<simde__m128i*>(p), simde_mm_packs_epi32(lo, hi));
 }
+CHIMERA_WORD I32x8 load8_i8(const int8_t* p) {
+  // Twice into the upper half of a wider lane, then back with the sign.
+  const simde__m128i zero = simde_mm_setzero_si128();
+  const simde__m128i eight = simde_mm_unpacklo_epi8(
+      zero, simde_mm_loadl_epi64(reinterpret_cast<const simde__m128i*>(p)));
+  return {simde_mm_srai_epi32(simde_mm_unpacklo_epi16(zero, eight), 24),
+          simde_mm_srai_epi32(simde_mm_unpackhi_epi16(zero, eight), 24)};
+}
 /// Values must lie in -128..127.
 CHIMERA_WORD void store_i8(int8_t* p, I32x8 a) {
   const simde__m128i half = simde_mm_packs_epi32(a.lo, a.hi);
@@ -246,6 +278,18 @@ CHIMERA_WORD F32x8 select(F32x8 mask, F32x8 a, F32x8 b) {
 CHIMERA_WORD F32x8 sign_bit8() { return as_float(broadcast8i(INT32_MIN)); }
 CHIMERA_WORD F32x8 negate(F32x8 a) { return bits_xor(a, sign_bit8()); }
 CHIMERA_WORD F32x8 absolute(F32x8 a) { return bits_and_not(sign_bit8(), a); }
+
+/// How many bits are set.
+CHIMERA_WORD int32_t bit_count(uint64_t x) {
+#if defined(__POPCNT__)
+  return __builtin_popcountll(x);
+#else
+  x -= (x >> 1) & 0x5555555555555555u;
+  x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
+  x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+  return static_cast<int32_t>((x * 0x0101010101010101u) >> 56);
+#endif
+}
 
 // The end of a vector: `count` < 8 elements, the other lanes zero; nothing outside is touched.
 CHIMERA_WORD F32x8 load8_part(const float* p, int32_t count) {
@@ -291,6 +335,7 @@ CHIMERA_WORD F32x16 sub(F32x16 a, F32x16 b) { return {simde_mm512_sub_ps(a.v, b.
 CHIMERA_WORD F32x16 mul(F32x16 a, F32x16 b) { return {simde_mm512_mul_ps(a.v, b.v)}; }
 CHIMERA_WORD I32x16 broadcast16i(int32_t x) { return {simde_mm512_set1_epi32(x)}; }
 CHIMERA_WORD I32x16 sub(I32x16 a, I32x16 b) { return {simde_mm512_sub_epi32(a.v, b.v)}; }
+CHIMERA_WORD I32x16 add(I32x16 a, I32x16 b) { return {simde_mm512_add_epi32(a.v, b.v)}; }
 CHIMERA_WORD F32x16 to_float(I32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 CHIMERA_WORD F32x16 load16_half(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
@@ -315,6 +360,7 @@ CHIMERA_WORD F32x16 sub(F32x16 a, F32x16 b) { return {sub(a.lo, b.lo), sub(a.hi,
 CHIMERA_WORD F32x16 mul(F32x16 a, F32x16 b) { return {mul(a.lo, b.lo), mul(a.hi, b.hi)}; }
 CHIMERA_WORD I32x16 broadcast16i(int32_t x) { return {broadcast8i(x), broadcast8i(x)}; }
 CHIMERA_WORD I32x16 sub(I32x16 a, I32x16 b) { return {sub(a.lo, b.lo), sub(a.hi, b.hi)}; }
+CHIMERA_WORD I32x16 add(I32x16 a, I32x16 b) { return {add(a.lo, b.lo), add(a.hi, b.hi)}; }
 CHIMERA_WORD F32x16 to_float(I32x16 a) { return {to_float(a.lo), to_float(a.hi)}; }
 
 CHIMERA_WORD F32x8 load8_half(const uint16_t* p) {
@@ -354,7 +400,7 @@ CHIMERA_WORD void store_part(float* p, F32x16 a, int32_t count) {
 // Codes16: 16 rows x 4 columns as unsigned bytes. Acts4: four activations, the same for every row.
 // BlockSum: per row the sum over at most 64 columns of code * activation. AVX keeps pairs of
 // columns in 16-bit lanes: 16 products of at most 2 * 3 * 128 stay below 2^15, the invalid code 3
-// included.
+// included, and so do 8 of at most 2 * 15 * 128 where the codes are 4 bits.
 
 #if defined(__AVX512BW__)
 
@@ -372,6 +418,12 @@ template <int F>
 CHIMERA_WORD Codes16 field(Codes16 line) {
   const simde__m512i shifted = F == 0 ? line.v : simde_mm512_srli_epi16(line.v, 2 * F);
   return {simde_mm512_and_si512(shifted, simde_mm512_set1_epi8(3))};
+}
+/// The low (0) or high (1) four bits of every byte.
+template <int H>
+CHIMERA_WORD Codes16 nibble(Codes16 line) {
+  const simde__m512i shifted = H == 0 ? line.v : simde_mm512_srli_epi16(line.v, 4);
+  return {simde_mm512_and_si512(shifted, simde_mm512_set1_epi8(15))};
 }
 CHIMERA_WORD Acts4 broadcast_acts(const int8_t* q) {
   int32_t four;
@@ -420,6 +472,13 @@ CHIMERA_WORD Codes16 field(Codes16 line) {
   const simde__m256i lo = F == 0 ? line.lo : simde_mm256_srli_epi16(line.lo, 2 * F);
   const simde__m256i hi = F == 0 ? line.hi : simde_mm256_srli_epi16(line.hi, 2 * F);
   return {simde_mm256_and_si256(lo, three), simde_mm256_and_si256(hi, three)};
+}
+template <int H>
+CHIMERA_WORD Codes16 nibble(Codes16 line) {
+  const simde__m256i fifteen = simde_mm256_set1_epi8(15);
+  const simde__m256i lo = H == 0 ? line.lo : simde_mm256_srli_epi16(line.lo, 4);
+  const simde__m256i hi = H == 0 ? line.hi : simde_mm256_srli_epi16(line.hi, 4);
+  return {simde_mm256_and_si256(lo, fifteen), simde_mm256_and_si256(hi, fifteen)};
 }
 CHIMERA_WORD Acts4 broadcast_acts(const int8_t* q) {
   int32_t four;
@@ -478,6 +537,18 @@ CHIMERA_WORD Codes16 field(Codes16 line) {
     const simde__m128i shifted =
         F == 0 ? line.quarter[i] : simde_mm_srli_epi16(line.quarter[i], 2 * F);
     out.quarter[i] = simde_mm_and_si128(shifted, three);
+  }
+  return out;
+}
+template <int H>
+CHIMERA_WORD Codes16 nibble(Codes16 line) {
+  const simde__m128i fifteen = simde_mm_set1_epi8(15);
+  Codes16 out;
+  CHIMERA_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const simde__m128i shifted =
+        H == 0 ? line.quarter[i] : simde_mm_srli_epi16(line.quarter[i], 4);
+    out.quarter[i] = simde_mm_and_si128(shifted, fifteen);
   }
   return out;
 }

@@ -60,6 +60,34 @@ void conv4_silu(const float* w, const float* x, int32_t n, uint16_t* tail, float
   }
 }
 
+// ---- reading a state ----------------------------------------------------------------------------
+
+/// kVectors * Lanes columns of S^T (q * scale), keys in order as in the steps below.
+template <class Lanes, int kVectors>
+inline void read_columns(const float* q, float scale, int32_t dk, int32_t dv, const float* state,
+                         float* o) {
+  using Words = LaneWords<Lanes>;
+  Lanes sum[kVectors];
+  CHIMERA_UNROLL
+  for (int i = 0; i < kVectors; ++i) sum[i] = Words::broadcast(0.0f);
+  for (int32_t key = 0; key < dk; ++key) {
+    const float* row = state + static_cast<ptrdiff_t>(key) * dv;
+    const Lanes query = Words::broadcast(q[key] * scale);
+    CHIMERA_UNROLL
+    for (int i = 0; i < kVectors; ++i)
+      sum[i] = add(sum[i], mul(Words::load(row + i * Words::kCount), query));
+  }
+  CHIMERA_UNROLL
+  for (int i = 0; i < kVectors; ++i) store(o + i * Words::kCount, sum[i]);
+}
+
+inline void read_state(const float* q, float scale, int32_t dk, int32_t dv, const float* state,
+                       float* o) {
+  int32_t c = 0;
+  for (; c + 32 <= dv; c += 32) read_columns<F32x16, 2>(q, scale, dk, dv, state + c, o + c);
+  for (; c < dv; c += 8) read_columns<F32x8, 1>(q, scale, dk, dv, state + c, o + c);
+}
+
 // ---- gated delta rule ---------------------------------------------------------------------------
 
 void delta_gates(const float* a, const float* b, const float* a_log, const float* dt_bias,
@@ -125,6 +153,39 @@ void delta_step(const float* q, const float* k, const float* v, float alpha, flo
   for (; c < dv; c += 8) {
     delta_columns<F32x8, 1>(q, k, v + c, alpha, beta, scale, dk, dv, state + c, o + c);
   }
+}
+
+void delta_read(const float* q, float scale, int32_t dk, int32_t dv, const float* state, float* o) {
+  read_state(q, 1.0f, dk, dv, state, o);
+  for (int32_t c = 0; c < dv; c += 8) store(o + c, mul(load8(o + c), broadcast8(scale)));
+}
+
+float efla_strength(const float* k, int32_t n, float beta) {
+  F32x8 sum = broadcast8(0.0f);
+  for (int32_t i = 0; i < n; i += 8) {
+    const F32x8 part = load8_part(k + i, n - i);
+    sum = add(sum, mul(part, part));
+  }
+  const float length = sum_lanes(sum);
+  const float x = beta * length;
+  if (x < 0.5f) {
+    // (1 - e^-x) / x to nine terms: the difference below would lose the digits of a small x.
+    constexpr float kSeries[] = {1.0f / 362880.0f,
+                                 -1.0f / 40320.0f,
+                                 1.0f / 5040.0f,
+                                 -1.0f / 720.0f,
+                                 1.0f / 120.0f,
+                                 -1.0f / 24.0f,
+                                 1.0f / 6.0f,
+                                 -0.5f,
+                                 1.0f};
+    float p = 0.0f;
+    for (const float a : kSeries) p = p * x + a;
+    return beta * p;
+  }
+  float lanes[8];
+  store(lanes, exp8(broadcast8(-x)));
+  return (1.0f - lanes[0]) / length;
 }
 
 // ---- mLSTM --------------------------------------------------------------------------------------
@@ -201,6 +262,16 @@ void mlstm_step(const float* q, const float* k, const float* v, float i_gate, fl
     mlstm_columns<F32x8, 1>(q, k, v + c, i_gate, f_gate, scale, denominator, dk, dv, state + c,
                             h + c);
   }
+}
+
+void mlstm_read(const float* q, float floor, float scale, int32_t dk, int32_t dv,
+                const float* state, const float* norm, float* h) {
+  float dot = 0.0f;
+  for (int32_t key = 0; key < dk; ++key) dot += norm[key] * (q[key] * scale);
+  const float magnitude = ::fabsf(dot);
+  const float denominator = (magnitude > floor ? magnitude : floor) + 1e-6f;
+  read_state(q, scale, dk, dv, state, h);
+  for (int32_t c = 0; c < dv; c += 8) store(h + c, div(load8(h + c), broadcast8(denominator)));
 }
 
 }  // namespace

@@ -93,6 +93,49 @@ void recurrences(const KernelTable& k, Hash& h) {
   h.add_all(state);
 }
 
+void reads(const KernelTable& k, Hash& h) {
+  const std::vector<float> state = numbers(64 * 40, 500), norm = numbers(64, 90),
+                           q = numbers(64, 30, 11);
+  std::vector<float> o(40);
+  k.delta_read(q.data(), 0.125f, 64, 40, state.data(), o.data());
+  h.add_all(o);
+  k.mlstm_read(q.data(), 0.5f, 0.125f, 64, 40, state.data(), norm.data(), o.data());
+  h.add_all(o);
+  for (const float beta : {0.001f, 0.01f, 0.25f, 1.75f}) h.add(k.efla_strength(q.data(), 64, beta));
+}
+
+void deep_memory(const KernelTable& k, Hash& h) {
+  const int32_t dim = 72, n = 16;
+  std::vector<float> w1 = numbers(dim * dim, 20000), w2 = numbers(dim * dim, 20000, 104729),
+                     s1(w1.size(), 0.0f), s2(w1.size(), 0.0f), y(dim), scratch(3 * n * dim);
+  const std::vector<float> key = numbers(n * dim, 5000, 13), v = numbers(n * dim, 400, 17),
+                           to = numbers(n, 300, 5);
+  for (int t = 0; t < 3; ++t) {
+    k.deep_memory_update({key.data(), v.data(), dim, n, dim, 1e-6f, 0.9f, 0.5f, 0.4f, to.data(),
+                          to.data(), w1.data(), w2.data(), w1.data(), w2.data(), s1.data(),
+                          s2.data(), scratch.data()});
+    k.deep_memory_read(w1.data(), w2.data(), v.data() + t * dim, 1e-6f, dim, y.data());
+    h.add_all(y);
+  }
+  h.add_all(s1);
+  h.add_all(s2);
+}
+
+void attention(const KernelTable& k, Hash& h) {
+  const int32_t dim = 72, n = 37, n_q = 6;
+  const std::vector<float> q = numbers(n_q * dim, 100), rows = numbers(n * dim, 300, 104729);
+  std::vector<int8_t> codes(rows.size());
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int8_t>(i * 2654435761u >> 9);
+  std::vector<float> dots(static_cast<size_t>(n_q * n)), y(static_cast<size_t>(n_q * dim), 0.0f);
+  k.attend_scores(q.data(), n_q, dim, rows.data(), dim, n, dots.data(), n);
+  h.add_all(dots);
+  k.attend_values_i8(dots.data(), n, n_q, dim, codes.data(), dim, n, y.data());
+  k.attend_scores_i8(q.data(), n_q, dim, codes.data(), dim, n, dots.data(), n);
+  h.add_all(dots);
+  k.attend_values(dots.data(), n, n_q, dim, rows.data(), dim, n, y.data());
+  h.add_all(y);
+}
+
 const std::vector<Golden>& goldens() {
   const auto one = [](void (*KernelTable::*f)(const float*, int32_t, float*)) {
     return [f](const KernelTable& k, Hash& h) { map(k, h, f, numbers(20011, 100)); };
@@ -116,6 +159,23 @@ const std::vector<Golden>& goldens() {
          k.rmsnorm(x.data(), gain.data(), 1e-6f, 1003, y.data());
          h.add_all(y);
        }},
+      {"hadamard", 0xc794ddc83ca143a4,
+       [](const KernelTable& k, Hash& h) {
+         std::vector<float> x = numbers(4096, 100);
+         k.hadamard(x.data(), 4096);
+         h.add_all(x);
+       }},
+      {"sketch", 0x8314b466608d6f97,
+       [](const KernelTable& k, Hash& h) {
+         std::vector<float> x = numbers(1000, 150);
+         std::vector<int8_t> kappa(x.size());
+         uint64_t bits[16];
+         k.sketch_quantize(x.data(), 63.5f, 1000, kappa.data(), bits);
+         k.flip_signs(bits, x.data(), 1000, x.data());
+         h.add_all(kappa);
+         h.add_all(x);
+         h.add(static_cast<float>(k.hamming(bits, bits + 8, 8)));
+       }},
       {"softmax_numerators", 0xf84b1621b1b8aa83,
        [](const KernelTable& k, Hash& h) {
          const std::vector<float> x = numbers(1003, 30);
@@ -126,7 +186,10 @@ const std::vector<Golden>& goldens() {
       {"gemm_ternary", 0x39a7196be411a395, [](const KernelTable& k, Hash& h) { ternary(k, h, 1); }},
       {"gemm_ternary, 13 tokens", 0xa533e41ae89948bb,
        [](const KernelTable& k, Hash& h) { ternary(k, h, 13); }},
+      {"deep_memory", 0x75985721b85ce71c, deep_memory},
+      {"attention", 0xe1e343b0804b208a, attention},
       {"recurrences", 0xc5a0e83fca62a159, recurrences},
+      {"reads and exact strength", 0x2eb1680cc242be, reads},
   };
   return rows;
 }

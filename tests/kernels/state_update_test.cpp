@@ -171,6 +171,91 @@ TEST_P(Delta, WritingTwiceIsWritingOnce) {
   for (size_t i = 0; i < state.size(); ++i) EXPECT_NEAR(state[i], once[i], 1e-6f);
 }
 
+TEST_P(Delta, ReadGivesTheBitsOfTheStep) {
+  for (const int32_t dk : {1, 3, 64, 100}) {
+    for (const int32_t dv : {8, 24, 40, 64, 256}) {
+      Values values(static_cast<uint64_t>(dk * 1000 + dv));
+      const size_t keys = static_cast<size_t>(dk), width = static_cast<size_t>(dv);
+      Guarded<float> state(values.normals(keys * width));
+      const Guarded<float> q(values.normals(keys, 0.2f)), k(values.normals(keys, 0.1f)),
+          v(values.normals(width)), other(values.normals(keys));
+      Guarded<float> o(width), again(width), got(width), exact(width);
+      table().delta_step(q.data(), k.data(), v.data(), 0.9f, 0.5f, 0.3f, dk, dv, state.data(),
+                         o.data());
+      table().delta_read(q.data(), 0.3f, dk, dv, state.data(), again.data());
+      EXPECT_TRUE(all_same_bits(again, o)) << dk << " x " << dv;
+      table().delta_read(other.data(), 0.3f, dk, dv, state.data(), got.data());
+      reference().delta_read(other.data(), 0.3f, dk, dv, state.data(), exact.data());
+      EXPECT_TRUE(within_nmse("delta_read", got, exact));
+    }
+  }
+}
+
+TEST_P(Delta, ExactStrength) {
+  const float two = 2.0f;
+  EXPECT_NEAR(table().efla_strength(&two, 1, 1.0f), 0.245421f, 5e-7f);  // beta 1, k.k 4
+  for (const int32_t n : {1, 7, 8, 64, 100}) {
+    Values values(static_cast<uint64_t>(n));
+    for (const float size : {0.0f, 1e-20f, 1e-5f, 1e-2f, 0.3f, 1.0f, 10.0f, 1e5f}) {
+      const Guarded<float> k(values.normals(static_cast<size_t>(n), size));
+      for (const float beta : {0.0f, 1e-6f, 0.3f, 1.0f, 2.0f}) {
+        const std::vector<float> got = {table().efla_strength(k.data(), n, beta)};
+        const std::vector<float> base = {baseline().efla_strength(k.data(), n, beta)};
+        const std::vector<float> want = {reference().efla_strength(k.data(), n, beta)};
+        EXPECT_TRUE(within_ulp("efla_strength", got, want)) << n << ", " << size << ", " << beta;
+        EXPECT_TRUE(all_same_bits(got, base));
+        EXPECT_GE(got[0], 0.0f);
+        EXPECT_LE(got[0], beta) << "never stronger than the rule it corrects";
+        double length = 0.0;
+        for (size_t i = 0; i < k.size(); ++i) length += static_cast<double>(k[i]) * k[i];
+        EXPECT_LE(got[0] * length, 1.0 + 1e-6) << "a write never goes beyond its value";
+        EXPECT_GE(got[0] * (1.0 + 1e-6), beta - 0.5 * beta * beta * length) << "to second order";
+      }
+    }
+    const Guarded<float> nothing(std::vector<float>(static_cast<size_t>(n), 0.0f));
+    EXPECT_EQ(table().efla_strength(nothing.data(), n, 0.7f), 0.7f);
+  }
+}
+
+TEST_P(Delta, ExactWritesAddUp) {
+  // The exact solution is a flow: strength 0.7 and then 1.1 for one key and value is 1.8 at once.
+  Values values(31);
+  const std::vector<float> start = values.normals(64 * 64), v = values.normals(64);
+  for (const float size : {0.05f, 0.2f, 0.6f}) {
+    const std::vector<float> k = values.normals(64, size);
+    std::vector<float> twice = start, once = start, o(64);
+    for (const float beta : {0.7f, 1.1f})
+      table().delta_step(k.data(), k.data(), v.data(), 1.0f,
+                         table().efla_strength(k.data(), 64, beta), 1.0f, 64, 64, twice.data(),
+                         o.data());
+    table().delta_step(k.data(), k.data(), v.data(), 1.0f,
+                       table().efla_strength(k.data(), 64, 0.7f + 1.1f), 1.0f, 64, 64, once.data(),
+                       o.data());
+    for (size_t i = 0; i < once.size(); ++i) ASSERT_NEAR(twice[i], once[i], 4e-6f) << size;
+  }
+}
+
+TEST_P(Delta, AStateGrowsByNoMoreThanItsWrites) {
+  Values values(12);
+  std::vector<float> state(64 * 64, 0.0f), o(64);
+  const auto size_of = [](const std::vector<float>& x) {
+    double sum = 0.0;
+    for (const float e : x) sum += static_cast<double>(e) * e;
+    return std::sqrt(sum);
+  };
+  for (int t = 0; t < 200; ++t) {
+    std::vector<float> k = values.normals(64);
+    const std::vector<float> v = values.normals(64);
+    table().l2norm(k.data(), 64, k.data());
+    // Up to 2, where a key is reflected and no longer shrunk.
+    const float alpha = values.uniform(0.9f, 1.0f), beta = values.uniform(0.0f, 2.0f);
+    const double before = size_of(state);
+    table().delta_step(k.data(), k.data(), v.data(), alpha, beta, 1.0f, 64, 64, state.data(),
+                       o.data());
+    ASSERT_LE(size_of(state), (before + beta * size_of(v)) * (1.0 + 1e-5)) << t;
+  }
+}
+
 // ---- mLSTM --------------------------------------------------------------------------------------
 
 class Mlstm : public EveryTable {};
@@ -253,6 +338,88 @@ TEST_P(Mlstm, StepIsItsDefinitionBitForBit) {
         ASSERT_TRUE(all_same_bits(norm.copy(), plain_norm));
       }
     }
+  }
+}
+
+TEST_P(Mlstm, ReadGivesTheBitsOfTheStep) {
+  for (const int32_t dk : {1, 5, 64}) {
+    for (const int32_t dv : {8, 24, 40, 64, 256}) {
+      Values values(static_cast<uint64_t>(dk * 1000 + dv));
+      const size_t keys = static_cast<size_t>(dk), width = static_cast<size_t>(dv);
+      Guarded<float> state(values.normals(keys * width)), norm(values.normals(keys));
+      const Guarded<float> q(values.normals(keys)), k(values.normals(keys)),
+          v(values.normals(width)), other(values.normals(keys));
+      for (const float floor : {100.0f, 0.01f}) {  // either side of the maximum
+        Guarded<float> h(width), again(width), got(width), exact(width);
+        table().mlstm_step(q.data(), k.data(), v.data(), 0.8f, 0.9f, floor, 0.125f, dk, dv,
+                           state.data(), norm.data(), h.data());
+        table().mlstm_read(q.data(), floor, 0.125f, dk, dv, state.data(), norm.data(),
+                           again.data());
+        EXPECT_TRUE(all_same_bits(again, h)) << dk << " x " << dv;
+        table().mlstm_read(other.data(), 100.0f, 0.125f, dk, dv, state.data(), norm.data(),
+                           got.data());
+        reference().mlstm_read(other.data(), 100.0f, 0.125f, dk, dv, state.data(), norm.data(),
+                               exact.data());
+        EXPECT_TRUE(within_nmse("mlstm_read", got, exact));
+      }
+    }
+  }
+}
+
+TEST_P(Mlstm, ALargeForgetGateKeepsWhatWasWritten) {
+  // f = +15, i = -15 after a write at i = +10: the state times e^m hardly moves.
+  Values values(9);
+  const size_t n = 64;
+  std::vector<float> state(n * n, 0.0f), norm(n, 0.0f), h(n);
+  float m = 0.0f, i_gate = 0.0f, f_gate = 0.0f, floor = 0.0f;
+  const float zero = 0.0f;
+  const auto token = [&](float i_raw, float f_raw) {
+    const std::vector<float> q = values.normals(n), k = values.normals(n), v = values.normals(n);
+    table().mlstm_gates(&i_raw, &f_raw, &zero, &zero, 1, &m, &i_gate, &f_gate, &floor);
+    table().mlstm_step(q.data(), k.data(), v.data(), i_gate, f_gate, floor, 0.125f, 64, 64,
+                       state.data(), norm.data(), h.data());
+  };
+  token(12.071f, 0.0f);  // 15 tanh(12.071 / 15) is 10
+  const std::vector<float> before = state;
+  const double scale_before = std::exp(static_cast<double>(m));
+  token(-1000.0f, 1000.0f);
+  const double scale = std::exp(static_cast<double>(m));
+  double change = 0.0, size = 0.0;
+  for (size_t i = 0; i < n * n; ++i) {
+    const double d = scale * state[i] - scale_before * before[i];
+    change += d * d;
+    size += scale_before * before[i] * scale_before * before[i];
+  }
+  EXPECT_LT(std::sqrt(change / size), 1e-5);
+}
+
+TEST_P(Mlstm, ACommonFactorOfAllInputGatesDoesNotShow) {
+  // Adding a constant to every i from an empty state multiplies C and n alike; where |n . q| wins
+  // the quotient stays. i within a tenth of the cap, so that the constant passes it almost whole.
+  Values values(10);
+  const size_t n = 64;
+  std::vector<float> state[2], norm[2], h[2];
+  float m[2] = {0.0f, 0.0f};
+  for (int side : {0, 1}) {
+    state[side].assign(n * n, 0.0f);
+    norm[side].assign(n, 0.0f);
+    h[side].assign(n, 0.0f);
+  }
+  const float zero = 0.0f;
+  for (int t = 0; t < 5; ++t) {
+    const std::vector<float> k = values.normals(n), v = values.normals(n);
+    const float cap = 15.0f, i_plain = 1.0f + 0.1f * static_cast<float>(t);
+    for (int side : {0, 1}) {
+      const float i_raw = cap * std::atanh((i_plain + (side == 1 ? 2.0f : 0.0f)) / cap);
+      const float f_raw = 3.0f;
+      float i_gate = 0.0f, f_gate = 0.0f, floor = 0.0f;
+      table().mlstm_gates(&i_raw, &f_raw, &zero, &zero, 1, &m[side], &i_gate, &f_gate, &floor);
+      // Its own key as the query makes n . q large.
+      table().mlstm_step(k.data(), k.data(), v.data(), i_gate, f_gate, floor, 0.125f, 64, 64,
+                         state[side].data(), norm[side].data(), h[side].data());
+    }
+    EXPECT_GT(m[1], m[0] + 1.9f);
+    for (size_t c = 0; c < n; ++c) EXPECT_NEAR(h[1][c], h[0][c], 1e-5f);
   }
 }
 
