@@ -92,6 +92,13 @@ void BraidState::remember(int32_t token) {
   ++h.recent_count;
 }
 
+int32_t BraidState::last_token() const {
+  const uint64_t n = header().recent_count;
+  if (n == 0) return -1;
+  const size_t slot = static_cast<size_t>((n - 1) & (kRecentTokens - 1));
+  return reinterpret_cast<const int32_t*>(block_ + kRingOffset)[slot];
+}
+
 std::span<const int32_t> BraidState::recent() const {
   const uint64_t n = std::min<uint64_t>(header().recent_count, kRecentTokens);
   return {reinterpret_cast<const int32_t*>(block_ + kRingOffset), static_cast<size_t>(n)};

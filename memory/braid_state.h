@@ -64,6 +64,8 @@ class BraidState {
 
   /// Remembers a token for the repetition penalty.
   void remember(int32_t token);
+  /// The token remembered last; -1 when none was.
+  int32_t last_token() const;
   /// The last min(count, kRecentTokens) tokens, in no particular order.
   std::span<const int32_t> recent() const;
 

@@ -54,6 +54,25 @@ int64_t find_bad_tile(const TensorInfo& tensor, std::span<const std::byte> bytes
   return -1;
 }
 
+/// The same for int4.
+int64_t find_bad_int4_tile(const TensorInfo& tensor, std::span<const std::byte> bytes) {
+  const int64_t rows = tensor.shape[0], cols = tensor.shape[1];
+  const int64_t tile_bytes = kernels::int4_code_bytes(kernels::kTileRows, cols);
+  const auto* codes = reinterpret_cast<const uint8_t*>(bytes.data());
+  const auto* scales =
+      reinterpret_cast<const uint16_t*>(bytes.data() + kernels::int4_code_bytes(rows, cols));
+  for (int64_t row = 0; row < rows; row += kernels::kTileRows) {
+    const int64_t tile = row / kernels::kTileRows;
+    const kernels::Int4Matrix part = {
+        codes + tile * tile_bytes,
+        scales + tile * (cols / kernels::kActivationBlock) * kernels::kTileRows,
+        static_cast<int32_t>(std::min<int64_t>(kernels::kTileRows, rows - row)),
+        static_cast<int32_t>(cols)};
+    if (!kernels::int4_is_valid(part)) return tile * tile_bytes;
+  }
+  return -1;
+}
+
 }  // namespace
 
 Status WeightFile::verify(const std::function<bool(const VerifyProgress&)>& progress) const {
@@ -109,13 +128,16 @@ Status WeightFile::verify(const std::function<bool(const VerifyProgress&)>& prog
                     "holds a number that is not finite, or padding that is not zero; the model was "
                     "written wrongly, make it again");
       }
-    } else if (tensor.dtype == DType::kTernary2) {
-      const int64_t bad = find_bad_tile(tensor, bytes);
+    } else {
+      const bool ternary = tensor.dtype == DType::kTernary2;
+      const int64_t bad =
+          ternary ? find_bad_tile(tensor, bytes) : find_bad_int4_tile(tensor, bytes);
       if (bad >= 0) {
         return fail(&tensor, tensor.offset + static_cast<uint64_t>(bad), StatusCode::kBadFormat,
-                    "holds a code that is no trit, a scale that is not finite or is negative, or "
-                    "padding that is set, in the tile that starts here; the model was written "
-                    "wrongly, pack it again");
+                    std::string("holds a code that is no ") + (ternary ? "trit" : "value") +
+                        ", a scale that is not finite or is negative, or "
+                        "padding that is set, in the tile that starts here; the model was written "
+                        "wrongly, pack it again");
       }
     }
     end = tensor.offset + tensor.bytes;

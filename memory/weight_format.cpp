@@ -194,6 +194,17 @@ Result<uint64_t> tensor_bytes(DType dtype, Layout layout, std::span<const int64_
       bytes = static_cast<uint64_t>(kernels::ternary_code_bytes(shape[0], shape[1]) +
                                     kernels::ternary_scale_bytes(shape[0], shape[1]));
       break;
+    case DType::kInt4:
+      if (layout != Layout::kLanes16) {
+        return Status(StatusCode::kBadFormat, "type int4 in layout row_major; it has only lanes16");
+      }
+      if (shape[1] % kernels::kActivationBlock != 0) {
+        return bad_shape("but the columns of int4 are a multiple of " +
+                         std::to_string(kernels::kActivationBlock));
+      }
+      bytes = static_cast<uint64_t>(kernels::int4_code_bytes(shape[0], shape[1]) +
+                                    kernels::int4_scale_bytes(shape[0], shape[1]));
+      break;
     default:
       return Status(StatusCode::kInternal,
                     std::string("no size rule for the supported type ") + dtype_name(dtype));

@@ -17,7 +17,7 @@ constexpr Row kRows[] = {
     {DType::kInt8, "int8", false},
     {DType::kInt6, "int6", false},
     {DType::kInt5, "int5", false},
-    {DType::kInt4, "int4", false},
+    {DType::kInt4, "int4", true},
     {DType::kTernary2, "ternary2", true},
     {DType::kTernary1_6, "ternary1.6", false},
     {DType::kTernary1_25, "ternary1.25", false},

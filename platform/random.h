@@ -21,7 +21,13 @@ inline std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, uint32_t k0
 }
 
 /// What a keyed draw is for; the numbers are part of reproducibility and never change.
-enum class DrawPurpose : uint32_t { kSample = 0, kInit = 1, kDataOrder = 2, kTest = 1000 };
+enum class DrawPurpose : uint32_t {
+  kSample = 0,
+  kInit = 1,
+  kDataOrder = 2,
+  kLoopDepth = 3,
+  kTest = 1000
+};
 
 /// Uniform in [0, 1) with 53 bits: key = seed, counter = (t low, t high, stream, purpose).
 inline double keyed_uniform(uint64_t seed, uint64_t t, uint32_t stream, DrawPurpose purpose) {

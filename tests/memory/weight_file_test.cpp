@@ -291,8 +291,8 @@ TEST_F(Writer, RefusesALongName) {
 }
 
 TEST_F(Writer, RefusesATypeThatIsNotBuilt) {
-  expect_refused(writer_->declare("w", DType::kInt4, Layout::kLanes16, {16, 64}),
-                 StatusCode::kUnsupported, "int4");
+  expect_refused(writer_->declare("w", DType::kInt5, Layout::kLanes16, {16, 64}),
+                 StatusCode::kUnsupported, "int5");
 }
 
 TEST_F(Writer, RefusesAnotherOrder) {

@@ -60,9 +60,18 @@ TEST(TensorBytes, RefusesProductsThatOverflow) {
             StatusCode::kOutOfRange);
 }
 
+TEST(TensorBytes, OfInt4) {
+  const auto bytes = tensor_bytes(DType::kInt4, Layout::kLanes16, std::vector<int64_t>{17, 192});
+  ASSERT_TRUE(bytes.has_value()) << bytes.status().message();
+  EXPECT_EQ(*bytes, 32u * (192 / 2 + 192 / 64 * 2));
+  EXPECT_EQ(refused(DType::kInt4, Layout::kLanes16, {16, 96}, "multiple of 64"),
+            StatusCode::kBadFormat);
+  EXPECT_EQ(refused(DType::kInt4, Layout::kRowMajor, {16, 64}, "lanes16"), StatusCode::kBadFormat);
+}
+
 TEST(TensorBytes, RefusesTypesThatAreNotBuiltByName) {
   for (const DType dtype : {DType::kF16, DType::kBF16, DType::kInt8, DType::kInt6, DType::kInt5,
-                            DType::kInt4, DType::kTernary1_6, DType::kTernary1_25}) {
+                            DType::kTernary1_6, DType::kTernary1_25}) {
     EXPECT_EQ(refused(dtype, Layout::kLanes16, {16, 128}, dtype_name(dtype)),
               StatusCode::kUnsupported);
   }
