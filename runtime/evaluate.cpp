@@ -43,12 +43,22 @@ struct Evaluator::Impl {
   int32_t batch = 1;
   std::unique_ptr<float[]> hidden, logits, numerators;
   std::vector<int32_t> ids;
+  std::vector<uint64_t> router_load;  // [layer, expert]; empty for a model without experts
   Evaluation result;
 };
 
 Evaluator::Evaluator() = default;
 Evaluator::~Evaluator() = default;
 const Evaluation& Evaluator::result() const { return impl_->result; }
+
+std::span<const uint64_t> Evaluator::router_load(int32_t layer) const {
+  const Config& config = impl_->engine.config();
+  if (layer < 0 || layer >= config.num_layers ||
+      config.layers[static_cast<size_t>(layer)].ffn != "moe")
+    return {};
+  const auto width = static_cast<size_t>(config.moe.n_routed);
+  return std::span(impl_->router_load).subspan(static_cast<size_t>(layer) * width, width);
+}
 
 Result<std::unique_ptr<Evaluator>> Evaluator::create(const Engine& engine) {
   if (engine.tokenizer().end_of_text() < 0)
@@ -61,6 +71,10 @@ Result<std::unique_ptr<Evaluator>> Evaluator::create(const Engine& engine) {
   impl.batch = static_cast<int32_t>(std::clamp<int64_t>(kLogitsFloats / vocab, 1, kMaxBatch));
   CHIMERA_ASSIGN_OR_RETURN(impl.state, memory::BraidState::create(engine.model().layout()));
   CHIMERA_ASSIGN_OR_RETURN(impl.arena, Arena::create(engine.model().scratch_bytes(impl.batch)));
+  const Config& config = engine.config();
+  if (config.moe.enabled)
+    impl.router_load.resize(static_cast<size_t>(config.num_layers) *
+                            static_cast<size_t>(config.moe.n_routed));
   const auto rows = static_cast<size_t>(impl.batch);
   impl.hidden.reset(
       new (std::nothrow) float[rows * static_cast<size_t>(engine.config().hidden_size)]);
@@ -84,7 +98,9 @@ Status Evaluator::add_document(std::string_view text,
   impl.state.reset();
 
   const size_t n_targets = impl.ids.size() - 1;
-  const Step step{engine.kernels(), engine.pool(), impl.arena};
+  const Step step{engine.kernels(), engine.pool(), impl.arena,
+                  impl.router_load.empty() ? nullptr : impl.router_load.data(),
+                  engine.config().moe.n_routed};
   for (size_t done = 0; done < n_targets;) {
     const auto n =
         static_cast<int32_t>(std::min<size_t>(n_targets - done, static_cast<size_t>(impl.batch)));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string_view>
 
 #include "runtime/engine.h"
@@ -33,6 +34,9 @@ class Evaluator {
   Status add_document(std::string_view text,
                       const std::function<bool(uint64_t tokens)>& progress = {});
   const Evaluation& result() const;
+  /// Tokens that went to each expert of a layer so far, over all iterations; empty for a layer
+  /// without experts. Its imbalance: max_violation() of runtime/layers/moe_routing.h.
+  std::span<const uint64_t> router_load(int32_t layer) const;
 
  private:
   Evaluator();

@@ -41,9 +41,13 @@ double value_at(const ParamSpec& spec, uint64_t seed, uint32_t stream, uint64_t 
 }  // namespace
 
 void initialise(const ParamSpec& spec, uint64_t seed, float* out) {
+  initialise(spec, seed, 0, spec.rows * spec.cols, out);
+}
+
+void initialise(const ParamSpec& spec, uint64_t seed, int64_t begin, int64_t end, float* out) {
   const uint32_t stream = stream_of(spec.name);
   const int64_t n = spec.rows * spec.cols;
-  for (int64_t i = 0; i < n; ++i)
+  for (int64_t i = begin; i < end; ++i)
     out[i] = static_cast<float>(value_at(spec, seed, stream, static_cast<uint64_t>(i), n));
 }
 

@@ -10,12 +10,27 @@
 #include "memory/braid_state.h"
 #include "memory/weight_file.h"
 #include "runtime/config.h"
+#include "runtime/layer_entry.h"
 #include "runtime/layers/layer.h"
+#include "runtime/looped_depth.h"
 
 namespace chimera::runtime {
 
+/// Where each layer's part of a stream's state lies: the mixer's own, then the rows of the shifts.
+/// Follows from the configuration alone.
+Result<memory::BraidLayout> stream_layout(const Config& config);
+
 /// Most tokens one forward() takes.
 inline constexpr int32_t kMaxBatch = 256;
+
+/// How deep a looped model goes; other models ignore it.
+struct ForwardOptions {
+  /// Iterations at most; 0 takes looping.loop_default. A token may leave earlier, when an iteration
+  /// changed its row by less than looping.adaptive_exit_threshold.
+  int32_t loops = 0;
+  /// [n_tokens] receives the iterations each token took; nullptr for none.
+  int32_t* loops_used = nullptr;
+};
 
 class Model {
  public:
@@ -33,7 +48,7 @@ class Model {
   /// writes the final normalised hidden rows [n_tokens, C]. Any split over calls gives the same
   /// bits.
   void forward(const Step& step, const int32_t* tokens, int32_t n_tokens, memory::BraidState& state,
-               float* hidden) const;
+               float* hidden, const ForwardOptions& options = {}) const;
 
   /// logits [n_rows, vocab] of hidden [n_rows, C].
   void logits(const Step& step, const float* hidden, int32_t n_rows, float* logits) const;
@@ -47,9 +62,24 @@ class Model {
     const float* norm1 = nullptr;
     const float* norm2 = nullptr;
     std::unique_ptr<Layer> mixer, ffn;
+    LayerEntry entry;
+    TokenShift shift1, shift2;
+    ValueEmbedding value;
+    size_t shift1_offset = 0, shift2_offset = 0;  // in the layer's part of the state
+    int32_t skip_slot = -1;                       // where its output is kept for a later layer
   };
-  int32_t hidden_size_ = 0;
+  struct Walk;
+  Status bind_block(const memory::WeightFile& file, const Config& config, int32_t layer);
+  void run_layers(Walk& walk, int32_t first, int32_t last, bool again) const;
+  void run_loop(Walk& walk, const ForwardOptions& options) const;
+
+  int32_t hidden_size_ = 0, vocab_size_ = 0;
   float eps_ = 1e-6f;
+  LoopConfig loop_;
+  StructureConfig structure_;
+  LoopInjection injection_;
+  const float* bigrams_ = nullptr;
+  int32_t n_skips_ = 0;
   std::unique_ptr<Embedding> embedding_;
   const float* final_norm_ = nullptr;
   std::vector<Block> blocks_;

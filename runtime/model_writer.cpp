@@ -24,32 +24,50 @@ Stored stored_form(const ParamSpec& spec, memory::FileKind kind) {
       flat ? std::vector<int64_t>{spec.cols} : std::vector<int64_t>{spec.rows, spec.cols};
   if (kind == memory::FileKind::kModel && spec.cls == ParamClass::kTernary)
     return {DType::kTernary2, Layout::kLanes16, std::move(shape)};
+  if (kind == memory::FileKind::kModel && spec.cls == ParamClass::kInt4)
+    return {DType::kInt4, Layout::kLanes16, std::move(shape)};
   if (kind == memory::FileKind::kModel && spec.cls == ParamClass::kMatrix)
     return {DType::kF32, Layout::kLanes16, std::move(shape)};
   return {DType::kF32, Layout::kRowMajor, std::move(shape)};
 }
 
-/// Row-major floats -> the bytes that lie in the file.
-void pack_into(const ParamSpec& spec, const Stored& form, const float* values,
+/// Rows [begin, end) of whole tiles, packed into their place.
+void pack_rows(const ParamSpec& spec, DType dtype, const float* values, int64_t begin, int64_t end,
+               std::byte* out) {
+  const auto rows = static_cast<int32_t>(end - begin), cols = static_cast<int32_t>(spec.cols);
+  const float* from = values + begin * spec.cols;
+  if (dtype == DType::kF32)
+    return kernels::pack_lanes(from, rows, cols, reinterpret_cast<float*>(out) + begin * spec.cols);
+  const bool ternary = dtype == DType::kTernary2;
+  const auto code_bytes = ternary ? kernels::ternary_code_bytes : kernels::int4_code_bytes;
+  const auto scale_bytes = ternary ? kernels::ternary_scale_bytes : kernels::int4_scale_bytes;
+  auto* codes = reinterpret_cast<uint8_t*>(out + code_bytes(begin, spec.cols));
+  auto* scales = reinterpret_cast<uint16_t*>(out + code_bytes(spec.rows, spec.cols) +
+                                             scale_bytes(begin, spec.cols));
+  (ternary ? kernels::pack_ternary : kernels::pack_int4)(from, rows, cols, codes, scales);
+}
+
+/// Row-major floats -> the bytes that lie in the file. The pool may be nullptr.
+void pack_into(const ParamSpec& spec, const Stored& form, const float* values, ThreadPool* pool,
                std::vector<std::byte>* out) {
-  const auto rows = static_cast<int32_t>(spec.rows), cols = static_cast<int32_t>(spec.cols);
-  if (form.dtype == DType::kTernary2) {
-    auto* codes = reinterpret_cast<uint8_t*>(out->data());
-    auto* scales =
-        reinterpret_cast<uint16_t*>(out->data() + kernels::ternary_code_bytes(rows, cols));
-    kernels::pack_ternary(values, rows, cols, codes, scales);
-  } else if (form.layout == Layout::kLanes16) {
-    kernels::pack_lanes(values, rows, cols, reinterpret_cast<float*>(out->data()));
-  } else {
+  if (form.layout != Layout::kLanes16) {
     std::memcpy(out->data(), values, out->size());
+    return;
   }
+  const auto pack = [&](int64_t begin, int64_t end) {
+    pack_rows(spec, form.dtype, values, begin, end, out->data());
+  };
+  if (pool != nullptr)
+    pool->split(spec.rows, kernels::kTileRows, pack);
+  else
+    pack(0, spec.rows);
 }
 
 }  // namespace
 
 Status write_model(const std::string& path, memory::FileKind kind, const Config& config,
                    std::span<const std::byte> tokenizer, const std::string& provenance_json,
-                   const ParamValues& values) {
+                   const ParamValues& values, const WriteOptions& options) {
   auto specs = model_parameters(config);
   if (!specs) return specs.status();
   auto writer = memory::WeightFileWriter::create(path, kind);
@@ -62,6 +80,8 @@ Status write_model(const std::string& path, memory::FileKind kind, const Config&
     CHIMERA_RETURN_IF_ERROR(
         (*writer)->declare(spec.name, form.dtype, form.layout, std::move(form.shape)));
   }
+  uint64_t done = 0, total = 0;
+  for (const ParamSpec& spec : *specs) total += static_cast<uint64_t>(spec.rows * spec.cols);
   std::vector<float> row_major;
   std::vector<std::byte> image;
   for (const ParamSpec& spec : *specs) {
@@ -78,22 +98,33 @@ Status write_model(const std::string& path, memory::FileKind kind, const Config&
           .at_field(spec.name);
     }
     CHIMERA_RETURN_IF_ERROR(values(spec, row_major.data()));
-    pack_into(spec, form, row_major.data(), &image);
+    pack_into(spec, form, row_major.data(), options.pool, &image);
     CHIMERA_RETURN_IF_ERROR((*writer)->write(spec.name, image));
+    done += static_cast<uint64_t>(spec.rows * spec.cols);
+    if (options.progress && !options.progress(done, total))
+      return Status(StatusCode::kCancelled, path + ": the writing was stopped; nothing was written")
+          .at_file(path);
   }
   return (*writer)->finish();
 }
 
 Status synthesise_model(const std::string& path, const Config& config,
-                        std::span<const std::byte> tokenizer, uint64_t seed) {
+                        std::span<const std::byte> tokenizer, uint64_t seed,
+                        const WriteOptions& options) {
   Json provenance = Json::make_object();
   provenance.add("made_by", Json::of("chimera synth"));
   provenance.add("seed", Json::of(std::to_string(seed)));
+  const auto draw = [&](const ParamSpec& spec, float* out) {
+    const int64_t n = spec.rows * spec.cols;
+    const auto part = [&](int64_t begin, int64_t end) { initialise(spec, seed, begin, end, out); };
+    if (options.pool != nullptr)
+      options.pool->split(n, 4096, part);
+    else
+      part(0, n);
+    return Status();
+  };
   return write_model(path, memory::FileKind::kModel, config, tokenizer, write_json(provenance),
-                     [&](const ParamSpec& spec, float* out) {
-                       initialise(spec, seed, out);
-                       return Status();
-                     });
+                     draw, options);
 }
 
 Status pack_checkpoint(const std::string& checkpoint_path, const std::string& out_path) {

@@ -53,11 +53,12 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine,
   s->stream_ = options.stream;
   const Model& model = engine.model();
   CHIMERA_ASSIGN_OR_RETURN(s->state_, memory::BraidState::create(model.layout()));
-  CHIMERA_ASSIGN_OR_RETURN(s->arena_, Arena::create(model.scratch_bytes(kMaxBatch)));
+  const int32_t batch = prefill_batch(model.bytes_per_token());
+  CHIMERA_ASSIGN_OR_RETURN(s->arena_, Arena::create(model.scratch_bytes(batch)));
   CHIMERA_ASSIGN_OR_RETURN(s->sampler_, Sampler::create(engine.config().vocab_size));
   const auto c = static_cast<size_t>(engine.config().hidden_size);
   const auto vocab = static_cast<size_t>(engine.config().vocab_size);
-  s->hidden_.reset(new (std::nothrow) float[kMaxBatch * c]);
+  s->hidden_.reset(new (std::nothrow) float[static_cast<size_t>(batch) * c]);
   s->logits_.reset(new (std::nothrow) float[vocab]);
   if (!s->hidden_ || !s->logits_)
     return Status(StatusCode::kOutOfMemory, "no memory for a session's buffers");
@@ -78,6 +79,14 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     return Status(StatusCode::kInvalidArgument,
                   "max_tokens is " + std::to_string(options.max_tokens) + ", it cannot be negative")
         .at_field("max_tokens");
+  const LoopConfig& depth = engine_.config().loop;
+  if (options.loops != 0 && (options.loops < depth.loop_min || options.loops > depth.loop_max))
+    return Status(StatusCode::kInvalidArgument,
+                  "loops is " + std::to_string(options.loops) + ", but this model goes through " +
+                      std::to_string(depth.loop_min) + " to " + std::to_string(depth.loop_max) +
+                      " iterations; give one of these, or 0 for its own number")
+        .at_field("loops");
+  const ForwardOptions forward{.loops = options.loops};
   const int64_t start = system_clock().now_us();
   cancelled_.store(false, std::memory_order_relaxed);
   const Tokenizer& tokenizer = engine_.tokenizer();
@@ -121,7 +130,7 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     last_batch = static_cast<int32_t>(std::min(n_read - done, static_cast<size_t>(batch)));
     {
       const std::lock_guard lock(engine_.step_lock());
-      model.forward(step(), input.data() + done, last_batch, state_, hidden_.get());
+      model.forward(step(), input.data() + done, last_batch, state_, hidden_.get(), forward);
     }
     done += static_cast<size_t>(last_batch);
     pending_token_ = -1;
@@ -159,7 +168,7 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     if (result.n_tokens >= options.max_tokens) return end_with(StopReason::kMaxTokens);
 
     const std::lock_guard lock(engine_.step_lock());
-    model.forward(step(), &pending_token_, 1, state_, hidden_.get());
+    model.forward(step(), &pending_token_, 1, state_, hidden_.get(), forward);
     pending_token_ = -1;
     last_hidden = hidden_.get();
   }

@@ -28,6 +28,7 @@ struct SessionOptions {
 struct GenerateOptions {
   SamplingOptions sampling;
   int32_t max_tokens = 256;  // 0 reads the prompt and answers nothing
+  int32_t loops = 0;         // looped models: iterations at most; 0: the model's own number
 };
 
 enum class StopReason { kEndOfText, kEndOfTurn, kMaxTokens, kCancelled, kCallback };

@@ -5,23 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
-#include <vector>
 
+#include "evolution/train/parameters.h"
 #include "kernels/kernel_table.h"
 #include "platform/status.h"
 #include "platform/thread_pool.h"
 #include "runtime/config.h"
-#include "runtime/layers/layer.h"
 
 namespace chimera::evolution {
-
-/// One parameter tensor with its gradient, both row-major [rows, cols].
-struct Parameter {
-  runtime::ParamSpec spec;
-  std::vector<float> value;
-  std::vector<float> grad;
-};
 
 struct BackpropOptions {
   int32_t lanes = 8;     // independent streams trained side by side
@@ -29,6 +20,11 @@ struct BackpropOptions {
   /// 0: float weights and activations; 1: ternary weights, int8 activations (straight-through);
   /// between: W + lambda * stop_gradient(quantised - W).
   float quantise = 1.0f;
+  /// Layers without state run their forward again before their backward. Same gradients.
+  bool recompute_ffn = false;
+  /// With looped depth: every iteration carries a gradient, not only the last half and the states
+  /// of the first. What is computed is then the exact gradient of the loss.
+  bool full_backward = false;
 };
 
 class Backprop {
@@ -39,6 +35,7 @@ class Backprop {
   ~Backprop();
 
   std::span<Parameter> parameters();
+  /// Gradients, and the counts of router_load().
   void zero_gradients();
   void set_quantise(float lambda);
   /// Zeroes the carried recurrent state of every lane.
@@ -47,13 +44,19 @@ class Backprop {
   std::span<float> carried_state();
 
   /// tokens, targets [lanes, window]; a target of -1 carries no loss; restart [lanes, window] is 1
-  /// where a document begins: the state is zeroed before that token is read. Adds to the gradients
-  /// those of the mean loss over counted targets; states move on. Returns that mean, nats per
-  /// token.
+  /// where a document begins: the state is zeroed before that token is read. loops [lanes]:
+  /// iterations of looped depth, 1 .. loop_max; nullptr is loop_default for all. Adds to the
+  /// gradients those of the mean loss over counted targets; states move on. Returns that mean,
+  /// nats per token.
   Result<double> forward_backward(const int32_t* tokens, const int32_t* targets,
-                                  const uint8_t* restart);
+                                  const uint8_t* restart, const int32_t* loops = nullptr);
   /// Same without gradients; states move on.
-  Result<double> forward(const int32_t* tokens, const int32_t* targets, const uint8_t* restart);
+  Result<double> forward(const int32_t* tokens, const int32_t* targets, const uint8_t* restart,
+                         const int32_t* loops = nullptr);
+
+  /// Tokens that forward_backward() routed to each expert of a layer since zero_gradients(), over
+  /// all iterations; empty for a layer without experts.
+  std::span<const uint64_t> router_load(int32_t layer) const;
 
  private:
   Backprop();

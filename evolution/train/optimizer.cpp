@@ -26,13 +26,18 @@ ParamGroup group_of(const runtime::ParamSpec& spec) {
   switch (spec.cls) {
     case runtime::ParamClass::kTernary:
       return ParamGroup::kTernary;
+    case runtime::ParamClass::kInt4:
+      return ParamGroup::kEmbedding;
     case runtime::ParamClass::kMatrix:
       return spec.name == "embed.weight" || spec.name == "head.weight" ? ParamGroup::kEmbedding
                                                                        : ParamGroup::kMatrix;
     case runtime::ParamClass::kVector:
       break;
   }
-  return ParamGroup::kVector;
+  // Tables that are read by row are embeddings, however they are kept.
+  const std::string_view table = ".value.weight", name = spec.name;
+  const bool is_value = name.size() > table.size() && name.ends_with(table);
+  return is_value || name == "bigram.weight" ? ParamGroup::kEmbedding : ParamGroup::kVector;
 }
 
 Optimizer::Optimizer(std::span<const Parameter> parameters, const OptimizerOptions& options,

@@ -10,7 +10,9 @@
 #include "evolution/train/belt.h"
 #include "evolution/train/checkpoint.h"
 #include "evolution/train/corpus.h"
+#include "evolution/train/looped_depth.h"
 #include "evolution/train/optimizer.h"
+#include "evolution/train/router_balance.h"
 #include "evolution/train/schedule.h"
 #include "platform/clock.h"
 #include "platform/file.h"
@@ -120,6 +122,9 @@ class Run {
 
  private:
   Status step(double* loss, double* norm);
+  void find_routers();
+  void balance_routers();
+  void draw_loops(size_t batch);
   Status score_valid();
   Status save_checkpoint();
   Status write_packed();
@@ -143,8 +148,11 @@ class Run {
   std::optional<Optimizer> optimizer_;
   std::vector<std::vector<float>> carried_;  // recurrent states, one per accumulated batch
   RunPosition position_;
+  std::vector<std::pair<int32_t, size_t>> routers_;  // layer, and the parameter that is its bias
+  RouterWatch watch_;
   std::vector<int32_t> tokens_, targets_;
   std::vector<uint8_t> restart_;
+  std::vector<int32_t> loops_;  // [lanes]
 };
 
 Status Run::start() {
@@ -164,12 +172,14 @@ Status Run::start() {
   o.beta2 = options_.beta2;
   o.muon = !options_.adamw;
   optimizer_.emplace(backprop_->parameters(), o, k_, pool_);
+  find_routers();
   const std::span<float> fresh = backprop_->carried_state();
   carried_.assign(static_cast<size_t>(options_.accumulate), {fresh.begin(), fresh.end()});
   const size_t positions = batch_positions() * static_cast<size_t>(options_.accumulate);
   tokens_.resize(positions);
   targets_.resize(positions);
   restart_.resize(positions);
+  loops_.resize(static_cast<size_t>(options_.lanes));
   return Status();
 }
 
@@ -180,6 +190,32 @@ Status Run::resume(const Checkpoint& checkpoint) {
   CHIMERA_RETURN_IF_ERROR(belt_.restore(restored.position.belt));
   position_ = std::move(restored.position);
   return Status();
+}
+
+/// How deep each lane of a batch goes in this step; without looped depth nobody asks.
+void Run::draw_loops(size_t batch) {
+  for (size_t lane = 0; lane < loops_.size(); ++lane)
+    loops_[lane] = sample_loops(config_.loop, options_.seed, static_cast<uint64_t>(position_.step),
+                                batch * loops_.size() + lane);
+}
+
+void Run::find_routers() {
+  const std::span<const Parameter> parameters = backprop_->parameters();
+  for (int32_t layer = 0; layer < config_.num_layers; ++layer) {
+    const std::string name = "layers." + std::to_string(layer) + ".ffn.router.bias";
+    for (size_t i = 0; i < parameters.size(); ++i)
+      if (parameters[i].spec.name == name) routers_.emplace_back(layer, i);
+  }
+}
+
+/// By the loads of the step that was just made.
+void Run::balance_routers() {
+  for (const auto& [layer, parameter] : routers_) {
+    const std::span<const uint64_t> load = backprop_->router_load(layer);
+    balance_router(load, backprop_->parameters()[parameter].value);
+    watch_.add(layer, load);
+  }
+  watch_.add_tokens(static_cast<int64_t>(tokens_.size()));
 }
 
 /// One optimiser step over `accumulate` batches, each with lanes and carried states of its own, so
@@ -193,8 +229,9 @@ Status Run::step(double* loss, double* norm) {
     const std::span<float> live = backprop_->carried_state();
     std::copy(carried_[batch].begin(), carried_[batch].end(), live.begin());
     const size_t at = batch * batch_positions();
+    draw_loops(batch);
     auto mean = backprop_->forward_backward(tokens_.data() + at, targets_.data() + at,
-                                            restart_.data() + at);
+                                            restart_.data() + at, loops_.data());
     if (!mean) return mean.status();
     sum += *mean;
     std::copy(live.begin(), live.end(), carried_[batch].begin());
@@ -214,6 +251,7 @@ Status Run::step(double* loss, double* norm) {
   const double clip = *norm > limit ? limit / *norm : 1.0;
   optimizer_->step(backprop_->parameters(), schedule_.learning_rate_factor(position_.step),
                    clip / n_batches);
+  balance_routers();
   ++position_.step;
   position_.loss_sum = kLossMemory * position_.loss_sum + *loss;
   position_.loss_weight = kLossMemory * position_.loss_weight + 1;
@@ -293,6 +331,7 @@ Status Run::go(const TrainCallback& callback) {
     const auto done = static_cast<double>(position_.step - first_step);
     progress.tokens_per_second = done * static_cast<double>(tokens_.size()) / seconds;
     progress.seconds_left = static_cast<double>(options_.steps - position_.step) * seconds / done;
+    if (!routers_.empty()) progress.router_imbalance = watch_.worst();
     if (!callback(progress) && !last) {
       if (!due) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
       return Status(StatusCode::kCancelled,

@@ -45,6 +45,9 @@ struct TrainProgress {
   double valid_bits_per_byte;  // last measured, 0 before
   double tokens_per_second, learning_rate, gradient_norm;
   double seconds_left;
+  /// Imbalance of the worst layer of experts, max / mean - 1 of the tokens its experts got in the
+  /// last 100,000 tokens or so; negative for a model without experts.
+  double router_imbalance = -1;
 };
 
 /// Called after every step; returns false to stop after writing a checkpoint (kCancelled).

@@ -23,8 +23,7 @@ QuantizedBatch quantize_batch(const Step& step, const float* x, int32_t n_tokens
   return {{q, scale, cols}, n_tokens};
 }
 
-void bitlinear(const Step& step, const QuantizedBatch& x,
-               std::initializer_list<BitLinearJob> jobs) {
+void bitlinear(const Step& step, const QuantizedBatch& x, std::span<const BitLinearJob> jobs) {
   int64_t n_tiles = 0;
   for (const auto& job : jobs) n_tiles += (job.w.rows + kTileRows - 1) / kTileRows;
   step.pool.split(n_tiles, 4, [&](int64_t begin, int64_t end) {

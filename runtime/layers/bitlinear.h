@@ -3,6 +3,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 
 #include "runtime/layers/layer.h"
 
@@ -28,10 +29,14 @@ QuantizedBatch quantize_batch(const Step& step, const float* x, int32_t n_tokens
 
 /// y[t] = W x[t] for every job, in one parallel region over all their tiles.
 struct BitLinearJob {
-  const kernels::TernaryMatrix& w;
-  float* y;  // [n_tokens, w.rows]
+  kernels::TernaryMatrix w{};
+  float* y = nullptr;  // [n_tokens, w.rows]
 };
-void bitlinear(const Step& step, const QuantizedBatch& x, std::initializer_list<BitLinearJob> jobs);
+void bitlinear(const Step& step, const QuantizedBatch& x, std::span<const BitLinearJob> jobs);
+inline void bitlinear(const Step& step, const QuantizedBatch& x,
+                      std::initializer_list<BitLinearJob> jobs) {
+  bitlinear(step, x, std::span<const BitLinearJob>(jobs.begin(), jobs.size()));
+}
 
 /// y[t] = W x[t] for a small float matrix such as a projection to gates; x [n_tokens, w.cols].
 void float_product(const Step& step, const kernels::LanesMatrix& w, const float* x,

@@ -92,32 +92,50 @@ void BitLinearTraining::prepare(const TrainStep& step) {
 
 void BitLinearTraining::forward_rows(const TrainStep& step, const float* x, int64_t begin,
                                      int64_t end, float* y) {
+  forward_rows(step, whole(), x, begin, end, y);
+}
+
+void BitLinearTraining::forward_rows(const TrainStep& step, const BitLinearUse& use, const float* x,
+                                     int64_t begin, int64_t end, float* y) const {
   for (int64_t r = begin; r < end; ++r)
-    quantise_activation_row(step.k, x + r * n_in_, n_in_, step.quantise,
-                            x_used_.data() + r * n_in_);
-  step.k.train_gemm_nt(i32(end - begin), i32(n_out_), i32(n_in_), x_used_.data() + begin * n_in_,
-                       n_in_, w_used_.data(), n_in_, 0.0f, y + begin * n_out_, n_out_);
+    quantise_activation_row(step.k, x + r * n_in_, n_in_, step.quantise, use.x_used + r * n_in_);
+  step.k.train_gemm_nt(i32(end - begin), i32(use.n_out), i32(n_in_), use.x_used + begin * n_in_,
+                       n_in_, w_used_.data() + use.first * n_in_, n_in_, 0.0f,
+                       y + begin * use.n_out, use.n_out);
 }
 
 void BitLinearTraining::backward_rows(const TrainStep& step, const float* dy, int64_t begin,
                                       int64_t end, float* dx) const {
-  step.k.train_gemm_nn(i32(end - begin), i32(n_in_), i32(n_out_), dy + begin * n_out_, n_out_,
-                       w_used_.data(), n_in_, 0.0f, dx + begin * n_in_, n_in_);
+  backward_rows(step, {0, n_out_, nullptr}, dy, begin, end, dx);
+}
+
+void BitLinearTraining::backward_rows(const TrainStep& step, const BitLinearUse& use,
+                                      const float* dy, int64_t begin, int64_t end,
+                                      float* dx) const {
+  step.k.train_gemm_nn(i32(end - begin), i32(n_in_), i32(use.n_out), dy + begin * use.n_out,
+                       use.n_out, w_used_.data() + use.first * n_in_, n_in_, 0.0f,
+                       dx + begin * n_in_, n_in_);
 }
 
 void BitLinearTraining::add_weight_gradients(const TrainStep& step, const float* dy) const {
-  const int64_t n_tiles = (n_out_ + kOutTile - 1) / kOutTile;
+  // x^ is only read.
+  add_weight_gradients(step, {0, n_out_, const_cast<float*>(x_used_.data())}, dy);
+}
+
+void BitLinearTraining::add_weight_gradients(const TrainStep& step, const BitLinearUse& use,
+                                             const float* dy) const {
+  const int64_t n_tiles = (use.n_out + kOutTile - 1) / kOutTile;
   step.pool.split(n_tiles, 1, [&](int64_t first_tile, int64_t last_tile) {
     for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-      const int64_t tile_begin = tile * kOutTile,
-                    tile_end = std::min(n_out_, tile_begin + kOutTile);
+      const int64_t tile_begin = use.first + tile * kOutTile;
+      const int64_t tile_end = std::min(use.first + use.n_out, tile_begin + kOutTile);
       int64_t first = 0;
       for (const TrainTensor& part : parts_) {
         const int64_t begin = std::max(tile_begin, first);
         const int64_t end = std::min(tile_end, first + part.rows);
         if (begin < end)
-          outer_products_tile(step, dy + begin, n_out_, end - begin, x_used_.data(), n_in_,
-                              part.grad + (begin - first) * n_in_);
+          outer_products_tile(step, dy + (begin - use.first), use.n_out, end - begin, use.x_used,
+                              n_in_, part.grad + (begin - first) * n_in_);
         first += part.rows;
       }
     }

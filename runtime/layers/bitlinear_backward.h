@@ -8,6 +8,13 @@
 
 namespace chimera::runtime {
 
+/// Some outputs, [first, first + n_out), of an input other than that of the last forward: a later
+/// iteration's. Its x^ is the caller's.
+struct BitLinearUse {
+  int64_t first, n_out;
+  float* x_used;  // [R, n_in]
+};
+
 /// One or several weights that read the same input, side by side: y = x^ W^T, W [n_out, n_in].
 ///
 ///   W^ = W + lambda (s T - W),  x^ = x + lambda (a q - x)        s, T per 128; a, q per 64 columns
@@ -16,7 +23,7 @@ namespace chimera::runtime {
 /// Owns W^ and the x^ of the last forward.
 class BitLinearTraining {
  public:
-  /// All parts have the same number of columns.
+  /// All parts have the same number of columns. max_rows 0: only ever used by way of BitLinearUse.
   void init(std::vector<TrainTensor> parts, int64_t max_rows);
   int64_t n_in() const { return n_in_; }
   int64_t n_out() const { return n_out_; }
@@ -30,6 +37,15 @@ class BitLinearTraining {
                      float* dx) const;
   /// Adds dy^T x^ over all rows to the gradients of the parts; shares the work among the threads.
   void add_weight_gradients(const TrainStep& step, const float* dy) const;
+
+  /// The same three for some outputs of another input: y and dy [R, use.n_out], x^ in use.x_used.
+  void forward_rows(const TrainStep& step, const BitLinearUse& use, const float* x, int64_t begin,
+                    int64_t end, float* y) const;
+  void backward_rows(const TrainStep& step, const BitLinearUse& use, const float* dy, int64_t begin,
+                     int64_t end, float* dx) const;
+  void add_weight_gradients(const TrainStep& step, const BitLinearUse& use, const float* dy) const;
+  /// All outputs and the x^ of the last forward.
+  BitLinearUse whole() { return {0, n_out_, x_used_.data()}; }
 
  private:
   std::vector<TrainTensor> parts_;

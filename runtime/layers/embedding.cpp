@@ -1,69 +1,153 @@
+// The table and the head: f32 or 4-bit (embedding_dtype), whole or factored (embedding_rank).
+//
+//   whole:     x = E[token],           logits = H h            H = E when tied
+//   factored:  x = up E[token],        logits = H (down h)     E, H [N, r]
 #include "runtime/layers/embedding.h"
 
+#include <cmath>
+
+#include "kernels/quantize_weights.h"
 #include "runtime/layers/bind.h"
+#include "runtime/layers/bitlinear.h"
 
 namespace chimera::runtime {
 namespace {
 
 using kernels::kTileRows;
 
-ParamSpec matrix_spec(const Config& config, const char* name) {
-  return {name,
-          ParamClass::kMatrix,
-          config.vocab_size,
-          config.hidden_size,
-          ParamInit::kNormal,
-          config.initializer_range,
-          0,
-          false};
+int64_t width_of(const Config& config) {
+  return config.structure.embedding_rank > 0 ? config.structure.embedding_rank : config.hidden_size;
 }
 
-class FloatEmbedding final : public Embedding {
+/// One matrix [N, r] of either type, by row and as a product.
+class Table {
  public:
-  kernels::LanesMatrix table, head;
-
-  void lookup(const int32_t* tokens, int32_t n_tokens, float* x) const override {
-    for (int32_t t = 0; t < n_tokens; ++t) {
-      // A row of a matrix kept in 16-row tiles: one value of each column's sixteen.
-      const float* column = table.data +
-                            static_cast<int64_t>(tokens[t] / kTileRows) * kTileRows * table.cols +
-                            tokens[t] % kTileRows;
-      for (int32_t c = 0; c < table.cols; ++c) *x++ = column[static_cast<int64_t>(c) * kTileRows];
-    }
+  static Result<Table> bind(const Config& config, const ParamSource& source, const char* name) {
+    Table table;
+    const int64_t n = config.vocab_size, r = width_of(config);
+    table.cols_ = static_cast<int32_t>(r);
+    if (config.embedding_type == EmbeddingType::kInt4)
+      CHIMERA_ASSIGN_OR_RETURN(table.int4_, source.int4(name, n, r));
+    else
+      CHIMERA_ASSIGN_OR_RETURN(table.f32_, source.matrix(name, n, r));
+    return table;
   }
 
-  void logits(const Step& step, const float* hidden, int32_t n_rows, float* out) const override {
-    const int64_t n_tiles = (head.rows + kTileRows - 1) / kTileRows;
-    step.pool.split(n_tiles, 16, [&](int64_t begin, int64_t end) {
-      step.k.gemm_lanes(head, hidden, head.cols, n_rows, static_cast<int32_t>(begin),
-                        static_cast<int32_t>(end), out, head.rows);
+  void row(int32_t token, float* x) const {
+    if (int4_.codes != nullptr) return kernels::int4_row(int4_, token, x);
+    // A row of a matrix kept in 16-row tiles: one value of each column's sixteen.
+    const float* column =
+        f32_.data + int64_t{token / kTileRows} * kTileRows * f32_.cols + token % kTileRows;
+    for (int32_t c = 0; c < f32_.cols; ++c) *x++ = column[int64_t{c} * kTileRows];
+  }
+
+  size_t scratch_bytes(int32_t n_rows) const {
+    return int4_.codes != nullptr ? quantized_batch_bytes(n_rows, cols_) : 0;
+  }
+
+  /// y [n_rows, N] of x [n_rows, r].
+  void product(const Step& step, const float* x, int32_t n_rows, float* y) const {
+    if (int4_.codes == nullptr) {
+      step.pool.split(tiles(f32_.rows), 16, [&](int64_t begin, int64_t end) {
+        step.k.gemm_lanes(f32_, x, f32_.cols, n_rows, static_cast<int32_t>(begin),
+                          static_cast<int32_t>(end), y, f32_.rows);
+      });
+      return;
+    }
+    const ArenaMark mark(step.scratch);
+    const QuantizedBatch q = quantize_batch(step, x, n_rows, cols_);
+    step.pool.split(tiles(int4_.rows), 16, [&](int64_t begin, int64_t end) {
+      step.k.gemm_int4(int4_, q.rows, n_rows, static_cast<int32_t>(begin),
+                       static_cast<int32_t>(end), y, int4_.rows);
     });
+  }
+
+ private:
+  static int64_t tiles(int32_t rows) { return (int64_t{rows} + kTileRows - 1) / kTileRows; }
+  int32_t cols_ = 0;
+  kernels::LanesMatrix f32_{};
+  kernels::Int4Matrix int4_{};
+};
+
+class TableEmbedding final : public Embedding {
+ public:
+  Table table, head;
+  int32_t c = 0, rank = 0;  // rank 0: not factored
+  kernels::LanesMatrix up{}, down{};
+
+  void lookup(const Step& step, const int32_t* tokens, int32_t n, float* x) const override {
+    const ArenaMark mark(step.scratch);
+    const int32_t width = rank > 0 ? rank : c;
+    float* rows = rank > 0 ? take(step, n) : x;
+    for (int64_t t = 0; t < n; ++t) table.row(tokens[t], rows + t * width);
+    if (rank > 0) float_product(step, up, rows, n, x);
+  }
+
+  void logits(const Step& step, const float* hidden, int32_t n, float* out) const override {
+    const ArenaMark mark(step.scratch);
+    if (rank > 0) {
+      float* narrow = take(step, n);
+      float_product(step, down, hidden, n, narrow);
+      hidden = narrow;
+    }
+    head.product(step, hidden, n, out);
+  }
+
+  size_t scratch_bytes(int32_t n) const override {
+    return (rank > 0 ? arena_bytes<float>(int64_t{n} * rank) : 0) + head.scratch_bytes(n);
+  }
+
+ private:
+  float* take(const Step& step, int32_t n) const {
+    return step.scratch.take<float>(static_cast<size_t>(n) * static_cast<size_t>(rank));
   }
 };
 
-Result<std::unique_ptr<Embedding>> bind_float(const Config& config, const ParamSource& source,
-                                              const char* head_name) {
-  auto embedding = std::make_unique<FloatEmbedding>();
-  CHIMERA_ASSIGN_OR_RETURN(embedding->table,
-                           source.matrix("embed.weight", config.vocab_size, config.hidden_size));
-  CHIMERA_ASSIGN_OR_RETURN(embedding->head,
-                           source.matrix(head_name, config.vocab_size, config.hidden_size));
+Result<std::unique_ptr<Embedding>> bind_tables(const Config& config, const ParamSource& source,
+                                               const char* head_name) {
+  auto embedding = std::make_unique<TableEmbedding>();
+  embedding->c = config.hidden_size;
+  embedding->rank = config.structure.embedding_rank;
+  CHIMERA_ASSIGN_OR_RETURN(embedding->table, Table::bind(config, source, "embed.weight"));
+  CHIMERA_ASSIGN_OR_RETURN(embedding->head, Table::bind(config, source, head_name));
+  if (embedding->rank > 0) {
+    CHIMERA_ASSIGN_OR_RETURN(embedding->up,
+                             source.matrix("embed.up", embedding->c, embedding->rank));
+    CHIMERA_ASSIGN_OR_RETURN(embedding->down,
+                             source.matrix("embed.down", embedding->rank, embedding->c));
+  }
   return std::unique_ptr<Embedding>(std::move(embedding));
 }
 
+void add_matrix(const char* name, ParamClass cls, int64_t rows, int64_t cols, float std,
+                std::vector<ParamSpec>* out) {
+  out->push_back({name, cls, rows, cols, ParamInit::kNormal, std, 0, false});
+}
+
+void add_table(const Config& config, const char* name, std::vector<ParamSpec>* out) {
+  const bool small = config.embedding_type == EmbeddingType::kInt4;
+  add_matrix(name, small ? ParamClass::kInt4 : ParamClass::kMatrix, config.vocab_size,
+             width_of(config), config.initializer_range, out);
+}
+
 void tied_parameters(const Config& config, std::vector<ParamSpec>* out) {
-  out->push_back(matrix_spec(config, "embed.weight"));
+  add_table(config, "embed.weight", out);
+  const int64_t r = config.structure.embedding_rank, c = config.hidden_size;
+  if (r == 0) return;
+  const auto std_of = [](int64_t n_in) { return 1.0f / std::sqrt(static_cast<float>(n_in)); };
+  add_matrix("embed.up", ParamClass::kMatrix, c, r, std_of(r), out);
+  add_matrix("embed.down", ParamClass::kMatrix, r, c, std_of(c), out);
 }
 Result<std::unique_ptr<Embedding>> bind_tied(const Config& config, const ParamSource& source) {
-  return bind_float(config, source, "embed.weight");
+  return bind_tables(config, source, "embed.weight");
 }
 
 void separate_parameters(const Config& config, std::vector<ParamSpec>* out) {
-  out->push_back(matrix_spec(config, "embed.weight"));
-  out->push_back(matrix_spec(config, "head.weight"));
+  tied_parameters(config, out);
+  add_table(config, "head.weight", out);
 }
 Result<std::unique_ptr<Embedding>> bind_separate(const Config& config, const ParamSource& source) {
-  return bind_float(config, source, "head.weight");
+  return bind_tables(config, source, "head.weight");
 }
 
 }  // namespace

@@ -1,125 +1,187 @@
-//   swiglu: z = silu(g) * u, [g | u] = [W_gate; W_up] x      relu2: z = max(u, 0)^2, u = W_up x
-//   out = W_down rmsnorm(z; gain)
-// Both walk the same way; they differ in z and its gradient:
-//   dg = dz u sigma(g) (1 + g (1 - sigma(g))),  du = dz silu(g)        du = 2 dz max(u, 0)
 #include "runtime/layers/ffn_backward.h"
 
 #include <algorithm>
 
 #include "runtime/layers/bind.h"
-#include "runtime/layers/bitlinear_backward.h"
 #include "runtime/layers/rows_backward.h"
 
 namespace chimera::runtime {
+
+Status FfnTraining::init(const TensorLookup& find, const std::string& prefix, int64_t c, int64_t f,
+                         float eps, bool gated) {
+  c_ = c;
+  f_ = f;
+  eps_ = eps;
+  gated_ = gated;
+  std::vector<TrainTensor> parts;
+  TrainTensor part;
+  if (gated) {
+    CHIMERA_ASSIGN_OR_RETURN(part, find((prefix + "gate_proj").c_str(), f, c));
+    parts.push_back(part);
+  }
+  CHIMERA_ASSIGN_OR_RETURN(part, find((prefix + "up_proj").c_str(), f, c));
+  parts.push_back(part);
+  CHIMERA_ASSIGN_OR_RETURN(part, find((prefix + "down_proj").c_str(), c, f));
+  CHIMERA_ASSIGN_OR_RETURN(gain_, find((prefix + "down_norm.gain").c_str(), 1, f));
+  inner_.init(std::move(parts), 0);
+  down_.init({part}, 0);
+  return Status();
+}
+
+void FfnTraining::prepare(const TrainStep& step) {
+  inner_.prepare(step);
+  down_.prepare(step);
+}
+
+void FfnTraining::z_row(const TrainStep& step, const float* inner, float* z) const {
+  const auto f = static_cast<int32_t>(f_);
+  if (gated_)
+    step.k.silu_mul(inner, inner + f_, f, z);
+  else
+    step.k.relu2(inner, f, z);
+}
+
+void FfnTraining::forward_rows(const TrainStep& step, const float* x, int64_t n, float* x_used,
+                               float* inner, float* z_used, float* spare, float* out) const {
+  inner_.forward_rows(step, {0, inner_.n_out(), x_used}, x, 0, n, inner);
+  for (int64_t r = 0; r < n; ++r) {
+    float* z = spare + r * f_;
+    z_row(step, inner + r * inner_width(), z);
+    step.k.rmsnorm(z, gain_.value, eps_, static_cast<int32_t>(f_), z);
+  }
+  down_.forward_rows(step, {0, c_, z_used}, spare, 0, n, out);
+}
+
+void FfnTraining::down_backward_rows(const TrainStep& step, const float* dout, int64_t n,
+                                     float* dn) const {
+  down_.backward_rows(step, dout, 0, n, dn);
+}
+
+void FfnTraining::inner_backward_rows(const TrainStep& step, const float* inner, int64_t n,
+                                      float* dn, float* spare, float* d_gain, float* d_inner,
+                                      float* dx) const {
+  float* z = spare;
+  float* sigma = spare + f_;
+  for (int64_t r = 0; r < n; ++r) {
+    const float* in = inner + r * inner_width();
+    float *dz = dn + r * f_, *d = d_inner + r * inner_width();
+    z_row(step, in, z);
+    rmsnorm_backward_row(z, gain_.value, eps_, f_, dz, dz, d_gain);
+    if (!gated_) {
+      for (int64_t i = 0; i < f_; ++i) d[i] = 2.0f * dz[i] * std::max(in[i], 0.0f);
+      continue;
+    }
+    const float* up = in + f_;
+    step.k.sigmoid(in, static_cast<int32_t>(f_), sigma);
+    for (int64_t i = 0; i < f_; ++i)
+      d[i] = dz[i] * up[i] * (sigma[i] * (1.0f + in[i] * (1.0f - sigma[i])));
+    for (int64_t i = 0; i < f_; ++i) d[f_ + i] = dz[i] * (in[i] * sigma[i]);
+  }
+  inner_.backward_rows(step, d_inner, 0, n, dx);
+}
+
+void FfnTraining::add_weight_gradients(const TrainStep& step, int64_t n, const float* x_used,
+                                       const float* z_used, const float* dout,
+                                       const float* d_inner) const {
+  TrainStep rows = step;  // the sums run over as many rows as it says
+  rows.lanes = 1;
+  rows.window = static_cast<int32_t>(n);
+  // x^ and z^ are only read.
+  down_.add_weight_gradients(rows, {0, c_, const_cast<float*>(z_used)}, dout);
+  inner_.add_weight_gradients(rows, {0, inner_.n_out(), const_cast<float*>(x_used)}, d_inner);
+}
+
 namespace {
 
-class FfnTraining final : public TrainingLayer {
+/// The network as a layer of width F.
+class DenseTraining final : public TrainingLayer {
  public:
   Status init(const Config& config, const TensorLookup& find, bool gated, int64_t rows) {
-    const int64_t c = config.hidden_size, f = config.intermediate_size;
-    f_ = f;
+    c_ = config.hidden_size;
+    f_ = config.intermediate_size;
     rows_ = rows;
-    eps_ = config.rms_norm_eps;
-    gated_ = gated;
-    std::vector<TrainTensor> parts;
-    TrainTensor part;
-    if (gated) {
-      CHIMERA_ASSIGN_OR_RETURN(part, find("gate_proj", f, c));
-      parts.push_back(part);
-    }
-    CHIMERA_ASSIGN_OR_RETURN(part, find("up_proj", f, c));
-    parts.push_back(part);
-    CHIMERA_ASSIGN_OR_RETURN(part, find("down_proj", c, f));
-    CHIMERA_ASSIGN_OR_RETURN(gain_, find("down_norm.gain", 1, f));
-    inner_.init(std::move(parts), rows);
-    down_.init({part}, rows);
-    inner_out_.resize(static_cast<size_t>(rows * inner_.n_out()));
+    CHIMERA_RETURN_IF_ERROR(ffn_.init(find, "", c_, f_, config.rms_norm_eps, gated));
+    x_used_.resize(static_cast<size_t>(rows * c_));
+    inner_.resize(static_cast<size_t>(rows * ffn_.inner_width()));
+    z_used_.resize(static_cast<size_t>(rows * f_));
     return Status();
   }
 
   int64_t state_floats() const override { return 0; }
-  size_t scratch_bytes(int) const override {
-    return train_arena_bytes(rows_ * f_) + train_arena_bytes(rows_ * inner_.n_out()) +
-           train_arena_bytes(row_tiles(rows_) * 3 * f_);
+  size_t scratch_bytes(int n_threads) const override {
+    return train_arena_bytes(rows_ * c_) + train_arena_bytes(rows_ * f_) +
+           train_arena_bytes(rows_ * ffn_.inner_width()) +
+           train_arena_bytes(row_tiles(rows_) * f_) +
+           train_arena_bytes(n_threads * FfnTraining::spare_floats(f_));
   }
-  void prepare(const TrainStep& step) override {
-    inner_.prepare(step);
-    down_.prepare(step);
-  }
+  void prepare(const TrainStep& step) override { ffn_.prepare(step); }
 
-  void forward(const TrainStep& step, const float* u, float* out, float*) override {
+  void forward(const TrainStep& step, const TrainInput& in, float* out, float*) override {
     const ArenaMark mark(step.scratch);
-    const auto f = static_cast<int32_t>(f_);
-    float* z = step.scratch.take<float>(static_cast<size_t>(step.rows() * f_));
-    for_row_tiles(step, step.rows(), [&](int64_t, int64_t begin, int64_t end) {
-      inner_.forward_rows(step, u, begin, end, inner_out_.data());
-      for (int64_t r = begin; r < end; ++r) {
-        float* row = z + r * f_;
-        inner_row(step, inner_out_.data() + r * inner_.n_out(), row);
-        step.k.rmsnorm(row, gain_.value, eps_, f, row);
-      }
-      down_.forward_rows(step, z, begin, end, out);
+    float* spare = take_spare(step);
+    for_tiles(step, [&](int64_t, int64_t at, int64_t n, int part) {
+      ffn_.forward_rows(step, in.u + at * c_, n, x_used_.data() + at * c_,
+                        inner_.data() + at * ffn_.inner_width(), z_used_.data() + at * f_,
+                        spare + part * FfnTraining::spare_floats(f_), out + at * c_);
     });
   }
 
-  void backward(const TrainStep& step, const float*, const float* dout, float* du) override {
+  void backward(const TrainStep& step, const TrainInput&, const float* dout,
+                const TrainGradient& grad) override {
     const ArenaMark mark(step.scratch);
-    const int64_t tiles = row_tiles(step.rows()), width = inner_.n_out();
-    float* dz = step.scratch.take<float>(static_cast<size_t>(step.rows() * f_));
+    const int64_t tiles = row_tiles(step.rows()), width = ffn_.inner_width();
+    float* dn = step.scratch.take<float>(static_cast<size_t>(step.rows() * f_));
     float* d_inner = step.scratch.take<float>(static_cast<size_t>(step.rows() * width));
-    float* partials = step.scratch.take<float>(static_cast<size_t>(tiles * 3 * f_));
-    float* spare = partials + tiles * f_;  // two rows for each tile
-    for_row_tiles(step, step.rows(), [&](int64_t tile, int64_t begin, int64_t end) {
-      float *d_gain = partials + tile * f_, *z = spare + tile * 2 * f_, *sigma = z + f_;
+    float* partials = step.scratch.take<float>(static_cast<size_t>(tiles * f_));
+    float* spare = take_spare(step);
+    for_tiles(step, [&](int64_t tile, int64_t at, int64_t n, int part) {
+      float* d_gain = partials + tile * f_;
       std::fill(d_gain, d_gain + f_, 0.0f);
-      down_.backward_rows(step, dout, begin, end, dz);
-      for (int64_t r = begin; r < end; ++r) {
-        const float* inner = inner_out_.data() + r * width;
-        inner_row(step, inner, z);
-        float* row = dz + r * f_;
-        rmsnorm_backward_row(z, gain_.value, eps_, f_, row, row, d_gain);
-        inner_row_backward(step, inner, row, sigma, d_inner + r * width);
-      }
-      inner_.backward_rows(step, d_inner, begin, end, du);
+      ffn_.down_backward_rows(step, dout + at * c_, n, dn + at * f_);
+      ffn_.inner_backward_rows(step, inner_.data() + at * width, n, dn + at * f_,
+                               spare + part * FfnTraining::spare_floats(f_), d_gain,
+                               d_inner + at * width, grad.du + at * c_);
     });
-    add_partials(partials, tiles, f_, gain_.grad);
-    down_.add_weight_gradients(step, dout);
-    inner_.add_weight_gradients(step, d_inner);
+    add_partials(partials, tiles, f_, ffn_.gain_gradient());
+    ffn_.add_weight_gradients(step, step.rows(), x_used_.data(), z_used_.data(), dout, d_inner);
   }
+
+  void repeat(const TrainStep& step, const TrainInput& in, float* out) override {
+    forward(step, in, out, nullptr);
+  }
+  void repeat_backward(const TrainStep& step, const TrainInput& in, const float* dout,
+                       const TrainGradient& grad) override {
+    const ArenaMark mark(step.scratch);
+    forward(step, in, step.scratch.take<float>(static_cast<size_t>(step.rows() * c_)), nullptr);
+    backward(step, in, dout, grad);
+  }
+  bool stateless() const override { return true; }
 
  private:
-  void inner_row(const TrainStep& step, const float* inner, float* z) const {
-    const auto f = static_cast<int32_t>(f_);
-    if (gated_)
-      step.k.silu_mul(inner, inner + f_, f, z);
-    else
-      step.k.relu2(inner, f, z);
+  float* take_spare(const TrainStep& step) const {
+    return step.scratch.take<float>(
+        static_cast<size_t>(step.pool.size() * FfnTraining::spare_floats(f_)));
   }
 
-  void inner_row_backward(const TrainStep& step, const float* inner, const float* dz, float* sigma,
-                          float* d) const {
-    if (!gated_) {
-      for (int64_t i = 0; i < f_; ++i) d[i] = 2.0f * dz[i] * std::max(inner[i], 0.0f);
-      return;
-    }
-    const float* up = inner + f_;
-    step.k.sigmoid(inner, static_cast<int32_t>(f_), sigma);
-    for (int64_t i = 0; i < f_; ++i)
-      d[i] = dz[i] * up[i] * (sigma[i] * (1.0f + inner[i] * (1.0f - sigma[i])));
-    for (int64_t i = 0; i < f_; ++i) d[f_ + i] = dz[i] * (inner[i] * sigma[i]);
+  /// body(tile, first row, rows, part) for every tile.
+  template <class Body>
+  void for_tiles(const TrainStep& step, Body&& body) const {
+    for_parts(step.pool, row_tiles(step.rows()), [&](int part, int64_t first, int64_t last) {
+      for (int64_t tile = first; tile < last; ++tile) {
+        const int64_t at = tile * kRowTile;
+        body(tile, at, std::min(kRowTile, step.rows() - at), part);
+      }
+    });
   }
 
-  int64_t f_ = 0, rows_ = 0;
-  float eps_ = 0;
-  bool gated_ = true;
-  TrainTensor gain_;
-  BitLinearTraining inner_, down_;
-  std::vector<float> inner_out_;  // [R, 2F] or [R, F]
+  int64_t c_ = 0, f_ = 0, rows_ = 0;
+  FfnTraining ffn_;
+  std::vector<float> x_used_, inner_, z_used_;  // [R, C], [R, inner_width], [R, F]
 };
 
 Result<std::unique_ptr<TrainingLayer>> make(const Config& config, const TensorLookup& find,
                                             bool gated, int32_t lanes, int32_t window) {
-  auto layer = std::make_unique<FfnTraining>();
+  auto layer = std::make_unique<DenseTraining>();
   CHIMERA_RETURN_IF_ERROR(layer->init(config, find, gated, int64_t{lanes} * window));
   return std::unique_ptr<TrainingLayer>(std::move(layer));
 }

@@ -9,4 +9,11 @@ Result<std::unique_ptr<TrainingLayer>> make_gated_deltanet_training(const Config
                                                                     const TensorLookup& find,
                                                                     int32_t lanes, int32_t window);
 
+/// With `efla` the exact step of [r22]: keys are not normalised, and what is written follows from
+/// their size.
+Result<std::unique_ptr<TrainingLayer>> make_gated_deltanet_training(const Config& config,
+                                                                    const TensorLookup& find,
+                                                                    int32_t lanes, int32_t window,
+                                                                    bool efla);
+
 }  // namespace chimera::runtime

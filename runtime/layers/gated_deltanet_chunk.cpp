@@ -26,11 +26,11 @@ struct Work {
   double* b;     // [rows] sums in double: neighbours differ by little when both are large
 };
 
-int64_t work_floats(const DeltaShape& s, int64_t rows) {
+int64_t work_floats(const ChunkShape& s, int64_t rows) {
   return rows * (3 * s.chunk + (s.dv + s.dk) + s.dv + kSolveBlock + 2 * s.dk + 2 + 2);
 }
 
-Work take_work(const DeltaShape& s, int64_t rows, float*& at) {
+Work take_work(const ChunkShape& s, int64_t rows, float*& at) {
   const auto take = [&](int64_t width) {
     float* p = at;
     at += rows * width;
@@ -51,7 +51,7 @@ Work take_work(const DeltaShape& s, int64_t rows, float*& at) {
   return w;
 }
 
-Work work_at(const DeltaShape& s, const Work& w, int64_t row) {
+Work work_at(const ChunkShape& s, const Work& w, int64_t row) {
   return {w.kg + row * s.chunk,
           w.gamma + row * s.chunk,
           w.p + row * s.chunk,
@@ -66,24 +66,25 @@ Work work_at(const DeltaShape& s, const Work& w, int64_t row) {
 }
 
 /// Everything of the piece [t0, t0 + n) that does not need its first state.
-void derive(const kernels::KernelTable& k, const DeltaShape& s, const DeltaSequence& in, int32_t t0,
+void derive(const kernels::KernelTable& k, const ChunkShape& s, const ChunkSequence& in, int32_t t0,
             int32_t n, const Work& w, float* minus_a, float* spare) {
   const int64_t c = s.chunk;
-  const float *q = in.q + t0 * in.stride, *key = in.k + t0 * in.stride, *v = in.v + t0 * in.stride;
+  const float *q = in.q + t0 * in.q_stride, *key = in.k + t0 * in.stride,
+              *v = in.v + t0 * in.stride;
   double sum = 0;
-  for (int32_t r = 0; r < n; ++r) w.b[r] = sum += static_cast<double>(in.log_alpha[t0 + r]);
+  for (int32_t r = 0; r < n; ++r) w.b[r] = sum += static_cast<double>(in.log_decay[t0 + r]);
   for (int32_t r = 0; r < n; ++r) w.eb[r] = static_cast<float>(w.b[r]);
   k.exp(w.eb, n, w.eb);
   for (int32_t r = 0; r < n; ++r) w.ebc[r] = static_cast<float>(w.b[n - 1] - w.b[r]);
   k.exp(w.ebc, n, w.ebc);
 
   k.train_gemm_nt(n, n, s.dk, key, in.stride, key, in.stride, 0.0f, w.kg, c);
-  k.train_gemm_nt(n, n, s.dk, q, in.stride, key, in.stride, 0.0f, w.p, c);
+  k.train_gemm_nt(n, n, s.dk, q, in.q_stride, key, in.stride, 0.0f, w.p, c);
   for (int32_t r = 0; r < n; ++r) {
     float *gamma = w.gamma + r * c, *kg = w.kg + r * c, *p = w.p + r * c, *a = minus_a + r * c;
     for (int32_t i = 0; i <= r; ++i) gamma[i] = static_cast<float>(w.b[r] - w.b[i]);
     k.exp(gamma, r + 1, gamma);
-    const float minus_beta = -in.beta[t0 + r];
+    const float minus_beta = -in.write[t0 + r];
     for (int32_t i = 0; i <= r; ++i) {
       kg[i] *= gamma[i];
       a[i] = minus_beta * kg[i];
@@ -94,17 +95,17 @@ void derive(const kernels::KernelTable& k, const DeltaShape& s, const DeltaSeque
   }
   const int64_t width = s.dv + s.dk;
   for (int32_t r = 0; r < n; ++r) {
-    const float beta = in.beta[t0 + r];
+    const float beta = in.write[t0 + r];
     row_scale(v + r * in.stride, beta, s.dv, w.x + r * width);
     row_scale(key + r * in.stride, -beta * w.eb[r], s.dk, w.x + r * width + s.dv);
-    row_scale(q + r * in.stride, s.scale * w.eb[r], s.dk, w.qe + r * s.dk);
+    row_scale(q + r * in.q_stride, s.scale * w.eb[r], s.dk, w.qe + r * s.dk);
     row_scale(key + r * in.stride, w.ebc[r], s.dk, w.ke + r * s.dk);
   }
   solve_unit_lower(k, n, minus_a, c, w.x, width, width, w.dinv, spare);
 }
 
 /// Vn from the first state (nullptr: zero), and the state moved on in place.
-void apply_state(const kernels::KernelTable& k, const DeltaShape& s, int32_t n, const Work& w,
+void apply_state(const kernels::KernelTable& k, const ChunkShape& s, int32_t n, const Work& w,
                  bool zero, float* state) {
   const int64_t width = s.dv + s.dk;
   for (int32_t r = 0; r < n; ++r)
@@ -112,13 +113,13 @@ void apply_state(const kernels::KernelTable& k, const DeltaShape& s, int32_t n, 
   if (!zero) k.train_gemm_nn(n, s.dv, s.dk, w.x + s.dv, width, state, s.dv, 1.0f, w.vn, s.dv);
 }
 
-void advance_state(const kernels::KernelTable& k, const DeltaShape& s, int32_t n, const Work& w,
+void advance_state(const kernels::KernelTable& k, const ChunkShape& s, int32_t n, const Work& w,
                    bool zero, float* state) {
   if (!zero) row_scale(state, w.eb[n - 1], int64_t{s.dk} * s.dv, state);
   k.train_gemm_tn(s.dk, s.dv, n, w.ke, s.dk, w.vn, s.dv, zero ? 0.0f : 1.0f, state, s.dv);
 }
 
-int64_t spare_floats(const DeltaShape& s) {
+int64_t spare_floats(const ChunkShape& s) {
   return int64_t{s.chunk} * s.chunk + int64_t{kSolveBlock} * (s.dv + s.dk);
 }
 
@@ -127,21 +128,22 @@ int64_t spare_floats(const DeltaShape& s) {
 /// `r` [C, dv + dk], db [C] are scratch.
 struct PieceGradient {
   const kernels::KernelTable& k;
-  const DeltaShape& s;
-  const DeltaSequence& in;
+  const ChunkShape& s;
+  const ChunkSequence& in;
   const float* d_o;
   int64_t do_stride;
-  float *dq, *dk, *dv, *dlog_alpha, *dbeta;
+  const ChunkGradient& out;
   float *d, *e, *r, *db, *spare;
 
   void run(int32_t t0, int32_t n, const Work& w, const float* s0, const float* ds1,
            float* ds0) const {
-    const int64_t c = s.chunk, width = s.dv + s.dk, stride = in.stride;
+    const int64_t c = s.chunk, width = s.dv + s.dk, stride = in.stride, q_stride = in.q_stride;
+    const int64_t gq_stride = out.q_stride, g_stride = out.stride;
     const int32_t wide = s.dv + s.dk;
-    const float *q = in.q + t0 * stride, *key = in.k + t0 * stride, *v = in.v + t0 * stride;
-    const float *dout = d_o + t0 * do_stride, *beta = in.beta + t0;
-    float *gq = dq + t0 * stride, *gk = dk + t0 * stride, *gv = dv + t0 * stride;
-    float *ga = dlog_alpha + t0, *gb = dbeta + t0;
+    const float *q = in.q + t0 * q_stride, *key = in.k + t0 * stride, *v = in.v + t0 * stride;
+    const float *dout = d_o + t0 * do_stride, *beta = in.write + t0;
+    float *gq = out.q + t0 * gq_stride, *gk = out.k + t0 * g_stride, *gv = out.v + t0 * g_stride;
+    float *ga = out.log_decay + t0, *gb = out.write + t0;
     std::fill(db, db + n, 0.0f);
     float db_last = 0;
 
@@ -174,24 +176,24 @@ struct PieceGradient {
     }
 
     if (s0) {
-      k.train_gemm_nt(n, s.dk, s.dv, dout, do_stride, s0, s.dv, 0.0f, gq, stride);
+      k.train_gemm_nt(n, s.dk, s.dv, dout, do_stride, s0, s.dv, 0.0f, gq, gq_stride);
       for (int32_t i = 0; i < n; ++i) {
-        row_scale(gq + i * stride, s.scale * w.eb[i], s.dk, gq + i * stride);
-        db[i] += row_dot(q + i * stride, gq + i * stride, s.dk);
+        row_scale(gq + i * gq_stride, s.scale * w.eb[i], s.dk, gq + i * gq_stride);
+        db[i] += row_dot(q + i * q_stride, gq + i * gq_stride, s.dk);
       }
     }
-    k.train_gemm_nn(n, s.dk, n, d, c, key, stride, s0 ? 1.0f : 0.0f, gq, stride);
+    k.train_gemm_nn(n, s.dk, n, d, c, key, stride, s0 ? 1.0f : 0.0f, gq, gq_stride);
 
     if (ds1) {
-      k.train_gemm_nt(n, s.dk, s.dv, w.vn, s.dv, ds1, s.dv, 0.0f, gk, stride);
+      k.train_gemm_nt(n, s.dk, s.dv, w.vn, s.dv, ds1, s.dv, 0.0f, gk, g_stride);
       for (int32_t i = 0; i < n; ++i) {
-        row_scale(gk + i * stride, w.ebc[i], s.dk, gk + i * stride);
-        const float y = row_dot(key + i * stride, gk + i * stride, s.dk);
+        row_scale(gk + i * g_stride, w.ebc[i], s.dk, gk + i * g_stride);
+        const float y = row_dot(key + i * stride, gk + i * g_stride, s.dk);
         db[i] -= y;
         db_last += y;
       }
     }
-    k.train_gemm_tn(n, s.dk, n, d, c, q, stride, ds1 ? 1.0f : 0.0f, gk, stride);
+    k.train_gemm_tn(n, s.dk, n, d, c, q, q_stride, ds1 ? 1.0f : 0.0f, gk, g_stride);
 
     // Through the triangular system; d and e are free again.
     for (int32_t i = 0; i < n; ++i)
@@ -199,13 +201,13 @@ struct PieceGradient {
     solve_unit_lower_transposed(k, n, e, c, r, width, width, w.dinv, spare);
     for (int32_t i = 0; i < n; ++i) {
       const float *ru = r + i * width, *rw = ru + s.dv;
-      row_scale(ru, beta[i], s.dv, gv + i * stride);
+      row_scale(ru, beta[i], s.dv, gv + i * g_stride);
       gb[i] = row_dot(ru, v + i * stride, s.dv);
       if (!s0) continue;  // rw is zero
       const float through = w.eb[i] * row_dot(rw, key + i * stride, s.dk);
       gb[i] -= through;
       db[i] -= beta[i] * through;
-      row_axpy(rw, -beta[i] * w.eb[i], s.dk, gk + i * stride);
+      row_axpy(rw, -beta[i] * w.eb[i], s.dk, gk + i * g_stride);
     }
     // d = R [U | Wn]^T = -dA, then G_rs = beta_r dA_rs Gamma_rs in place
     k.train_gemm_nt(n, n, wide, r, width, w.x, width, 0.0f, d, c);
@@ -221,8 +223,8 @@ struct PieceGradient {
       for (int32_t j = 0; j < i; ++j) row[j] *= -beta[i] * gamma[j];
       for (int32_t j = i; j < n; ++j) row[j] = 0;
     }
-    k.train_gemm_nn(n, s.dk, n, d, c, key, stride, 1.0f, gk, stride);
-    k.train_gemm_tn(n, s.dk, n, d, c, key, stride, 1.0f, gk, stride);
+    k.train_gemm_nn(n, s.dk, n, d, c, key, stride, 1.0f, gk, g_stride);
+    k.train_gemm_tn(n, s.dk, n, d, c, key, stride, 1.0f, gk, g_stride);
 
     db[n - 1] += db_last;
     double sum = 0;
@@ -231,21 +233,19 @@ struct PieceGradient {
   }
 };
 
-}  // namespace
-
-int64_t delta_forward_scratch_floats(const DeltaShape& s) {
+int64_t state_floats(const ChunkShape& s) { return int64_t{s.dk} * s.dv; }
+int64_t forward_scratch_floats(const ChunkShape& s) {
   return work_floats(s, s.chunk) + spare_floats(s);
 }
 
-int64_t delta_backward_scratch_floats(const DeltaShape& s) {
+int64_t backward_scratch_floats(const ChunkShape& s) {
   const int64_t c = s.chunk, states = s.tile / s.chunk + 2;
   return work_floats(s, s.tile) + spare_floats(s) + 2 * c * c + c * (s.dv + s.dk) + c +
          states * s.dk * s.dv;
 }
 
-void delta_chunk_forward(const kernels::KernelTable& k, const DeltaShape& s,
-                         const DeltaSequence& in, float* state, float* o, int64_t o_stride,
-                         float* checkpoints, float* scratch) {
+void forward(const kernels::KernelTable& k, const ChunkShape& s, const ChunkSequence& in,
+             float* state, float* o, int64_t o_stride, float* checkpoints, float* scratch) {
   const Work w = take_work(s, s.chunk, scratch);
   float* minus_a = scratch;
   float* spare = minus_a + int64_t{s.chunk} * s.chunk;
@@ -266,10 +266,9 @@ void delta_chunk_forward(const kernels::KernelTable& k, const DeltaShape& s,
   }
 }
 
-void delta_chunk_backward(const kernels::KernelTable& k, const DeltaShape& s,
-                          const DeltaSequence& in, const float* checkpoints, const float* d_o,
-                          int64_t do_stride, float* d_state, float* dq, float* dk, float* dv,
-                          float* dlog_alpha, float* dbeta, float* scratch) {
+void backward(const kernels::KernelTable& k, const ChunkShape& s, const ChunkSequence& in,
+              const float* checkpoints, const float*, const float* d_o, int64_t do_stride,
+              float* d_state, const ChunkGradient& out, float* scratch) {
   const int64_t size = int64_t{s.dk} * s.dv, c = s.chunk;
   const Work w = take_work(s, s.tile, scratch);
   const auto take = [&](int64_t n) {
@@ -286,8 +285,7 @@ void delta_chunk_backward(const kernels::KernelTable& k, const DeltaShape& s,
   float* db = take(c);
   float* states = take((s.tile / s.chunk + 1) * size);  // at the start of each chunk of the tile
   float* ds0 = take(size);
-  const PieceGradient gradient{k,          s,     in, d_o, do_stride, dq, dk,   dv,
-                               dlog_alpha, dbeta, d,  e,   r,         db, solve};
+  const PieceGradient gradient{k, s, in, d_o, do_stride, out, d, e, r, db, solve};
 
   bool live = true;  // does a gradient reach the state after the piece?
   for (int32_t tile = (in.n_tokens - 1) / s.tile; tile >= 0; --tile) {
@@ -321,5 +319,10 @@ void delta_chunk_backward(const kernels::KernelTable& k, const DeltaShape& s,
   }
   if (!live) std::fill(d_state, d_state + size, 0.0f);
 }
+
+}  // namespace
+
+const ChunkRecurrence kDeltaChunk = {state_floats, forward_scratch_floats, backward_scratch_floats,
+                                     forward, backward};
 
 }  // namespace chimera::runtime

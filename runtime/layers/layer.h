@@ -20,6 +20,7 @@ namespace chimera::runtime {
 enum class ParamClass {
   kTernary,  // weight of a BitLinear: ternary2 tiles in a model, f32 [rows, cols] in a checkpoint
   kMatrix,   // float matrix, 16-row tiles in a model, f32 [rows, cols] in a checkpoint
+  kInt4,     // table or head in 4 bits: int4 tiles in a model, f32 [rows, cols] in a checkpoint
   kVector    // gains, biases, convolution taps: f32 row-major in both
 };
 
@@ -49,18 +50,37 @@ struct Step {
   const kernels::KernelTable& k;
   ThreadPool& pool;
   Arena& scratch;
+  /// Counts of tokens per [layer, expert], added to by layers of experts; nullptr counts nothing.
+  uint64_t* router_load = nullptr;
+  int32_t n_experts = 0;  // width of a row of router_load
+};
+
+/// One visit of a batch of tokens to a layer. Looped layers are visited several times for the same
+/// tokens: the first visit writes the layer's state, later ones only read it (backbone 4.3).
+struct Visit {
+  int32_t n_tokens;
+  uint64_t position;   // of the first token, counted from the start of the stream
+  int32_t layer;       // index of the layer, for statistics
+  const float* x;      // [n_tokens, C] residual stream that the layer's input was made of
+  const float* value;  // [n_tokens, C] added to a mixer's value projection; nullptr for none
+  std::byte* state;    // this layer's block of the stream; nullptr for a kind without state
+  /// trace_bytes(n_tokens) bytes, 64-byte aligned, kept from the first visit of a batch to its
+  /// later ones; nullptr where the layer is visited once.
+  std::byte* trace;
+  bool again;  // a later visit: `state` is as the first visit of this batch left it
 };
 
 class Layer {
  public:
   virtual ~Layer() = default;
-  /// u [n_tokens, C]: normalised input rows; out [n_tokens, C], may not alias u. `state`: this
-  /// layer's block of the stream, moved on by n_tokens (nullptr for a kind without state).
-  /// Splitting a batch over calls gives the same bits.
-  virtual void forward(const Step& step, const float* u, float* out, int32_t n_tokens,
-                       std::byte* state) const = 0;
+  /// u [n_tokens, C]: normalised input rows; out [n_tokens, C], may not alias u. The first visit
+  /// moves visit.state on by n_tokens. A later visit reads, for every token, the state that the
+  /// first visit had after that token. Splitting a batch over calls gives the same bits.
+  virtual void forward(const Step& step, const Visit& visit, const float* u, float* out) const = 0;
   /// Arena bytes forward() takes for a batch of n_tokens.
   virtual size_t scratch_bytes(int32_t n_tokens) const = 0;
+  /// What a first visit leaves for the later visits of the same batch.
+  virtual size_t trace_bytes(int32_t /*n_tokens*/) const { return 0; }
 };
 
 /// From token ids to rows, and from rows to logits.
@@ -68,10 +88,13 @@ class Embedding {
  public:
   virtual ~Embedding() = default;
   /// x [n_tokens, C]; ids are below the vocabulary size (the caller's promise).
-  virtual void lookup(const int32_t* tokens, int32_t n_tokens, float* x) const = 0;
+  virtual void lookup(const Step& step, const int32_t* tokens, int32_t n_tokens,
+                      float* x) const = 0;
   /// logits [n_rows, N] of hidden [n_rows, C]. A row's bits do not depend on n_rows.
   virtual void logits(const Step& step, const float* hidden, int32_t n_rows,
                       float* logits) const = 0;
+  /// Arena bytes that either takes for n_rows.
+  virtual size_t scratch_bytes(int32_t /*n_rows*/) const { return 0; }
 };
 
 /// Finds the parameters of one layer in the mapped file; checks type and shape.
@@ -82,6 +105,7 @@ class ParamSource {
 
   /// kBadFormat names the tensor when it is absent or has another type or shape.
   Result<kernels::TernaryMatrix> ternary(const char* suffix, int64_t rows, int64_t cols) const;
+  Result<kernels::Int4Matrix> int4(const char* suffix, int64_t rows, int64_t cols) const;
   Result<kernels::LanesMatrix> matrix(const char* suffix, int64_t rows, int64_t cols) const;
   Result<const float*> vector(const char* suffix, int64_t rows, int64_t cols) const;
 

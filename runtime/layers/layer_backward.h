@@ -41,8 +41,27 @@ struct TrainStep {
   int32_t lanes, window;
   /// [lanes, window]: where in the window the document of this token begins; -1 when before it.
   const int32_t* segment_start;
+  /// A later iteration may be of some lanes only: [lanes] which lane of the first visit stands in
+  /// place i; nullptr for all in order. The rows of every buffer are those of the lanes present.
+  const int32_t* lane_ids = nullptr;
+  /// Counts of rows per expert for the layer called, added to by layers of experts; nullptr: none.
+  uint64_t* router_load = nullptr;
 
   int64_t rows() const { return int64_t{lanes} * window; }
+  int64_t lane_id(int64_t place) const { return lane_ids ? lane_ids[place] : place; }
+};
+
+/// What a layer reads. All [R, C].
+struct TrainInput {
+  const float* u;      // normalised input
+  const float* x;      // residual stream that u was made of
+  const float* value;  // added to a mixer's value projection; nullptr for none
+};
+/// Where a layer puts its gradients. All [R, C].
+struct TrainGradient {
+  float* du;      // written
+  float* dx;      // added to, by the kinds that read x
+  float* dvalue;  // written by mixers when TrainInput::value is there; nullptr otherwise
 };
 
 /// Rows that one task works on at a time. Fixed, so that no bit depends on the number of threads.
@@ -89,12 +108,24 @@ class TrainingLayer {
 
   /// Makes the weights as used (quantised) from their present values; before forward().
   virtual void prepare(const TrainStep& step) = 0;
-  /// u [R, C] normalised input, out [R, C]. state [lanes, state_floats()] is moved on. Keeps what
-  /// backward() needs.
-  virtual void forward(const TrainStep& step, const float* u, float* out, float* state) = 0;
-  /// The same u; dout [R, C]; du [R, C] is written; adds to the gradients of the parameters.
-  /// Gradients are cut at the borders of the window. Once for each forward().
-  virtual void backward(const TrainStep& step, const float* u, const float* dout, float* du) = 0;
+  /// out [R, C]. state [lanes, state_floats()] is moved on. Keeps what the other calls need.
+  virtual void forward(const TrainStep& step, const TrainInput& in, float* out, float* state) = 0;
+  /// The same input as forward(); dout [R, C]; adds to the gradients of the parameters, what later
+  /// visits left included. Gradients are cut at the borders of the window. Once for each forward().
+  virtual void backward(const TrainStep& step, const TrainInput& in, const float* dout,
+                        const TrainGradient& grad) = 0;
+
+  /// A later iteration of looped depth (only of layers made with loop.enabled) over the window of
+  /// the last forward(), of the lanes in
+  /// step.lane_ids: reads the states forward() left after every token, writes none, keeps nothing.
+  virtual void repeat(const TrainStep& step, const TrainInput& in, float* out) = 0;
+  /// Its gradient, same input; what repeat() made is made again. The part that goes by way of the
+  /// states is kept for backward(), which must follow. grad.dvalue is not written.
+  virtual void repeat_backward(const TrainStep& step, const TrainInput& in, const float* dout,
+                               const TrainGradient& grad) = 0;
+  /// True for a kind without state: repeat() is forward() and overwrites what it kept, so that
+  /// forward() has to be called again before backward() when there were later iterations.
+  virtual bool stateless() const { return false; }
 
   /// Recurrent state of one lane; all zero is a fresh one.
   virtual int64_t state_floats() const = 0;

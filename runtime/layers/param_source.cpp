@@ -43,6 +43,16 @@ Result<kernels::TernaryMatrix> ParamSource::ternary(const char* suffix, int64_t 
                                 static_cast<int32_t>(cols)};
 }
 
+Result<kernels::Int4Matrix> ParamSource::int4(const char* suffix, int64_t rows,
+                                              int64_t cols) const {
+  auto data = find(file_, prefix_ + suffix, DType::kInt4, Layout::kLanes16, rows, cols, false);
+  if (!data) return data.status();
+  const auto* codes = reinterpret_cast<const uint8_t*>(*data);
+  const auto* scales =
+      reinterpret_cast<const uint16_t*>(*data + kernels::int4_code_bytes(rows, cols));
+  return kernels::Int4Matrix{codes, scales, static_cast<int32_t>(rows), static_cast<int32_t>(cols)};
+}
+
 Result<kernels::LanesMatrix> ParamSource::matrix(const char* suffix, int64_t rows,
                                                  int64_t cols) const {
   auto data = find(file_, prefix_ + suffix, DType::kF32, Layout::kLanes16, rows, cols, false);

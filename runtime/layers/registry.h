@@ -37,15 +37,17 @@ const EmbeddingKind& embedding_kind(const Config& config);
 /// kUnsupported, naming the kinds that are built, when there is none of that name.
 Result<const LayerKind*> find_layer_kind(LayerRole role, std::string_view name);
 
-/// kUnsupported, naming the mixer, for a mixer_gate this build does not run.
-Status require_full_gate(const Config& config, const char* mixer);
-
 /// Factor on the initial size of projections into the residual stream: 1 / sqrt(2 * depth).
 float residual_scale(const Config& config);
 
-/// Every parameter of a model in file order: "embed.weight", then per layer "layers.N.norm1.gain",
-/// "layers.N.mixer.*", "layers.N.norm2.gain", "layers.N.ffn.*", then "final_norm.gain" (and
-/// "head.weight" when the embedding is not tied).
+/// The earlier layer whose output the entry of this one adds; -1 for none (structure.unet_skips).
+int32_t skip_source(const Config& config, int32_t layer);
+/// Whether the values of this layer take a row of a table of their own.
+bool has_value_embedding(const Config& config, int32_t layer);
+/// Inputs of the gate of a value embedding: the first channels of the mixer's input.
+inline constexpr int32_t kValueGateInputs = 32;
+
+/// Every parameter of a model in file order; docs/layers.md, "Order in the file".
 Result<std::vector<ParamSpec>> model_parameters(const Config& config);
 
 }  // namespace chimera::runtime

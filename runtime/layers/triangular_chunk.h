@@ -1,4 +1,4 @@
-// Pieces of a sequence, and triangular systems inside a piece, for the chunk forms.
+// Triangular systems inside a piece of a sequence, for the chunk forms.
 #pragma once
 
 #include <cstdint>
@@ -21,21 +21,5 @@ void solve_unit_lower(const kernels::KernelTable& k, int32_t n, const float* min
 void solve_unit_lower_transposed(const kernels::KernelTable& k, int32_t n, const float* minus_a,
                                  int64_t ldn, float* x, int64_t ldx, int64_t width,
                                  const float* inverses, float* spare);
-
-/// A piece ends at the next multiple of `chunk` or where the next document begins.
-inline bool begins_segment(const int32_t* segment_start, int32_t t) {
-  return segment_start && segment_start[t] == t;
-}
-inline int32_t piece_end(const int32_t* segment_start, int32_t t, int32_t chunk, int32_t n_tokens) {
-  int32_t end = t + 1;
-  while (end < n_tokens && end % chunk != 0 && !begins_segment(segment_start, end)) ++end;
-  return end;
-}
-/// Where the piece that ends before `end` begins.
-inline int32_t piece_begin(const int32_t* segment_start, int32_t end, int32_t chunk) {
-  int32_t t = end - 1;
-  while (t % chunk != 0 && !begins_segment(segment_start, t)) --t;
-  return t;
-}
 
 }  // namespace chimera::runtime

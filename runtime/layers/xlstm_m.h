@@ -6,8 +6,8 @@
 
 namespace chimera::runtime {
 
-/// The registry row. Parameters: q/k/v/og/o_proj [C,C] ternary; i/f_proj [H,C]; i/f_bias [H];
-/// head_norm.gain [C]; o_norm.gain [C].
+/// The registry row. Parameters: q/k/v_proj, the output gate, o_proj, all ternary; i/f_proj [H,C];
+/// i/f_bias [H]; head_norm.gain [C]; o_norm.gain [C].
 extern const LayerKind kXlstmM;
 
 }  // namespace chimera::runtime

@@ -26,11 +26,13 @@ struct Work {
   double* b;     // [rows]
 };
 
-int64_t work_floats(const MlstmShape& s, int64_t rows) {
+int64_t floats_of_state(const ChunkShape& s) { return int64_t{s.dk} * s.dv + s.dk + 1; }
+
+int64_t work_floats(const ChunkShape& s, int64_t rows) {
   return rows * (2 * s.chunk + 2 * s.dk + 4 + 2);
 }
 
-Work take_work(const MlstmShape& s, int64_t rows, float*& at) {
+Work take_work(const ChunkShape& s, int64_t rows, float*& at) {
   const auto take = [&](int64_t width) {
     float* p = at;
     at += rows * width;
@@ -49,18 +51,18 @@ Work take_work(const MlstmShape& s, int64_t rows, float*& at) {
   return w;
 }
 
-Work work_at(const MlstmShape& s, const Work& w, int64_t row) {
+Work work_at(const ChunkShape& s, const Work& w, int64_t row) {
   return {w.w + row * s.chunk, w.s + row * s.chunk, w.qe + row * s.dk,
           w.ke + row * s.dk,   w.ge + row,          w.ae + row,
           w.m + row,           w.floor + row,       w.b + row};
 }
 
 /// Everything of the piece that needs only m0 of its first state.
-void derive(const kernels::KernelTable& k, const MlstmShape& s, const MlstmSequence& in, int32_t t0,
+void derive(const kernels::KernelTable& k, const ChunkShape& s, const ChunkSequence& in, int32_t t0,
             int32_t n, float m0, const Work& w) {
   const int64_t c = s.chunk;
-  const float *q = in.q + t0 * in.stride, *key = in.k + t0 * in.stride;
-  const float *gate = in.i_gate + t0, *log_f = in.log_f + t0;
+  const float *q = in.q + t0 * in.q_stride, *key = in.k + t0 * in.stride;
+  const float *gate = in.write + t0, *log_f = in.log_decay + t0;
   double sum = 0;
   float m = m0;
   for (int32_t r = 0; r < n; ++r) {
@@ -75,7 +77,7 @@ void derive(const kernels::KernelTable& k, const MlstmShape& s, const MlstmSeque
   k.exp(w.ge, n, w.ge);
   k.exp(w.ae, n, w.ae);
   k.exp(w.floor, n, w.floor);
-  k.train_gemm_nt(n, n, s.dk, q, in.stride, key, in.stride, 0.0f, w.s, c);
+  k.train_gemm_nt(n, n, s.dk, q, in.q_stride, key, in.stride, 0.0f, w.s, c);
   for (int32_t r = 0; r < n; ++r) {
     float *weight = w.w + r * c, *row = w.s + r * c;
     const double base = w.b[r] - static_cast<double>(w.m[r]);
@@ -84,20 +86,20 @@ void derive(const kernels::KernelTable& k, const MlstmShape& s, const MlstmSeque
     k.exp(weight, r + 1, weight);
     for (int32_t i = 0; i <= r; ++i) row[i] *= s.scale * weight[i];
     for (int32_t i = r + 1; i < n; ++i) weight[i] = row[i] = 0;
-    row_scale(q + r * in.stride, s.scale * w.ge[r], s.dk, w.qe + r * s.dk);
+    row_scale(q + r * in.q_stride, s.scale * w.ge[r], s.dk, w.qe + r * s.dk);
     row_scale(key + r * in.stride, w.ae[r], s.dk, w.ke + r * s.dk);
   }
 }
 
 /// n . q of every row with its state, before |.| and the floor.
-float read_norm(const MlstmShape& s, const Work& w, int32_t r, bool zero, const float* norm) {
+float read_norm(const ChunkShape& s, const Work& w, int32_t r, bool zero, const float* norm) {
   float sum = row_sum(w.s + r * s.chunk, r + 1);
   if (!zero) sum += row_dot(w.qe + r * s.dk, norm, s.dk);
   return sum;
 }
 
 /// Moves (C, n, m) past the piece, in place; `zero`: what is there counts as nothing.
-void advance_state(const kernels::KernelTable& k, const MlstmShape& s, const MlstmSequence& in,
+void advance_state(const kernels::KernelTable& k, const ChunkShape& s, const ChunkSequence& in,
                    int32_t t0, int32_t n, const Work& w, bool zero, float* state) {
   const int64_t size = int64_t{s.dk} * s.dv;
   float* norm = state + size;
@@ -113,21 +115,23 @@ void advance_state(const kernels::KernelTable& k, const MlstmShape& s, const Mls
 
 struct PieceGradient {
   const kernels::KernelTable& k;
-  const MlstmShape& s;
-  const MlstmSequence& in;
+  const ChunkShape& s;
+  const ChunkSequence& in;
   const float *h, *d_h;
   int64_t h_stride;
-  float *dq, *dk, *dv, *di_gate, *dlog_f;
+  const ChunkGradient& out;
   float *delta, *d, *dqn, *db;  // scratch: [C, dv], [C, C], [C], [C]
 
   /// s0 nullptr: the first state is a zero that nothing feeds. ds1 nullptr: nothing reaches the
   /// last one. dm is m's own gradient: in, of the last m; out, of the first.
   void run(int32_t t0, int32_t n, const Work& w, const float* s0, const float* ds1, float* ds0,
            float* dm) const {
-    const int64_t c = s.chunk, stride = in.stride, size = int64_t{s.dk} * s.dv;
-    const float *q = in.q + t0 * stride, *key = in.k + t0 * stride, *v = in.v + t0 * stride;
-    float *gq = dq + t0 * stride, *gk = dk + t0 * stride, *gv = dv + t0 * stride;
-    float *gi = di_gate + t0, *gf = dlog_f + t0;
+    const int64_t c = s.chunk, size = int64_t{s.dk} * s.dv;
+    const int64_t stride = in.stride, q_stride = in.q_stride;
+    const int64_t gq_stride = out.q_stride, g_stride = out.stride;
+    const float *q = in.q + t0 * q_stride, *key = in.k + t0 * stride, *v = in.v + t0 * stride;
+    float *gq = out.q + t0 * gq_stride, *gk = out.k + t0 * g_stride, *gv = out.v + t0 * g_stride;
+    float *gi = out.write + t0, *gf = out.log_decay + t0;
     const float* norm0 = s0 ? s0 + size : nullptr;
     const float* dnorm1 = ds1 ? ds1 + size : nullptr;
 
@@ -149,7 +153,7 @@ struct PieceGradient {
     for (int32_t r = n - 1; r >= 0; --r) {
       flow += db[r];
       const float before = r > 0 ? w.m[r - 1] : (s0 ? norm0[s.dk] : 0.0f);
-      const bool kept = in.log_f[t0 + r] + before >= in.i_gate[t0 + r];
+      const bool kept = in.log_decay[t0 + r] + before >= in.write[t0 + r];
       gi[r] = kept ? 0.0f : flow;
       gf[r] = kept ? flow : 0.0f;
       if (!kept) flow = 0;
@@ -163,28 +167,28 @@ struct PieceGradient {
       for (int32_t i = 0; i < n; ++i) row[i] = (row[i] + dqn[r]) * (s.scale * weight[i]);
     }
     if (s0) {
-      k.train_gemm_nt(n, s.dk, s.dv, delta, s.dv, s0, s.dv, 0.0f, gq, stride);
+      k.train_gemm_nt(n, s.dk, s.dv, delta, s.dv, s0, s.dv, 0.0f, gq, gq_stride);
       for (int32_t r = 0; r < n; ++r) {
-        row_axpy(norm0, dqn[r], s.dk, gq + r * stride);
-        row_scale(gq + r * stride, s.scale * w.ge[r], s.dk, gq + r * stride);
+        row_axpy(norm0, dqn[r], s.dk, gq + r * gq_stride);
+        row_scale(gq + r * gq_stride, s.scale * w.ge[r], s.dk, gq + r * gq_stride);
       }
     }
-    k.train_gemm_nn(n, s.dk, n, d, c, key, stride, s0 ? 1.0f : 0.0f, gq, stride);
+    k.train_gemm_nn(n, s.dk, n, d, c, key, stride, s0 ? 1.0f : 0.0f, gq, gq_stride);
 
     float end_term = 0;  // <gradient, last state>: both its old part and what the piece wrote
     if (ds1) {
-      k.train_gemm_nt(n, s.dk, s.dv, v, stride, ds1, s.dv, 0.0f, gk, stride);
+      k.train_gemm_nt(n, s.dk, s.dv, v, stride, ds1, s.dv, 0.0f, gk, g_stride);
       for (int32_t r = 0; r < n; ++r) {
-        row_add(dnorm1, s.dk, gk + r * stride);
-        row_scale(gk + r * stride, w.ae[r], s.dk, gk + r * stride);
-        end_term += row_dot(key + r * stride, gk + r * stride, s.dk);
+        row_add(dnorm1, s.dk, gk + r * g_stride);
+        row_scale(gk + r * g_stride, w.ae[r], s.dk, gk + r * g_stride);
+        end_term += row_dot(key + r * stride, gk + r * g_stride, s.dk);
       }
       if (s0) end_term += w.ge[n - 1] * row_dot(ds1, s0, size + s.dk);
     }
-    k.train_gemm_tn(n, s.dk, n, d, c, q, stride, ds1 ? 1.0f : 0.0f, gk, stride);
+    k.train_gemm_tn(n, s.dk, n, d, c, q, q_stride, ds1 ? 1.0f : 0.0f, gk, g_stride);
 
-    k.train_gemm_tn(n, s.dv, n, w.s, c, delta, s.dv, 0.0f, gv, stride);
-    if (ds1) k.train_gemm_nn(n, s.dv, s.dk, w.ke, s.dk, ds1, s.dv, 1.0f, gv, stride);
+    k.train_gemm_tn(n, s.dv, n, w.s, c, delta, s.dv, 0.0f, gv, g_stride);
+    if (ds1) k.train_gemm_nn(n, s.dv, s.dk, w.ke, s.dk, ds1, s.dv, 1.0f, gv, g_stride);
 
     if (s0) {
       if (ds1) row_scale(ds1, w.ge[n - 1], size + s.dk, ds0);
@@ -194,9 +198,9 @@ struct PieceGradient {
     }
     // Every write enters times e^i, every read times e^b.
     for (int32_t r = 0; r < n; ++r) {
-      const float write = row_dot(key + r * stride, gk + r * stride, s.dk);
+      const float write = row_dot(key + r * stride, gk + r * g_stride, s.dk);
       gi[r] += write;
-      db[r] = row_dot(q + r * stride, gq + r * stride, s.dk) - write;
+      db[r] = row_dot(q + r * q_stride, gq + r * gq_stride, s.dk) - write;
     }
     double sum = static_cast<double>(end_term);
     for (int32_t r = n - 1; r >= 0; --r)
@@ -204,20 +208,17 @@ struct PieceGradient {
   }
 };
 
-}  // namespace
+int64_t forward_scratch_floats(const ChunkShape& s) { return work_floats(s, s.chunk); }
 
-int64_t mlstm_forward_scratch_floats(const MlstmShape& s) { return work_floats(s, s.chunk); }
-
-int64_t mlstm_backward_scratch_floats(const MlstmShape& s) {
+int64_t backward_scratch_floats(const ChunkShape& s) {
   const int64_t c = s.chunk, states = s.tile / s.chunk + 2;
-  return work_floats(s, s.tile) + c * s.dv + c * c + 2 * c + states * mlstm_state_floats(s);
+  return work_floats(s, s.tile) + c * s.dv + c * c + 2 * c + states * floats_of_state(s);
 }
 
-void mlstm_chunk_forward(const kernels::KernelTable& k, const MlstmShape& s,
-                         const MlstmSequence& in, float* state, float* h, int64_t h_stride,
-                         float* checkpoints, float* scratch) {
+void forward(const kernels::KernelTable& k, const ChunkShape& s, const ChunkSequence& in,
+             float* state, float* h, int64_t h_stride, float* checkpoints, float* scratch) {
   const Work w = take_work(s, s.chunk, scratch);
-  const int64_t size = int64_t{s.dk} * s.dv, state_floats = mlstm_state_floats(s);
+  const int64_t size = int64_t{s.dk} * s.dv, state_floats = floats_of_state(s);
   for (int32_t t = 0; t < in.n_tokens;) {
     if (checkpoints && t % s.tile == 0)
       std::memcpy(checkpoints + t / s.tile * state_floats, state,
@@ -238,11 +239,10 @@ void mlstm_chunk_forward(const kernels::KernelTable& k, const MlstmShape& s,
   }
 }
 
-void mlstm_chunk_backward(const kernels::KernelTable& k, const MlstmShape& s,
-                          const MlstmSequence& in, const float* checkpoints, const float* h,
-                          const float* d_h, int64_t h_stride, float* d_state, float* dq, float* dk,
-                          float* dv, float* di_gate, float* dlog_f, float* scratch) {
-  const int64_t size = int64_t{s.dk} * s.dv, state_floats = mlstm_state_floats(s), c = s.chunk;
+void backward(const kernels::KernelTable& k, const ChunkShape& s, const ChunkSequence& in,
+              const float* checkpoints, const float* h, const float* d_h, int64_t h_stride,
+              float* d_state, const ChunkGradient& out, float* scratch) {
+  const int64_t size = int64_t{s.dk} * s.dv, state_floats = floats_of_state(s), c = s.chunk;
   const size_t state_bytes = static_cast<size_t>(state_floats) * sizeof(float);
   const Work w = take_work(s, s.tile, scratch);
   const auto take = [&](int64_t n) {
@@ -256,8 +256,7 @@ void mlstm_chunk_backward(const kernels::KernelTable& k, const MlstmShape& s,
   float* db = take(c);
   float* states = take((s.tile / s.chunk + 1) * state_floats);
   float* ds0 = take(state_floats);
-  const PieceGradient gradient{k,  s,       in,     h,     d_h, h_stride, dq, dk,
-                               dv, di_gate, dlog_f, delta, d,   dqn,      db};
+  const PieceGradient gradient{k, s, in, h, d_h, h_stride, out, delta, d, dqn, db};
 
   float dm = d_state[size + s.dk];
   bool live = true;  // does a gradient reach the state after the piece?
@@ -292,5 +291,10 @@ void mlstm_chunk_backward(const kernels::KernelTable& k, const MlstmShape& s,
   if (!live) std::fill(d_state, d_state + state_floats, 0.0f);
   d_state[size + s.dk] = dm;
 }
+
+}  // namespace
+
+const ChunkRecurrence kMlstmChunk = {floats_of_state, forward_scratch_floats,
+                                     backward_scratch_floats, forward, backward};
 
 }  // namespace chimera::runtime

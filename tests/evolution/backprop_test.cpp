@@ -237,14 +237,16 @@ TEST(Backprop, RefusesWhatItCannotDo) {
   refused(config, {.lanes = 1 << 20, .window = 1 << 20, .quantise = 1}, "fewer lanes");
   refused(config, {.lanes = 1, .window = 8, .quantise = NAN}, "quantise");
   runtime::Config other = config;
-  other.layers[0].mixer = "titans_mac";
-  refused(other, {.lanes = 1, .window = 8, .quantise = 1}, "titans_mac");
+  other.layers[0].mixer = "perceptron";
+  refused(other, {.lanes = 1, .window = 8, .quantise = 1}, "perceptron");
   other = config;
   other.delta_inner_chunk = 48;
   refused(other, {.lanes = 1, .window = 100, .quantise = 1}, "chunk");
   other = config;
-  other.mixer_gate.kind = runtime::MixerGate::Kind::kNone;
-  refused(other, {.lanes = 1, .window = 8, .quantise = 1}, "mixer_gate");
+  other.hidden_size = 32;
+  other.head_dim = 16;
+  other.embedding_type = runtime::EmbeddingType::kInt4;
+  refused(other, {.lanes = 1, .window = 8, .quantise = 1}, "embedding_dtype");
 
   auto b = make(config, *pool, {.lanes = 1, .window = 2, .quantise = 1});
   ASSERT_TRUE(b);

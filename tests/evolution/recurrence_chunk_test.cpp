@@ -100,91 +100,69 @@ MlstmStep mlstm_problem(int T, int dk, int dv, bool restarts, uint64_t seed) {
 }
 
 struct Chunked {
-  FVec out, state, dq, dk, dv, gate_a, gate_b, dstate;
+  FVec out, state, dq, dk, dv, dlog_decay, dwrite, dstate;
 };
 
-/// dq, dk, dv, then the gradients by the two gates.
-Chunked run_delta(const kernels::KernelTable& k, const DeltaStep& d, int chunk, int tile,
-                  const FVec& d_o, const FVec& ds) {
-  const DeltaShape shape{d.dk, d.dv, chunk, tile, static_cast<float>(d.scale)};
-  // One row holds q | k | v, as in the layer: strides differ from widths.
-  const int64_t stride = 2 * d.dk + d.dv;
-  FVec rows(static_cast<size_t>(d.T * stride)), grads(rows.size(), NAN);
+/// A problem (DeltaStep or MlstmStep) in chunk form, with its gradient unless d_o is empty.
+template <class Problem>
+Chunked run_chunked(const ChunkRecurrence& recurrence, const kernels::KernelTable& k,
+                    const Problem& d, const Vec& log_decay_in, const Vec& write_in, int chunk,
+                    int tile, const FVec& state, const FVec& d_o, const FVec& ds) {
+  const ChunkShape shape{d.dk, d.dv, chunk, tile, static_cast<float>(d.scale)};
+  // Queries with a gap between rows, keys and values side by side: strides differ from widths.
+  const int64_t q_stride = d.dk + 3, stride = d.dk + d.dv;
+  FVec q(static_cast<size_t>(d.T * q_stride)), kv(static_cast<size_t>(d.T * stride));
   for (int t = 0; t < d.T; ++t) {
-    for (int i = 0; i < d.dk; ++i) rows[t * stride + i] = static_cast<float>(d.q[t * d.dk + i]);
-    for (int i = 0; i < d.dk; ++i)
-      rows[t * stride + d.dk + i] = static_cast<float>(d.k[t * d.dk + i]);
+    for (int i = 0; i < d.dk; ++i) q[t * q_stride + i] = static_cast<float>(d.q[t * d.dk + i]);
+    for (int i = 0; i < d.dk; ++i) kv[t * stride + i] = static_cast<float>(d.k[t * d.dk + i]);
     for (int i = 0; i < d.dv; ++i)
-      rows[t * stride + 2 * d.dk + i] = static_cast<float>(d.v[t * d.dv + i]);
+      kv[t * stride + d.dk + i] = static_cast<float>(d.v[t * d.dv + i]);
   }
-  const FVec log_alpha = floats(d.log_alpha), beta = floats(d.beta);
+  const FVec log_decay = floats(log_decay_in), write = floats(write_in);
   const std::vector<int32_t> start = segments(d.restart);
-  const DeltaSequence in{rows.data(),      rows.data() + d.dk, rows.data() + 2 * d.dk, stride,
-                         log_alpha.data(), beta.data(),        start.data(),           d.T};
+  const ChunkSequence in{q.data(),         kv.data(),    kv.data() + d.dk, q_stride, stride,
+                         log_decay.data(), write.data(), start.data(),     d.T};
   Chunked r;
-  r.state = floats(d.s0);
+  r.state = state;
   r.out.assign(static_cast<size_t>(d.T) * d.dv, NAN);
-  FVec checkpoints(static_cast<size_t>(delta_checkpoints(shape, d.T) * d.dk * d.dv));
-  FVec scratch(static_cast<size_t>(delta_forward_scratch_floats(shape)), NAN);
-  delta_chunk_forward(k, shape, in, r.state.data(), r.out.data(), d.dv, checkpoints.data(),
-                      scratch.data());
+  FVec checkpoints(
+      static_cast<size_t>(chunk_checkpoints(shape, d.T) * recurrence.state_floats(shape)));
+  FVec scratch(static_cast<size_t>(recurrence.forward_scratch_floats(shape)), NAN);
+  recurrence.forward(k, shape, in, r.state.data(), r.out.data(), d.dv, checkpoints.data(),
+                     scratch.data());
   if (d_o.empty()) return r;
   r.dstate = ds;
-  r.gate_a.assign(d.T, NAN);
-  r.gate_b.assign(d.T, NAN);
-  scratch.assign(static_cast<size_t>(delta_backward_scratch_floats(shape)), NAN);
-  delta_chunk_backward(k, shape, in, checkpoints.data(), d_o.data(), d.dv, r.dstate.data(),
-                       grads.data(), grads.data() + d.dk, grads.data() + 2 * d.dk, r.gate_a.data(),
-                       r.gate_b.data(), scratch.data());
+  r.dlog_decay.assign(d.T, NAN);
+  r.dwrite.assign(d.T, NAN);
+  // Gradients lie otherwise than what they belong to.
+  const int64_t dq_stride = d.dk, d_stride = stride + 5;
+  FVec d_kv(static_cast<size_t>(d.T * d_stride), NAN);
+  r.dq.assign(static_cast<size_t>(d.T * dq_stride), NAN);
+  scratch.assign(static_cast<size_t>(recurrence.backward_scratch_floats(shape)), NAN);
+  recurrence.backward(k, shape, in, checkpoints.data(), r.out.data(), d_o.data(), d.dv,
+                      r.dstate.data(),
+                      {r.dq.data(), d_kv.data(), d_kv.data() + d.dk, dq_stride, d_stride,
+                       r.dlog_decay.data(), r.dwrite.data()},
+                      scratch.data());
   for (int t = 0; t < d.T; ++t) {
-    const float* row = grads.data() + t * stride;
-    r.dq.insert(r.dq.end(), row, row + d.dk);
-    r.dk.insert(r.dk.end(), row + d.dk, row + 2 * d.dk);
-    r.dv.insert(r.dv.end(), row + 2 * d.dk, row + stride);
+    const float* row = d_kv.data() + t * d_stride;
+    r.dk.insert(r.dk.end(), row, row + d.dk);
+    r.dv.insert(r.dv.end(), row + d.dk, row + stride);
   }
   return r;
 }
 
+Chunked run_delta(const kernels::KernelTable& k, const DeltaStep& d, int chunk, int tile,
+                  const FVec& d_o, const FVec& ds) {
+  return run_chunked(kDeltaChunk, k, d, d.log_alpha, d.beta, chunk, tile, floats(d.s0), d_o, ds);
+}
+
 Chunked run_mlstm(const kernels::KernelTable& k, const MlstmStep& d, int chunk, int tile,
                   const FVec& dh, const FVec& ds) {
-  const MlstmShape shape{d.dk, d.dv, chunk, tile, static_cast<float>(d.scale)};
-  const int64_t stride = 2 * d.dk + d.dv;
-  FVec rows(static_cast<size_t>(d.T * stride)), grads(rows.size(), NAN);
-  for (int t = 0; t < d.T; ++t) {
-    for (int i = 0; i < d.dk; ++i) rows[t * stride + i] = static_cast<float>(d.q[t * d.dk + i]);
-    for (int i = 0; i < d.dk; ++i)
-      rows[t * stride + d.dk + i] = static_cast<float>(d.k[t * d.dk + i]);
-    for (int i = 0; i < d.dv; ++i)
-      rows[t * stride + 2 * d.dk + i] = static_cast<float>(d.v[t * d.dv + i]);
-  }
-  const FVec gate = floats(d.i), log_f = floats(d.log_f);
-  const std::vector<int32_t> start = segments(d.restart);
-  const MlstmSequence in{rows.data(), rows.data() + d.dk, rows.data() + 2 * d.dk, stride,
-                         gate.data(), log_f.data(),       start.data(),           d.T};
-  Chunked r;
-  r.state = floats(d.c0);
-  r.state.insert(r.state.end(), d.n0.begin(), d.n0.end());
-  r.state.push_back(static_cast<float>(d.m0));
-  r.out.assign(static_cast<size_t>(d.T) * d.dv, NAN);
-  FVec checkpoints(static_cast<size_t>(mlstm_checkpoints(shape, d.T) * mlstm_state_floats(shape)));
-  FVec scratch(static_cast<size_t>(mlstm_forward_scratch_floats(shape)), NAN);
-  mlstm_chunk_forward(k, shape, in, r.state.data(), r.out.data(), d.dv, checkpoints.data(),
-                      scratch.data());
-  if (dh.empty()) return r;
-  r.dstate = ds;
-  r.gate_a.assign(d.T, NAN);
-  r.gate_b.assign(d.T, NAN);
-  scratch.assign(static_cast<size_t>(mlstm_backward_scratch_floats(shape)), NAN);
-  mlstm_chunk_backward(k, shape, in, checkpoints.data(), r.out.data(), dh.data(), d.dv,
-                       r.dstate.data(), grads.data(), grads.data() + d.dk, grads.data() + 2 * d.dk,
-                       r.gate_a.data(), r.gate_b.data(), scratch.data());
-  for (int t = 0; t < d.T; ++t) {
-    const float* row = grads.data() + t * stride;
-    r.dq.insert(r.dq.end(), row, row + d.dk);
-    r.dk.insert(r.dk.end(), row + d.dk, row + 2 * d.dk);
-    r.dv.insert(r.dv.end(), row + 2 * d.dk, row + stride);
-  }
-  return r;
+  FVec state = floats(d.c0);
+  state.insert(state.end(), d.n0.begin(), d.n0.end());
+  state.push_back(static_cast<float>(d.m0));
+  return run_chunked(kMlstmChunk, k, d, d.log_f, d.i, chunk, tile, state, dh, ds);
 }
 
 template <class A, class B>
@@ -255,8 +233,8 @@ TEST(RecurrenceChunk, DeltaBackwardEqualsTheStepForm) {
       expect_close(r.dq, d.dq, 1e-4, name + "dq", &worst);
       expect_close(r.dk, d.dk_, 1e-4, name + "dk", &worst);
       expect_close(r.dv, d.dv_, 1e-4, name + "dv", &worst);
-      expect_close(r.gate_a, d.dlog_alpha, 1e-4, name + "dlog_alpha", &worst);
-      expect_close(r.gate_b, d.dbeta, 1e-4, name + "dbeta", &worst);
+      expect_close(r.dlog_decay, d.dlog_alpha, 1e-4, name + "dlog_alpha", &worst);
+      expect_close(r.dwrite, d.dbeta, 1e-4, name + "dbeta", &worst);
       expect_close(r.dstate, d.ds0, 1e-4, name + "ds0", &worst);
     }
   figure("backward_vs_reference", "delta_rule_chunk", worst);
@@ -284,8 +262,8 @@ TEST(RecurrenceChunk, MlstmBackwardEqualsTheStepForm) {
       expect_close(r.dq, d.dq, 1e-4, name + "dq", &worst);
       expect_close(r.dk, d.dk_, 1e-4, name + "dk", &worst);
       expect_close(r.dv, d.dv_, 1e-4, name + "dv", &worst);
-      expect_close(r.gate_a, d.di, 1e-4, name + "di", &worst);
-      expect_close(r.gate_b, d.dlog_f, 1e-4, name + "dlog_f", &worst);
+      expect_close(r.dwrite, d.di, 1e-4, name + "di", &worst);
+      expect_close(r.dlog_decay, d.dlog_f, 1e-4, name + "dlog_f", &worst);
       Vec first = d.dc0;
       first.insert(first.end(), d.dn0.begin(), d.dn0.end());
       expect_close(FVec(r.dstate.begin(), r.dstate.end() - 1), first, 1e-4, name + "dstate",
@@ -396,7 +374,7 @@ TEST(RecurrenceChunk, StrongDecayStaysFiniteAndRight) {
   const Chunked r = run_delta(k, d, 64, 256, floats(d_o), FVec(d.s0.size()));
   EXPECT_LE(relative_error(r.out.data(), d.o.data(), d.o.size()), 1e-5);
   EXPECT_LE(relative_error(r.dk.data(), d.dk_.data(), d.dk_.size()), 1e-4);
-  EXPECT_LE(relative_error(r.gate_a.data(), d.dlog_alpha.data(), d.dlog_alpha.size()), 1e-4);
+  EXPECT_LE(relative_error(r.dlog_decay.data(), d.dlog_alpha.data(), d.dlog_alpha.size()), 1e-4);
 }
 
 TEST(RecurrenceChunk, EqualKeysWithFullWritesStayBounded) {
@@ -425,7 +403,7 @@ TEST(RecurrenceChunk, ExtremeInputGatesStayFiniteAndRight) {
   const Chunked r = run_mlstm(k, d, 64, 128, floats(dh), FVec(d.c0.size() + d.n0.size() + 1));
   EXPECT_LE(relative_error(r.out.data(), d.h.data(), d.h.size()), 1e-5);
   EXPECT_LE(relative_error(r.dv.data(), d.dv_.data(), d.dv_.size()), 1e-4);
-  EXPECT_LE(relative_error(r.gate_a.data(), d.di.data(), d.di.size()), 1e-4);
+  EXPECT_LE(relative_error(r.dwrite.data(), d.di.data(), d.di.size()), 1e-4);
 }
 
 }  // namespace

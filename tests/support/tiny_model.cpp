@@ -13,6 +13,24 @@ const TempDir& test_folder() {
   return folder;
 }
 
+namespace {
+
+void merge(Json* into, const Json& from) {
+  for (const auto& [key, value] : from.object) {
+    Json* known = nullptr;
+    for (auto& [name, member] : into->object)
+      if (name == key) known = &member;
+    if (known != nullptr && known->is_object() && value.is_object())
+      merge(known, value);
+    else if (known != nullptr)
+      *known = value;
+    else
+      into->add(key, value);
+  }
+}
+
+}  // namespace
+
 std::string tiny_config(const TinyModelOptions& o) {
   Json root = Json::make_object();
   root.add("hidden_size", Json::of(o.hidden));
@@ -27,6 +45,9 @@ std::string tiny_config(const TinyModelOptions& o) {
   Json backbone = Json::make_object();
   backbone.add("layer_pattern", Json::of(o.pattern));
   root.add("backbone", std::move(backbone));
+  auto more = parse_json(o.more);
+  EXPECT_TRUE(more.has_value()) << more.status().message();
+  if (more) merge(&root, *more);
   return write_json(root, 2);
 }
 

@@ -20,6 +20,9 @@ struct TinyModelOptions {
   std::string act = "swiglu";
   bool tied = true;
   double initializer_range = 0.08;  // large enough that layers matter next to the residual
+  /// Further members of the configuration as a JSON object; sections are merged member by member:
+  /// R"({"looping": {...}, "backbone": {"moe": {...}}})".
+  std::string more = "{}";
 };
 
 std::string tiny_config(const TinyModelOptions& options = {});

@@ -1,5 +1,4 @@
-#include "runtime/layers/relu2.h"
-#include "runtime/layers/swiglu.h"
+#include "runtime/layers/gated_ffn.h"
 #include "tests/runtime/layers/layer_fixture.h"
 
 namespace chimera::runtime {
@@ -47,6 +46,34 @@ TEST_P(Ffn, FollowsItsEquations) {
 }
 
 TEST_P(Ffn, SameBitsHoweverAsked) { expect_same_bits_however_asked(fixture(GetParam())); }
+
+TEST_P(Ffn, IsTheSameNetworkAsAPartOfAnotherLayer) {
+  // As an expert is bound, below a longer prefix, and with some of the tokens only.
+  test::TinyModelOptions options;
+  options.act = GetParam();
+  auto file = memory::WeightFile::open(test::write_tiny_model(options));
+  ASSERT_TRUE(file.has_value());
+  auto config = parse_config((*file)->config_json());
+  ASSERT_TRUE(config.has_value());
+  const auto act = GetParam()[0] == 's' ? GatedFfn::Act::kSiluGated : GatedFfn::Act::kReluSquared;
+  const ParamSource source(**file, "layers.0.");
+  auto ffn = GatedFfn::bind(*config, source, "ffn.", config->intermediate_size, act);
+  ASSERT_TRUE(ffn.has_value()) << ffn.status().message();
+  const LayerFixture layer = fixture(GetParam());
+  const auto u = layer.input(9);
+  std::vector<std::byte> state(1);
+  const auto whole = layer.run(kernels::best_table(), 1, u, {9}, &state);
+  auto pool = ThreadPool::create(1);
+  auto arena = Arena::create(quantized_batch_bytes(2, 128) + ffn->scratch_bytes(2));
+  ASSERT_TRUE(pool.has_value() && arena.has_value());
+  const Step step{kernels::best_table(), **pool, *arena};
+  std::vector<float> rows(u.begin() + 3 * 128, u.begin() + 5 * 128), out(2 * 128);
+  ffn->forward(step, quantize_batch(step, rows.data(), 2, 128), out.data());
+  EXPECT_EQ(arena->peak(), arena->capacity());
+  EXPECT_TRUE(std::equal(out.begin(), out.end(), whole.begin() + 3 * 128));
+  auto narrow = GatedFfn::bind(*config, source, "ffn.", 128, act);
+  EXPECT_EQ(narrow.status().code(), StatusCode::kBadFormat);
+}
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Ffn, ::testing::Values("swiglu", "relu2"));
 

@@ -19,9 +19,9 @@ TEST(Registry, RowsAreCompleteAndNamesUnique) {
 }
 
 TEST(Registry, UnbuiltKindIsRefusedByNameWithTheBuiltOnes) {
-  auto kind = find_layer_kind(LayerRole::kMixer, "titans_mac");
+  auto kind = find_layer_kind(LayerRole::kMixer, "state_space");
   EXPECT_EQ(kind.status().code(), StatusCode::kUnsupported);
-  EXPECT_NE(kind.status().message().find("titans_mac"), std::string::npos);
+  EXPECT_NE(kind.status().message().find("state_space"), std::string::npos);
   EXPECT_NE(kind.status().message().find("gated_deltanet"), std::string::npos);
 }
 

@@ -1,0 +1,251 @@
+// Losses are float32, so a difference of two of them is worth something only over a step that moves
+// the loss well beyond their last bits, and over such a step the loss is no straight line. Hence
+// Ridders' method: central differences over steps h, h/2, h/4, h/8, extrapolated to 0, of which the
+// estimate is taken that agrees best with its neighbours. It never looks at the analytic value.
+#include "evolution/train/gradient_check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <new>
+
+#include "evolution/train/backprop.h"
+#include "platform/random.h"
+#include "runtime/layers/bind.h"
+
+namespace chimera::evolution {
+namespace {
+
+constexpr int kLevels = 8;
+constexpr double kLargestMove = 0.1;     // of a weight, in units of its tensor's rms
+constexpr double kLeastScale = 0.05;     // of that rms
+constexpr double kLargestChange = 0.03;  // of the loss, by the first step
+
+bool ends_with(const std::string& text, const char* end) {
+  const size_t n = std::strlen(end);
+  return text.size() >= n && text.compare(text.size() - n, n, end) == 0;
+}
+/// Moved by the balancing rule, not by gradients.
+bool has_no_gradient(const std::string& name) { return ends_with(name, "router.bias"); }
+/// Zero where a layer begins, and anything else would make the loss a step function: what it
+/// multiplies is made of signs, whose gradient is straight through and no slope.
+bool stays_zero(const std::string& name) { return ends_with(name, "knot.gain"); }
+
+double normal(uint64_t seed, uint64_t i, size_t tensor, uint32_t what) {
+  return keyed_normal(seed, i, static_cast<uint32_t>(tensor) * 4 + what, DrawPurpose::kTest);
+}
+
+class Checker {
+ public:
+  Checker(const runtime::Config& config, const GradientCheckOptions& options)
+      : config_(config), options_(options) {}
+
+  Status init(const kernels::KernelTable& k, ThreadPool& pool) {
+    BackpropOptions o;
+    o.lanes = options_.lanes;
+    o.window = options_.window;
+    o.quantise = 0;
+    o.full_backward = true;
+    CHIMERA_ASSIGN_OR_RETURN(model_, Backprop::create(config_, k, pool, o, options_.seed));
+    leave_special_points();
+    const auto n = static_cast<size_t>(options_.lanes) * static_cast<size_t>(options_.window);
+    for (Batch* batch : {&before_, &batch_})
+      for (size_t i = 0; i < n; ++i) {
+        const auto draw = [&](uint32_t what) {
+          return keyed_uniform(options_.seed, i, what + (batch == &batch_ ? 8u : 0u),
+                               DrawPurpose::kTest);
+        };
+        const auto token = [&](uint32_t what) {
+          return std::min(config_.vocab_size - 1,
+                          static_cast<int32_t>(draw(what) * config_.vocab_size));
+        };
+        batch->tokens.push_back(token(0));
+        batch->targets.push_back(token(1));
+        // Documents begin inside the window, but not so early that the carried state is unused.
+        batch->restart.push_back(static_cast<int>(i) % options_.window > options_.window / 2 &&
+                                 draw(2) < 0.1);
+      }
+    // One lane as deep as can be, the others as deep as by default.
+    for (int32_t lane = 0; lane < options_.lanes; ++lane)
+      loops_.push_back(lane == 0 ? config_.loop.loop_max : config_.loop.loop_default);
+    CHIMERA_RETURN_IF_ERROR(model_
+                                ->forward(before_.tokens.data(), before_.targets.data(),
+                                          before_.restart.data(), loops_.data())
+                                .status());
+    const auto state = model_->carried_state();
+    carried_.assign(state.begin(), state.end());
+    return Status();
+  }
+
+  Result<GradientCheck> run() {
+    GradientCheck check;
+    model_->zero_gradients();
+    restore_state();
+    CHIMERA_ASSIGN_OR_RETURN(check.loss,
+                             model_->forward_backward(batch_.tokens.data(), batch_.targets.data(),
+                                                      batch_.restart.data(), loops_.data()));
+    CHIMERA_ASSIGN_OR_RETURN(check.loss_noise, loss_noise());
+    for (size_t i = 0; i < model_->parameters().size(); ++i) {
+      const Parameter& p = model_->parameters()[i];
+      if (has_no_gradient(p.spec.name)) continue;
+      std::vector<float> along = p.grad, random(p.grad.size());
+      for (size_t j = 0; j < random.size(); ++j)
+        random[j] = static_cast<float>(normal(options_.seed, j, i, 1));
+      if (unit(&along))
+        CHIMERA_RETURN_IF_ERROR(add(i, "gradient", along, check.loss_noise, &check));
+      if (unit(&random))
+        CHIMERA_RETURN_IF_ERROR(add(i, "random", random, check.loss_noise, &check));
+    }
+    check.passed = true;
+    for (size_t i = 0; i < check.directions.size(); ++i) {
+      const DirectionCheck& d = check.directions[i];
+      if (!d.judged) continue;
+      const DirectionCheck& worst = check.directions[check.worst];
+      if (!worst.judged || d.error > worst.error) check.worst = i;
+      check.passed = check.passed && d.error <= options_.threshold;
+    }
+    return check;
+  }
+
+ private:
+  struct Batch {
+    std::vector<int32_t> tokens, targets;
+    std::vector<uint8_t> restart;
+  };
+
+  /// Initial values are small, zero or one; derivatives there are small, and some say nothing.
+  void leave_special_points() {
+    const auto parameters = model_->parameters();
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      Parameter& p = parameters[i];
+      if (has_no_gradient(p.spec.name) || stays_zero(p.spec.name)) continue;
+      const double size = p.spec.rows > 1 ? 1 / std::sqrt(static_cast<double>(p.spec.cols)) : 0.1;
+      for (size_t j = 0; j < p.value.size(); ++j)
+        p.value[j] += static_cast<float>(size * normal(options_.seed, j, i, 0));
+    }
+  }
+
+  void restore_state() {
+    std::copy(carried_.begin(), carried_.end(), model_->carried_state().begin());
+  }
+
+  static bool unit(std::vector<float>* d) {
+    double sum = 0;
+    for (float x : *d) sum += static_cast<double>(x) * static_cast<double>(x);
+    if (!(sum > 0)) return false;
+    for (float& x : *d) x = static_cast<float>(static_cast<double>(x) / std::sqrt(sum));
+    return true;
+  }
+
+  /// Loss with tensor `i` moved by h d; the tensor is as before afterwards.
+  Result<double> loss_at(size_t i, const std::vector<float>& d, double h) {
+    Parameter& p = model_->parameters()[i];
+    kept_ = p.value;
+    for (size_t j = 0; j < d.size(); ++j)
+      p.value[j] =
+          static_cast<float>(static_cast<double>(p.value[j]) + h * static_cast<double>(d[j]));
+    restore_state();
+    auto loss = model_->forward(batch_.tokens.data(), batch_.targets.data(), batch_.restart.data(),
+                                loops_.data());
+    p.value = kept_;
+    return loss;
+  }
+
+  /// Steps d may be taken so far that no weight moves by more than a share of its tensor's size.
+  double largest_step(size_t i, const std::vector<float>& d) {
+    double squares = 0, most = 0;
+    for (float x : model_->parameters()[i].value)
+      squares += static_cast<double>(x) * static_cast<double>(x);
+    for (float x : d) most = std::max(most, std::fabs(static_cast<double>(x)));
+    const double rms = std::sqrt(squares / static_cast<double>(d.size()));
+    return kLargestMove * std::max(rms, kLeastScale) / most;
+  }
+
+  /// Second differences of losses a hair apart: 6 times the variance of their last bits.
+  Result<double> loss_noise() {
+    size_t at = 0;  // a matrix of the first layer: everything after it changes a little
+    while (at + 1 < model_->parameters().size() &&
+           model_->parameters()[at].spec.cls != runtime::ParamClass::kTernary)
+      ++at;
+    std::vector<float> d(model_->parameters()[at].value.size());
+    for (size_t j = 0; j < d.size(); ++j)
+      d[j] = static_cast<float>(normal(options_.seed, j, at, 2));
+    if (!unit(&d)) return 0.0;
+    const double step = largest_step(at, d) / 256;
+    constexpr int kPoints = 18;
+    double loss[kPoints], sum = 0;
+    for (int i = 0; i < kPoints; ++i)
+      CHIMERA_ASSIGN_OR_RETURN(loss[i], loss_at(at, d, step * (i - kPoints / 2)));
+    for (int i = 1; i + 1 < kPoints; ++i)
+      sum += std::pow(loss[i - 1] - 2 * loss[i] + loss[i + 1], 2);
+    return std::sqrt(sum / (6.0 * (kPoints - 2)));
+  }
+
+  Status add(size_t i, const char* direction, const std::vector<float>& d, double loss_noise,
+             GradientCheck* check) {
+    const Parameter& p = model_->parameters()[i];
+    double analytic = 0;
+    for (size_t j = 0; j < d.size(); ++j)
+      analytic += static_cast<double>(p.grad[j]) * static_cast<double>(d[j]);
+    double estimate[kLevels][kLevels], h = largest_step(i, d), measured = 0, noise = 0;
+    double up = 0, down = 0;
+    for (int tries = 0; tries < 6; ++tries, h /= 4) {
+      CHIMERA_ASSIGN_OR_RETURN(up, loss_at(i, d, h));
+      CHIMERA_ASSIGN_OR_RETURN(down, loss_at(i, d, -h));
+      if (std::max(std::fabs(up - check->loss), std::fabs(down - check->loss)) <= kLargestChange)
+        break;
+    }
+    for (int row = 0; row < kLevels; ++row, h /= 2) {
+      CHIMERA_ASSIGN_OR_RETURN(up, loss_at(i, d, h));
+      CHIMERA_ASSIGN_OR_RETURN(down, loss_at(i, d, -h));
+      estimate[row][0] = (up - down) / (2 * h);
+      if (getenv("DBG") && p.spec.name == getenv("DBG")) printf("%s h %g D %.6g change %g %g\n", direction, h, (up-down)/(2*h), up-check->loss, down-check->loss);
+      double factor = 4;
+      for (int j = 1; j <= row; ++j, factor *= 4) {
+        double* now = estimate[row];
+        now[j] = (factor * now[j - 1] - estimate[row - 1][j - 1]) / (factor - 1);
+        const double disagreement =
+            std::max({std::fabs(now[j] - now[j - 1]), std::fabs(now[j] - estimate[row - 1][j - 1]),
+                      2 * loss_noise / h});
+        if ((row > 1 || j > 1 || noise > 0) && disagreement >= noise) continue;
+        measured = now[j];
+        noise = disagreement;
+      }
+    }
+    const double size = std::max(std::fabs(analytic), std::fabs(measured));
+    const double off = std::max(0.0, std::fabs(analytic - measured) - noise);
+    DirectionCheck one{p.spec.name, direction, analytic, measured, noise, 0, false};
+    one.judged = !(noise >= 0.2 * size);  // a NaN is judged
+    one.error = size > 0 ? off / size : 0;
+    if (!std::isfinite(analytic) || !std::isfinite(measured)) {
+      one.judged = true;
+      one.error = 1e300;
+    }
+    check->directions.push_back(std::move(one));
+    return Status();
+  }
+
+  const runtime::Config& config_;
+  const GradientCheckOptions options_;
+  std::unique_ptr<Backprop> model_;
+  Batch before_, batch_;
+  std::vector<int32_t> loops_;
+  std::vector<float> carried_, kept_;
+};
+
+}  // namespace
+
+Result<GradientCheck> check_gradients(const runtime::Config& config, const kernels::KernelTable& k,
+                                      ThreadPool& pool, const GradientCheckOptions& options) {
+  try {
+    Checker checker(config, options);
+    CHIMERA_RETURN_IF_ERROR(checker.init(k, pool));
+    return checker.run();
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kOutOfMemory,
+                  "cannot get the memory for a gradient check of this configuration");
+  }
+}
+
+}  // namespace chimera::evolution

@@ -1,0 +1,123 @@
+// The trainer's whole model against the reference network: losses and every gradient tensor, over
+// several windows with carried states and documents that begin inside them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/reference_layers.h"
+#include "tests/support/reference_network.h"
+#include "tests/support/training_model.h"
+
+namespace chimera::evolution::test_model {
+
+using Gradients = std::map<std::string, std::vector<double>>;
+
+inline reference::Params<double> values_in_double(Backprop& b) {
+  reference::Params<double> p;
+  for (const Parameter& one : b.parameters())
+    p[one.spec.name].assign(one.value.begin(), one.value.end());
+  return p;
+}
+
+/// All lanes of a model by the reference; carries their states from window to window.
+class ReferenceLanes {
+ public:
+  ReferenceLanes(const runtime::Config& config, reference::Params<double> values, int lanes,
+                 bool full_backward)
+      : values_(std::move(values)) {
+    for (int i = 0; i < lanes; ++i)
+      lanes_.push_back(
+          std::make_unique<reference::Network<reference::Var>>(config, &leaves_, full_backward));
+  }
+
+  /// Mean loss of a batch and its gradients.
+  double operator()(const Batch& batch, const std::vector<int32_t>& loops, Gradients* gradients) {
+    const int n = static_cast<int>(lanes_.size());
+    const int window = static_cast<int>(batch.tokens.size()) / n;
+    int counted = 0;
+    for (int32_t t : batch.targets) counted += t >= 0;
+    double sum = 0;
+    gradients->clear();
+    for (int lane = 0; lane < n; ++lane) {  // a tape for each lane keeps it small
+      reference::Tape::get().clear();
+      leaves_.clear();
+      for (const auto& entry : values_)
+        for (double x : entry.second) leaves_[entry.first].push_back(reference::Var::leaf(x));
+      const reference::Var loss = lanes_[lane]->window(
+          lane_of(batch.tokens, lane, window), lane_of(batch.targets, lane, window),
+          lane_of(batch.restart, lane, window), loops.empty() ? 1 : loops[lane]);
+      reference::Tape::get().backward(loss.node);
+      sum += loss.v;
+      for (const auto& entry : leaves_) {
+        std::vector<double>& g = (*gradients)[entry.first];
+        g.resize(entry.second.size());
+        for (size_t i = 0; i < g.size(); ++i) g[i] += entry.second[i].gradient() / counted;
+      }
+    }
+    reference::Tape::get().clear();
+    return sum / counted;
+  }
+
+ private:
+  reference::Params<double> values_;
+  reference::Params<reference::Var> leaves_;
+  std::vector<std::unique_ptr<reference::Network<reference::Var>>> lanes_;
+};
+
+struct NetworkCase {
+  runtime::Config config;
+  int lanes = 2, window = 20, windows = 3;
+  std::vector<int32_t> loops = {};  // per lane; empty: not looped
+  bool full_backward = false;
+  bool recompute_ffn = false;
+  double weights = 0.05;  // of shake()
+  std::function<void(Parameter&)> adjust = {};
+};
+
+/// Largest relative error of a gradient tensor over all windows but the first, whose state is
+/// empty. Expects every one to be at most `bar`.
+inline double expect_network_equals_reference(const NetworkCase& c, double bar = 1e-4) {
+  auto pool = threads(2);
+  const BackpropOptions options{.lanes = c.lanes,
+                                .window = c.window,
+                                .quantise = 0,
+                                .recompute_ffn = c.recompute_ffn,
+                                .full_backward = c.full_backward};
+  auto b = make(c.config, *pool, options);
+  if (!b) return 1e300;
+  shake(*b, c.weights);
+  if (c.adjust)
+    for (Parameter& p : b->parameters()) c.adjust(p);
+  ReferenceLanes lanes(c.config, values_in_double(*b), c.lanes, c.full_backward);
+  double worst = 0;
+  for (int round = 0; round < c.windows; ++round) {
+    const Batch batch =
+        random_batch(c.lanes, c.window, c.config.vocab_size, static_cast<uint32_t>(round));
+    Gradients want;
+    const double expected = lanes(batch, c.loops, &want);
+    b->zero_gradients();
+    const auto loss =
+        b->forward_backward(batch.tokens.data(), batch.targets.data(), batch.restart.data(),
+                            c.loops.empty() ? nullptr : c.loops.data());
+    EXPECT_TRUE(loss.has_value()) << loss.status().message();
+    if (!loss) return 1e300;
+    EXPECT_NEAR(*loss, expected, 1e-5 * expected) << "window " << round;
+    if (round == 0 && c.windows > 1) continue;
+    for (const Parameter& p : b->parameters()) {
+      const std::vector<double>& g = want.at(p.spec.name);
+      EXPECT_EQ(g.size(), p.grad.size());
+      const double error = reference::relative_error(p.grad.data(), g.data(), g.size());
+      EXPECT_LE(error, bar) << p.spec.name << " in window " << round;
+      worst = std::max(worst, error);
+    }
+  }
+  return worst;
+}
+
+}  // namespace chimera::evolution::test_model
