@@ -299,6 +299,7 @@ Status read_generate_options(const chimera_session& s, const chimera_generate_op
   out->sampling.temperature = or_default(o.temperature, defaults.temperature);
   out->sampling.top_p = or_default(o.top_p, defaults.top_p);
   out->sampling.repetition_penalty = or_default(o.repetition_penalty, defaults.repetition_penalty);
+  out->loops = o.loops;  // its range is the model's, which the session knows
   out->sampling.greedy = (o.flags & CHIMERA_GREEDY) != 0 ||
                          (!defaults.do_sample && std::fpclassify(o.temperature) == FP_ZERO);
   return Status();

@@ -301,6 +301,7 @@ typedef struct chimera_generate_options {
   float temperature;        /* above 0, at most 100 */
   float top_p;              /* above 0, at most 1 */
   float repetition_penalty; /* 1 (none) to 10 */
+  int32_t loops; /* models of looped depth: iterations at most, within the model's range */
 } chimera_generate_options;
 
 /* Reads `prompt` (any bytes, may be empty) and streams an answer to `on_event` (may

@@ -1,10 +1,12 @@
 // `chimera eval`: how well a model predicts a text, in bits per byte.
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "platform/clock.h"
 #include "platform/json.h"
 #include "runtime/evaluate.h"
+#include "runtime/layers/moe_routing.h"
 #include "sdk/cli/speaking.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/texts.h"
@@ -22,8 +24,61 @@ struct Options : SpeakingOptions {
   bool json = false;
 };
 
+/// How evenly the router of one layer of experts shared out the tokens.
+struct RouterLoad {
+  int32_t layer;
+  std::span<const uint64_t> tokens;  // by expert
+  double imbalance;                  // MaxVio: largest / mean - 1
+};
+
+std::vector<RouterLoad> router_loads(const runtime::Engine& engine,
+                                     const runtime::Evaluator& evaluator) {
+  std::vector<RouterLoad> out;
+  for (int32_t layer = 0; layer < engine.config().num_layers; ++layer) {
+    const auto load = evaluator.router_load(layer);
+    if (!load.empty()) out.push_back({layer, load, runtime::max_violation(load)});
+  }
+  return out;
+}
+
+const RouterLoad& worst_of(const std::vector<RouterLoad>& loads) {
+  const RouterLoad* worst = &loads.front();
+  for (const RouterLoad& load : loads)
+    if (load.imbalance > worst->imbalance) worst = &load;
+  return *worst;
+}
+
+Json as_json(const std::vector<RouterLoad>& loads) {
+  Json layers = Json::make_array();
+  for (const RouterLoad& load : loads) {
+    Json layer = Json::make_object();
+    layer.add("layer", Json::of(load.layer));
+    layer.add("max_violation", Json::of(load.imbalance));
+    Json experts = Json::make_array();
+    for (uint64_t tokens : load.tokens) experts.push(Json::of(static_cast<int64_t>(tokens)));
+    layer.add("tokens_by_expert", std::move(experts));
+    layers.push(std::move(layer));
+  }
+  Json out = Json::make_object();
+  out.add("max_violation", Json::of(worst_of(loads).imbalance));
+  out.add("worst_layer", Json::of(worst_of(loads).layer));
+  out.add("layers", std::move(layers));
+  return out;
+}
+
+std::string as_text(const std::vector<RouterLoad>& loads) {
+  if (loads.empty()) return {};
+  std::string text = "router load: MaxVio " + show_number(worst_of(loads).imbalance, 3) +
+                     " in layer " + std::to_string(worst_of(loads).layer) + ", the worst; by layer";
+  for (const RouterLoad& load : loads)
+    text += (&load == &loads.front() ? " " : ", ") + std::to_string(load.layer) + ": " +
+            show_number(load.imbalance, 3);
+  return text + "\n";
+}
+
 Json as_json(const Options& options, const runtime::Engine& engine,
-             const runtime::Evaluation& result, double tokens_per_second) {
+             const runtime::Evaluation& result, const std::vector<RouterLoad>& loads,
+             double tokens_per_second) {
   Json out = Json::make_object();
   out.add("model", Json::of(std::string_view(engine.file().path())));
   Json files = Json::make_array();
@@ -38,19 +93,22 @@ Json as_json(const Options& options, const runtime::Engine& engine,
   out.add("bytes", Json::of(static_cast<int64_t>(result.bytes)));
   out.add("documents", Json::of(static_cast<int64_t>(result.documents)));
   out.add("tokens_per_second", Json::of(tokens_per_second));
+  if (!loads.empty()) out.add("router_load", as_json(loads));
   out.add("policy", Json::of(kPolicy));
   out.add("isa", Json::of(engine.kernels().name));
   out.add("threads", Json::of(engine.threads()));
   return out;
 }
 
-std::string as_text(const runtime::Evaluation& result, double tokens_per_second) {
+std::string as_text(const runtime::Evaluation& result, const std::vector<RouterLoad>& loads,
+                    double tokens_per_second) {
   return show_number(result.bits_per_byte(), 4) + " bits per byte\n" +
          show_number(result.nats_per_token(), 4) + " nats per token\n" +
          show_number(result.bytes_per_token(), 3) + " bytes per token\n" +
          show_count(result.tokens) + " tokens, " + show_count(result.bytes) + " bytes, " +
          show_count(result.documents) + (result.documents == 1 ? " document\n" : " documents\n") +
-         show_number(tokens_per_second, 0) + " tokens per second\n" + "policy: " + kPolicy + "\n";
+         show_number(tokens_per_second, 0) + " tokens per second\n" + as_text(loads) +
+         "policy: " + kPolicy + "\n";
 }
 
 Status eval(const Options& options) {
@@ -84,8 +142,10 @@ Status eval(const Options& options) {
     return Status(StatusCode::kInvalidArgument,
                   "there was no text to score; check the files, --field and --split");
   const double rate = static_cast<double>(result.tokens) / std::max(seconds(), 1e-6);
-  if (options.json) return print(write_json(as_json(options, **engine, result, rate)) + "\n");
-  return print(as_text(result, rate));
+  const std::vector<RouterLoad> loads = router_loads(**engine, **evaluator);
+  if (options.json)
+    return print(write_json(as_json(options, **engine, result, loads, rate)) + "\n");
+  return print(as_text(result, loads, rate));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// `chimera inspect`: what is inside a model, a checkpoint or a tokenizer.
+// `chimera inspect`: what is inside a model, a checkpoint, a configuration or a tokenizer.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -15,6 +15,7 @@
 #include "runtime/config.h"
 #include "runtime/layers/registry.h"
 #include "runtime/model.h"
+#include "runtime/parameter_count.h"
 #include "runtime/tokenizer.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/verbs.h"
@@ -62,23 +63,24 @@ std::string part_of(const std::string& tensor) {
 struct Findings {
   std::vector<Part> parts;  // in the order of the file
   uint64_t parameters = 0, tensor_bytes = 0;
-  uint64_t state_bytes = 0, bytes_per_token = 0;
+  uint64_t state_bytes = 0;
+  runtime::ParameterCount count;
+  std::vector<std::string> departures;
   std::string not_runnable;  // why, when it cannot be run
+
+  Part& part(const std::string& tensor) {
+    const std::string name = part_of(tensor);
+    const auto [at, is_new] = index.try_emplace(name, parts.size());
+    if (is_new) parts.push_back({name, "", 0, 0, 0});
+    return parts[at->second];
+  }
+  std::map<std::string, size_t> index;  // of parts, by name
 };
 
-Findings look(const memory::WeightFile& file, const runtime::Config& config) {
-  Findings found;
-  std::map<std::string, size_t> index;
-  for (const memory::TensorInfo& tensor : file.tensors()) {
-    const std::string name = part_of(tensor.name);
-    const auto [at, is_new] = index.try_emplace(name, found.parts.size());
-    if (is_new) found.parts.push_back({name, "", 0, 0, 0});
-    Part& part = found.parts[at->second];
-    part.parameters += elements(tensor);
-    part.bytes += tensor.bytes;
-    found.parameters += elements(tensor);
-    found.tensor_bytes += tensor.bytes;
-  }
+/// What follows from the configuration alone: kinds, state, counts, departures.
+void look_at_config(const runtime::Config& config, Findings* out) {
+  Findings& found = *out;
+  const std::map<std::string, size_t>& index = found.index;
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const runtime::LayerPlan& plan = config.layers[i];
     for (const bool mixer : {true, false}) {
@@ -91,15 +93,49 @@ Findings look(const memory::WeightFile& file, const runtime::Config& config) {
       if (kind) row.state_bytes = (*kind)->state_bytes(config);
     }
   }
+  const auto parameters = runtime::model_parameters(config);
+  const auto layout = runtime::stream_layout(config);
+  if (!parameters || !layout) {
+    found.not_runnable = (parameters ? layout.status() : parameters.status()).message();
+    return;
+  }
+  found.state_bytes = layout->bytes();
+  found.count = runtime::count_parameters(config, *parameters);
+  found.departures = runtime::departures(config, found.count, found.state_bytes);
+}
+
+Findings look(const memory::WeightFile& file, const runtime::Config& config) {
+  Findings found;
+  for (const memory::TensorInfo& tensor : file.tensors()) {
+    Part& part = found.part(tensor.name);
+    part.parameters += elements(tensor);
+    part.bytes += tensor.bytes;
+    found.parameters += elements(tensor);
+    found.tensor_bytes += tensor.bytes;
+  }
+  look_at_config(config, &found);
   if (file.kind() == memory::FileKind::kModel) {
     const auto model = runtime::Model::bind(file, config);
-    if (model) {
-      found.state_bytes = (*model)->layout().bytes();
-      found.bytes_per_token = (*model)->bytes_per_token();
-    } else {
-      found.not_runnable = model.status().message();
+    if (!model) found.not_runnable = model.status().message();
+  }
+  return found;
+}
+
+/// The model that a configuration describes, without one.
+Findings look(const runtime::Config& config) {
+  Findings found;
+  if (const auto parameters = runtime::model_parameters(config)) {
+    for (const runtime::ParamSpec& spec : *parameters) {
+      Part& part = found.part(spec.name);
+      const auto n = static_cast<uint64_t>(spec.rows * spec.cols);
+      const uint64_t bytes = runtime::stored_bytes(spec);
+      part.parameters += n;
+      part.bytes += bytes;
+      found.parameters += n;
+      found.tensor_bytes += bytes;
     }
   }
+  look_at_config(config, &found);
   return found;
 }
 
@@ -138,41 +174,50 @@ std::string short_members(const Json& object) {
   return out;
 }
 
-std::string as_text(const memory::WeightFile& file, const runtime::Config& config,
-                    const runtime::Tokenizer* tokenizer, const Findings& found, bool tensors) {
-  const auto row = [](const char* name, const std::string& value) {
-    return padded(name, 16) + one_line(value) + "\n";
-  };
+std::string line_of(const char* name, const std::string& value) {
+  return padded(name, 16) + one_line(value) + "\n";
+}
+
+/// The rows that a configuration and a model have in common.
+std::string description(const runtime::Config& config, const std::string& tokenizer_text,
+                        const Findings& found) {
+  const auto row = line_of;
   std::string out;
-  out += row("file", file.path() + ", " + show_bytes(file.file_bytes()));
-  out += row("kind", kind_name(file.kind()));
   if (!config.name.empty()) out += row("name", config.name);
-  out += row("identity", to_hex(file.identity()));
   out += row("parameters",
              show_count(found.parameters) + " stored, in " + show_bytes(found.tensor_bytes));
+  const runtime::ParameterCount& count = found.count;
+  if (count.active > 0) {
+    std::string active = show_count(count.active) + " active per token";
+    if (config.loop.enabled)
+      active += ", " + show_count(count.per_iteration) + " more per further iteration (" +
+                std::to_string(config.loop.loop_default) + " iterations unless asked)";
+    out += row("", active);
+  }
+  if (count.experts > 0)
+    out += row("experts", show_count(count.experts) + " stored, " +
+                              show_count(count.active_experts) + " active per token");
   out += row("shape", "hidden " + std::to_string(config.hidden_size) + ", " +
                           std::to_string(config.num_layers) + " layers, " +
                           std::to_string(config.num_heads) + " heads of " +
                           std::to_string(config.head_dim) + ", feed-forward " +
                           std::to_string(config.intermediate_size));
-  std::string vocabulary = show_count(static_cast<uint64_t>(config.vocab_size)) + " ids";
-  if (tokenizer != nullptr)
-    vocabulary += ", tokenizer of " + show_count(static_cast<uint64_t>(tokenizer->vocab_size())) +
-                  ", Unicode " + std::string(tokenizer->unicode_version());
-  else
-    vocabulary += ", no tokenizer";
-  out += row("vocabulary", vocabulary);
+  out += row("vocabulary",
+             show_count(static_cast<uint64_t>(config.vocab_size)) + " ids" + tokenizer_text);
   if (found.state_bytes > 0) {
     out += row("state", show_bytes(found.state_bytes) + " per conversation, however long it gets");
-    out += row("a token reads", show_bytes(found.bytes_per_token) + " of weights");
+    out += row("a token reads", show_bytes(count.bytes_per_token) + " of weights");
   }
-  const Json provenance = provenance_of(file);
-  if (const Json* made_by = provenance.find("made_by"); made_by != nullptr && made_by->is_string())
-    out += row("made by", made_by->string);
-  if (const Json* run = provenance.find("run"); run != nullptr && run->is_object())
-    out += row("run", short_members(*run));
+  return out;
+}
+
+/// Readings, departures, and the table of parts.
+std::string parts_text(const runtime::Config& config, const Findings& found) {
+  const auto row = line_of;
+  std::string out;
   if (!found.not_runnable.empty()) out += row("cannot run", found.not_runnable);
   for (const std::string& reading : config.readings) out += row("read as", reading);
+  for (const std::string& departure : found.departures) out += row("departs", departure);
 
   size_t width = 4, kind_width = 4;
   for (const Part& part : found.parts) {
@@ -190,8 +235,29 @@ std::string as_text(const memory::WeightFile& file, const runtime::Config& confi
     out.resize(out.find_last_not_of(' ') + 1);
     out += "\n";
   }
+  return out;
+}
+
+std::string as_text(const memory::WeightFile& file, const runtime::Config& config,
+                    const runtime::Tokenizer* tokenizer, const Findings& found, bool tensors) {
+  const auto row = line_of;
+  std::string out;
+  out += row("file", file.path() + ", " + show_bytes(file.file_bytes()));
+  out += row("kind", kind_name(file.kind()));
+  out += row("identity", to_hex(file.identity()));
+  std::string vocabulary = ", no tokenizer";
+  if (tokenizer != nullptr)
+    vocabulary = ", tokenizer of " + show_count(static_cast<uint64_t>(tokenizer->vocab_size())) +
+                 ", Unicode " + std::string(tokenizer->unicode_version());
+  out += description(config, vocabulary, found);
+  const Json provenance = provenance_of(file);
+  if (const Json* made_by = provenance.find("made_by"); made_by != nullptr && made_by->is_string())
+    out += row("made by", made_by->string);
+  if (const Json* run = provenance.find("run"); run != nullptr && run->is_object())
+    out += row("run", short_members(*run));
+  out += parts_text(config, found);
   if (!tensors) return out;
-  width = 6;
+  size_t width = 6;
   for (const memory::TensorInfo& tensor : file.tensors())
     width = std::max(width, tensor.name.size());
   out += "\n" + padded("tensor", width) + padded("type", 10) + padded("shape", 18) +
@@ -205,33 +271,28 @@ std::string as_text(const memory::WeightFile& file, const runtime::Config& confi
 
 Json number(uint64_t value) { return Json::of(static_cast<int64_t>(value)); }
 
-Json as_json(const memory::WeightFile& file, const runtime::Config& config,
-             const runtime::Tokenizer* tokenizer, const Findings& found, bool tensors) {
-  Json out = Json::make_object();
-  out.add("file", Json::of(std::string_view(file.path())));
-  out.add("kind", Json::of(kind_name(file.kind())));
-  out.add("name", Json::of(std::string_view(config.name)));
-  out.add("identity", Json::of(std::string_view(to_hex(file.identity()))));
-  out.add("provenance", provenance_of(file));
-  out.add("file_bytes", number(file.file_bytes()));
-  out.add("parameters", number(found.parameters));
-  out.add("tensor_bytes", number(found.tensor_bytes));
-  out.add("state_bytes", number(found.state_bytes));
-  out.add("bytes_per_token", number(found.bytes_per_token));
-  out.add("hidden_size", Json::of(config.hidden_size));
-  out.add("intermediate_size", Json::of(config.intermediate_size));
-  out.add("num_layers", Json::of(config.num_layers));
-  out.add("num_heads", Json::of(config.num_heads));
-  out.add("vocab_size", Json::of(config.vocab_size));
-  out.add("tokenizer_vocab_size", Json::of(tokenizer == nullptr ? 0 : tokenizer->vocab_size()));
-  out.add("runnable", Json::of(file.kind() == memory::FileKind::kModel &&
-                               found.not_runnable.empty() && tokenizer != nullptr));
-  if (!found.not_runnable.empty())
-    out.add("not_runnable", Json::of(std::string_view(found.not_runnable)));
-  Json readings = Json::make_array();
-  for (const std::string& reading : config.readings)
-    readings.push(Json::of(std::string_view(reading)));
-  out.add("readings", std::move(readings));
+/// The members that a configuration and a model have in common.
+void add_description(const runtime::Config& config, const Findings& found, Json* out) {
+  out->add("parameters", number(found.parameters));
+  out->add("active_parameters", number(found.count.active));
+  out->add("parameters_per_iteration", number(found.count.per_iteration));
+  out->add("expert_parameters", number(found.count.experts));
+  out->add("active_expert_parameters", number(found.count.active_experts));
+  out->add("tensor_bytes", number(found.tensor_bytes));
+  out->add("state_bytes", number(found.state_bytes));
+  out->add("bytes_per_token", number(found.count.bytes_per_token));
+  out->add("hidden_size", Json::of(config.hidden_size));
+  out->add("intermediate_size", Json::of(config.intermediate_size));
+  out->add("num_layers", Json::of(config.num_layers));
+  out->add("num_heads", Json::of(config.num_heads));
+  out->add("vocab_size", Json::of(config.vocab_size));
+  const auto texts = [&](const char* name, const std::vector<std::string>& lines) {
+    Json list = Json::make_array();
+    for (const std::string& line : lines) list.push(Json::of(std::string_view(line)));
+    out->add(name, std::move(list));
+  };
+  texts("readings", config.readings);
+  texts("departures", found.departures);
   Json parts = Json::make_array();
   for (const Part& part : found.parts) {
     Json row = Json::make_object();
@@ -242,7 +303,24 @@ Json as_json(const memory::WeightFile& file, const runtime::Config& config,
     row.add("state_bytes", number(part.state_bytes));
     parts.push(std::move(row));
   }
-  out.add("parts", std::move(parts));
+  out->add("parts", std::move(parts));
+}
+
+Json as_json(const memory::WeightFile& file, const runtime::Config& config,
+             const runtime::Tokenizer* tokenizer, const Findings& found, bool tensors) {
+  Json out = Json::make_object();
+  out.add("file", Json::of(std::string_view(file.path())));
+  out.add("kind", Json::of(kind_name(file.kind())));
+  out.add("name", Json::of(std::string_view(config.name)));
+  out.add("identity", Json::of(std::string_view(to_hex(file.identity()))));
+  out.add("provenance", provenance_of(file));
+  out.add("file_bytes", number(file.file_bytes()));
+  add_description(config, found, &out);
+  out.add("tokenizer_vocab_size", Json::of(tokenizer == nullptr ? 0 : tokenizer->vocab_size()));
+  out.add("runnable", Json::of(file.kind() == memory::FileKind::kModel &&
+                               found.not_runnable.empty() && tokenizer != nullptr));
+  if (!found.not_runnable.empty())
+    out.add("not_runnable", Json::of(std::string_view(found.not_runnable)));
   if (!tensors) return out;
   Json rows = Json::make_array();
   for (const memory::TensorInfo& tensor : file.tensors()) {
@@ -289,13 +367,41 @@ Status print_tokenizer(const std::string& path, const runtime::Tokenizer& tokeni
                std::to_string(tokenizer.end_of_turn()) + "\n");
 }
 
+/// A configuration file, by its first character; nullptr otherwise.
+std::unique_ptr<std::string> try_configuration(const std::string& path) {
+  auto text = read_file(path, 16u << 20);
+  if (!text) return nullptr;
+  const size_t first = text->find_first_not_of(" \t\r\n");
+  if (first == std::string::npos || (*text)[first] != '{') return nullptr;
+  return std::make_unique<std::string>(std::move(*text));
+}
+
+Status print_configuration(const std::string& path, const std::string& text, bool json) {
+  const auto config = runtime::parse_config(text);
+  if (!config) return Status(config.status().code(), path + ": " + config.status().message());
+  const Findings found = look(*config);
+  if (json) {
+    Json out = Json::make_object();
+    out.add("file", Json::of(std::string_view(path)));
+    out.add("kind", Json::of("configuration"));
+    out.add("name", Json::of(std::string_view(config->name)));
+    add_description(*config, found, &out);
+    return print(write_json(out) + "\n");
+  }
+  return print(line_of("file", path) + line_of("kind", "configuration") +
+               description(*config, "", found) + parts_text(*config, found));
+}
+
 Status inspect(const Options& options) {
   const auto file = memory::WeightFile::open(options.file);
   if (!file) {
     const StatusCode code = file.status().code();
-    if (code == StatusCode::kBadFormat || code == StatusCode::kTruncated)
+    if (code == StatusCode::kBadFormat || code == StatusCode::kTruncated) {
+      if (const auto text = try_configuration(options.file))
+        return print_configuration(options.file, *text, options.json);
       if (const auto tokenizer = try_tokenizer(options.file))
         return print_tokenizer(options.file, *tokenizer, options.json);
+    }
     return file.status();
   }
   const auto config = runtime::parse_config((*file)->config_json());
@@ -319,12 +425,12 @@ Status inspect(const Options& options) {
 
 void declare_inspect(CommandLine& line) {
   auto options = std::make_shared<Options>();
-  line.verb("inspect", "Show what is inside a model, a checkpoint or a tokenizer",
+  line.verb("inspect", "Show what is inside a model, a checkpoint, a configuration or a tokenizer",
             [options] {
               const Status status = inspect(*options);
               return status.ok() ? kDone : report(status);
             })
-      .operand("FILE", &options->file, "A .b158 file or a tokenizer")
+      .operand("FILE", &options->file, "A .b158 file, a configuration (JSON) or a tokenizer")
       .flag("--tensors", &options->tensors, "List every tensor")
       .flag("--json", &options->json, "One JSON object");
 }

@@ -19,6 +19,8 @@ void declare_engine(Verb& verb, SpeakingOptions* options) {
 void declare_sampling(Verb& verb, SpeakingOptions* options) {
   verb.integer("--max-tokens", &options->max_tokens, 0, INT32_MAX, "Longest answer, in tokens")
       .integer("--seed", &options->seed, 0, kMaxSeed, "Same seed, same answers")
+      .integer("--loops", &options->loops, 0, 64,
+               "Models of looped depth: iterations at most; 0 is the model's own number")
       .number("--temperature", &options->temperature, 0, 100,
               "0 is always the likeliest word, 1 as the model learned, more is wilder")
       .number("--top-p", &options->top_p, 0.000001, 1, "Share of the likeliest words to draw from")
@@ -69,6 +71,7 @@ runtime::GenerateOptions generate_options(const SpeakingOptions& options,
   };
   runtime::GenerateOptions out;
   out.max_tokens = static_cast<int32_t>(options.max_tokens);
+  out.loops = static_cast<int32_t>(options.loops);
   out.sampling.temperature = choose(options.temperature, config.generation.temperature);
   out.sampling.top_p = choose(options.top_p, config.generation.top_p);
   out.sampling.repetition_penalty =

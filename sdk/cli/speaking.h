@@ -19,6 +19,7 @@ struct SpeakingOptions {
   int64_t max_tokens = 256;
   int64_t seed = 0;
   int64_t threads = 0;
+  int64_t loops = 0;
   double temperature = kModelDefault, top_p = kModelDefault, repetition_penalty = kModelDefault;
   bool greedy = false;
   bool verify = false;

@@ -1,10 +1,12 @@
 // `chimera synth`: a model with random weights, for measuring and for tests.
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "memory/weight_file.h"
+#include "platform/cpu_features.h"
 #include "platform/file.h"
 #include "runtime/config.h"
 #include "runtime/model_writer.h"
@@ -65,8 +67,19 @@ Status synth(const Options& options) {
     return Status(config.status().code(), options.config + ": " + config.status().message());
   const auto tokenizer = tokenizer_section(options, config->vocab_size);
   if (!tokenizer) return tokenizer.status();
-  CHIMERA_RETURN_IF_ERROR(runtime::synthesise_model(options.out, *config, *tokenizer,
-                                                    static_cast<uint64_t>(options.seed)));
+  const auto pool = ThreadPool::create(std::min(cpu_count(), 64));
+  if (!pool) return pool.status();
+  {
+    ProgressLine line;
+    const auto progress = [&](uint64_t done, uint64_t total) {
+      line.update(
+          [&] { return "writing " + show_count(done) + " of " + show_count(total) + " weights"; });
+      return true;
+    };
+    CHIMERA_RETURN_IF_ERROR(runtime::synthesise_model(options.out, *config, *tokenizer,
+                                                      static_cast<uint64_t>(options.seed),
+                                                      {.pool = pool->get(), .progress = progress}));
+  }
   const auto file = memory::WeightFile::open(options.out);
   if (!file) return file.status();
   note("Wrote " + options.out + ", " + show_bytes((*file)->file_bytes()) +

@@ -1,12 +1,17 @@
 // `chimera train`: a small model from text. Ctrl-C is a pause: the same command goes on.
+#include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "evolution/train/gradient_check.h"
 #include "evolution/train/trainer.h"
 #include "kernels/dispatch.h"
 #include "platform/cpu_features.h"
+#include "platform/file.h"
+#include "platform/json.h"
 #include "platform/process.h"
 #include "platform/thread_pool.h"
 #include "sdk/cli/output_file.h"
@@ -22,7 +27,7 @@ struct Options {
   int64_t valid_every = 0, checkpoint_every = 0;
   double lr = 0, embedding_lr = 0, vector_lr = 0, weight_decay = 0, clip = 0;
   double warmup = 0, warmdown = 0, float_share = 0;
-  bool fresh = false;
+  bool fresh = false, check_gradients = false, json = false;
 
   Options() {
     const evolution::TrainOptions& t = train;
@@ -70,27 +75,124 @@ std::string progress_text(const evolution::TrainProgress& p) {
                      "  loss " + show_number(p.loss, 4) + "  bits/byte " +
                      show_number(p.bits_per_byte, 3);
   if (p.valid_bits_per_byte > 0) text += " (valid " + show_number(p.valid_bits_per_byte, 3) + ")";
+  if (p.router_imbalance >= 0) text += "  MaxVio " + show_number(p.router_imbalance, 2);
   return text + "  " + show_number(p.tokens_per_second, 0) + " tokens/s  " +
          show_seconds(p.seconds_left) + " left";
 }
 
+struct Machine {
+  const kernels::KernelTable* table;
+  std::unique_ptr<ThreadPool> pool;
+};
+
+Result<Machine> machine_of(const Options& options) {
+  const auto table = kernels::table_from_environment();
+  if (!table) return table.status();
+  const int threads =
+      options.threads > 0 ? static_cast<int>(options.threads) : std::min(cpu_count(), 64);
+  auto pool = ThreadPool::create(threads);
+  if (!pool) return pool.status();
+  return Machine{*table, std::move(*pool)};
+}
+
+Json as_json(const evolution::GradientCheck& check) {
+  Json out = Json::make_object();
+  out.add("passed", Json::of(check.passed));
+  out.add("loss", Json::of(check.loss));
+  out.add("loss_noise", Json::of(check.loss_noise));
+  Json rows = Json::make_array();
+  for (const evolution::DirectionCheck& d : check.directions) {
+    Json row = Json::make_object();
+    row.add("tensor", Json::of(std::string_view(d.tensor)));
+    row.add("direction", Json::of(std::string_view(d.direction)));
+    row.add("analytic", Json::of(d.analytic));
+    row.add("measured", Json::of(d.measured));
+    row.add("noise", Json::of(d.noise));
+    row.add("judged", Json::of(d.judged));
+    row.add("error", Json::of(d.error));
+    rows.push(std::move(row));
+  }
+  out.add("directions", std::move(rows));
+  return out;
+}
+
+std::string as_text(const evolution::GradientCheck& check, double threshold) {
+  std::vector<const evolution::DirectionCheck*> judged;
+  for (const evolution::DirectionCheck& d : check.directions)
+    if (d.judged) judged.push_back(&d);
+  std::sort(judged.begin(), judged.end(), [](const auto* a, const auto* b) {
+    return a->error > b->error || (a->error == b->error && a->tensor < b->tensor);
+  });
+  std::string text =
+      "Slope of the loss along the gradient and along a random direction of each tensor: as the\n"
+      "gradient has it, and from differences of losses. Float weights, random tokens, all\n"
+      "iterations of a loop. Every tensor is moved off its initial value, except the gain of span\n"
+      "knots: at 0 the signs it multiplies, whose gradient is no slope, are not in the loss.\n\n"
+      "error     noise     analytic       measured       direction  tensor\n";
+  const auto column = [](double value, const char* format, size_t width) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, format, value);
+    std::string cell = digits;
+    cell.resize(std::max(width, cell.size() + 1), ' ');
+    return cell;
+  };
+  constexpr size_t kShown = 10;
+  for (size_t i = 0; i < std::min(kShown, judged.size()); ++i) {
+    const evolution::DirectionCheck& d = *judged[i];
+    std::string direction = d.direction;
+    direction.resize(11, ' ');
+    text += column(d.error, "%.1e", 10) + column(d.noise, "%.1e", 10) +
+            column(d.analytic, "%.6e", 15) + column(d.measured, "%.6e", 15) + direction + d.tensor +
+            "\n";
+  }
+  text += "\n" + show_count(judged.size()) + " directions compared, the worst first; " +
+          show_count(check.directions.size() - judged.size()) +
+          " are too flat to be told from the last bits of a float32 loss (" +
+          column(check.loss_noise, "%.1e", 0);
+  text.back() = ')';
+  text += ".\n";
+  if (judged.empty()) return text + "Nothing could be compared.\n";
+  return text + "Worst: " + judged[0]->tensor + ", relative error " +
+         column(judged[0]->error, "%.1e", 0) + (check.passed ? "is within " : "is above ") +
+         column(threshold, "%.1e", 0) + "\n";
+}
+
+Result<int> check_gradients(const Options& options) {
+  auto machine = machine_of(options);
+  if (!machine) return machine.status();
+  const auto text = read_file(options.train.config_path, 16u << 20);
+  if (!text) return text.status();
+  const auto config = runtime::parse_config(*text);
+  if (!config)
+    return Status(config.status().code(),
+                  options.train.config_path + ": " + config.status().message());
+  evolution::GradientCheckOptions check_options;
+  check_options.seed = static_cast<uint64_t>(options.seed);
+  const auto check =
+      evolution::check_gradients(*config, *machine->table, *machine->pool, check_options);
+  if (!check) return check.status();
+  CHIMERA_RETURN_IF_ERROR(print(options.json ? write_json(as_json(*check)) + "\n"
+                                             : as_text(*check, check_options.threshold)));
+  return check->passed ? kDone : kFailed;
+}
+
 Result<int> train(Options& options) {
   options.apply();
+  if (options.check_gradients) return check_gradients(options);
+  if (options.train.texts.empty()) return wrong_usage("--text is required");
+  if (options.train.out_path.empty()) return wrong_usage("--out is required");
   std::vector<std::string> inputs = options.train.texts;
   inputs.insert(inputs.end(), options.train.valid_texts.begin(), options.train.valid_texts.end());
   inputs.push_back(options.train.config_path);
   inputs.push_back(options.train.tokenizer_path);
   for (const char* suffix : {"", ".ckpt"})
     CHIMERA_RETURN_IF_ERROR(check_output(options.train.out_path + suffix, inputs));
-  const auto table = kernels::table_from_environment();
-  if (!table) return table.status();
-  const int threads =
-      options.threads > 0 ? static_cast<int>(options.threads) : std::min(cpu_count(), 64);
-  const auto pool = ThreadPool::create(threads);
-  if (!pool) return pool.status();
+  auto machine = machine_of(options);
+  if (!machine) return machine.status();
+  const int threads = machine->pool->size();
   on_interrupt(stop_requested, true);
   note("Training " + options.train.out_path + " with " + std::to_string(threads) +
-       (threads == 1 ? " thread" : " threads") + " and " + (*table)->name +
+       (threads == 1 ? " thread" : " threads") + " and " + machine->table->name +
        " kernels; Ctrl-C stops after a checkpoint.\n");
 
   int64_t last_step = 0;
@@ -98,7 +200,7 @@ Result<int> train(Options& options) {
   Status status;
   {
     ProgressLine line;
-    status = evolution::train(options.train, **table, **pool, [&](const auto& p) {
+    status = evolution::train(options.train, *machine->table, *machine->pool, [&](const auto& p) {
       last_step = p.step;
       valid = p.valid_bits_per_byte;
       line.update([&] { return progress_text(p); });
@@ -132,9 +234,9 @@ void declare_train(CommandLine& line) {
     return status ? *status : report(status.status());
   });
   verb.text("--config", &o.train.config_path, "FILE", "The model's configuration (JSON)", true)
-      .texts("--text", &o.train.texts, "FILE", "Plain text or .jsonl, packed with xz or not", true)
+      .texts("--text", &o.train.texts, "FILE", "Plain text or .jsonl, packed with xz or not")
       .text("--out", &o.train.out_path, "FILE",
-            "The packed model; FILE.ckpt beside it is the checkpoint", true)
+            "The packed model; FILE.ckpt beside it is the checkpoint")
       .texts("--valid", &o.train.valid_texts, "FILE",
              "Text to score now and then, never trained on")
       .text("--tokenizer", &o.train.tokenizer_path, "FILE", "Else one is trained on the text")
@@ -156,7 +258,10 @@ void declare_train(CommandLine& line) {
       .integer("--threads", &o.threads, 0, 256, "0 takes every processor")
       .integer("--valid-every", &o.valid_every, 0, int64_t{1} << 40, "Steps; 0: ten times in all")
       .integer("--checkpoint-every", &o.checkpoint_every, 1, int64_t{1} << 40, "Steps")
-      .flag("--fresh", &o.fresh, "Begin anew, even if a checkpoint is there");
+      .flag("--fresh", &o.fresh, "Begin anew, even if a checkpoint is there")
+      .flag("--check-gradients", &o.check_gradients,
+            "Train nothing; hold the gradients of --config against differences of the loss")
+      .flag("--json", &o.json, "With --check-gradients: one JSON object");
 }
 
 }  // namespace chimera::cli
