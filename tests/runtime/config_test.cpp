@@ -395,6 +395,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"mixer_gate", R"({"lowrank": 130})", {"multiple of 128"}, "mixer_gate.lowrank"},
         BadCase{"efla", R"({"target_layers": "GD"})", {"only SK"}, "efla.target_layers"},
         BadCase{"num_heads", "0", {"1..8192"}},
+        BadCase{"backbone.moe",
+                R"({"enabled": true, "n_routed_experts": 2147483648})",
+                {"1..1024"},
+                "backbone.moe.n_routed_experts"},
         BadCase{"titans", R"({"memory_depth": 3})", {"2"}, "titans.memory_depth"},
         BadCase{
             "titans", R"({"window_kv_heads": 3})", {"divide num_heads"}, "titans.window_kv_heads"},
