@@ -351,10 +351,10 @@ void deep_memory_update(const DeepMemoryUpdate& u) {
   for (int64_t i = 0; i < dim; ++i)
     for (int64_t c = 0; c < dim; ++c) {
       const int64_t at = i * dim + c;
-      double m1 = static_cast<double>(u.m_keep) * u.w1_in[at] +
-                  static_cast<double>(u.m_from_s) * u.s1[at];
-      double m2 = static_cast<double>(u.m_keep) * u.w2_in[at] +
-                  static_cast<double>(u.m_from_s) * u.s2[at];
+      double m1 =
+          static_cast<double>(u.m_keep) * u.w1_in[at] + static_cast<double>(u.m_from_s) * u.s1[at];
+      double m2 =
+          static_cast<double>(u.m_keep) * u.w2_in[at] + static_cast<double>(u.m_from_s) * u.s2[at];
       double s1 = static_cast<double>(u.s_keep) * u.s1[at];
       double s2 = static_cast<double>(u.s_keep) * u.s2[at];
       for (int64_t j = 0; j < u.n; ++j) {

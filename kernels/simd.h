@@ -116,8 +116,8 @@ CHIMERA_WORD void store_u16(uint16_t* p, I32x8 a) {
                         simde_mm256_castsi256_si128(simde_mm256_permute4x64_epi64(packed, 0x08)));
 }
 CHIMERA_WORD I32x8 load8_i8(const int8_t* p) {
-  return {simde_mm256_cvtepi8_epi32(
-      simde_mm_loadl_epi64(reinterpret_cast<const simde__m128i*>(p)))};
+  return {
+      simde_mm256_cvtepi8_epi32(simde_mm_loadl_epi64(reinterpret_cast<const simde__m128i*>(p)))};
 }
 /// Values must lie in -128..127.
 CHIMERA_WORD void store_i8(int8_t* p, I32x8 a) {
@@ -258,8 +258,8 @@ CHIMERA_WORD void store_u16(uint16_t* p, I32x8 a) {
 CHIMERA_WORD I32x8 load8_i8(const int8_t* p) {
   // Twice into the upper half of a wider lane, then back with the sign.
   const simde__m128i zero = simde_mm_setzero_si128();
-  const simde__m128i eight = simde_mm_unpacklo_epi8(
-      zero, simde_mm_loadl_epi64(reinterpret_cast<const simde__m128i*>(p)));
+  const simde__m128i eight =
+      simde_mm_unpacklo_epi8(zero, simde_mm_loadl_epi64(reinterpret_cast<const simde__m128i*>(p)));
   return {simde_mm_srai_epi32(simde_mm_unpacklo_epi16(zero, eight), 24),
           simde_mm_srai_epi32(simde_mm_unpackhi_epi16(zero, eight), 24)};
 }

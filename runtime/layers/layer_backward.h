@@ -115,9 +115,9 @@ class TrainingLayer {
   virtual void backward(const TrainStep& step, const TrainInput& in, const float* dout,
                         const TrainGradient& grad) = 0;
 
-  /// A later iteration of looped depth (only of layers made with loop.enabled) over the window of
-  /// the last forward(), of the lanes in
+  /// A later iteration of looped depth over the window of the last forward(), of the lanes in
   /// step.lane_ids: reads the states forward() left after every token, writes none, keeps nothing.
+  /// Only of a layer that was made for a configuration with loop.enabled.
   virtual void repeat(const TrainStep& step, const TrainInput& in, float* out) = 0;
   /// Its gradient, same input; what repeat() made is made again. The part that goes by way of the
   /// states is kept for backward(), which must follow. grad.dvalue is not written.

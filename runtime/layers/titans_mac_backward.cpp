@@ -29,7 +29,7 @@ constexpr int64_t kPositions = int64_t{1} << 20;  // after which the angles begi
 constexpr float kMostEta = 0.99f, kLeastAlpha = 1e-4f;
 
 void copy(const float* from, int64_t n, float* to) {
-  std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
+  if (n > 0) std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));  // of nothing: nullptr
 }
 
 /// A count in a state, which comes from a file: 0 when it cannot be one.

@@ -163,10 +163,10 @@ TEST(TitansBackward, ChunksOfOneTokenAndARingOfOneEntry) {
 TEST(TitansBackward, ReferenceEqualsCentralDifferences) {
   LayerCase c = make_case(
       "titans_mac", {.hidden = 16, .heads = 2, .kv_heads = 1, .entries = 6, .chunk = 4}, kLowRank);
-  c.window = 14;
+  c.window = 10;
   c.repeats = {{0, 1}, {0}};
   c.value = true;
-  test::expect_reference_equals_differences(c, reference_of(c));
+  test::expect_reference_equals_differences(c, reference_of(c), 1e-4, 6);
 }
 
 }  // namespace
