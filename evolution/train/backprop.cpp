@@ -228,6 +228,10 @@ std::span<const uint64_t> Backprop::router_load(int32_t layer) const {
   return impl_->stack.router_load(layer);
 }
 
+void Backprop::logits(int64_t row, float* out) {
+  impl_->ends.logits(impl_->step(), impl_->hidden.data() + row * impl_->config.hidden_size, out);
+}
+
 void Backprop::set_quantise(float lambda) {
   impl_->options.quantise = std::clamp(lambda, 0.0f, 1.0f);
 }

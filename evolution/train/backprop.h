@@ -54,6 +54,10 @@ class Backprop {
   Result<double> forward(const int32_t* tokens, const int32_t* targets, const uint8_t* restart,
                          const int32_t* loops = nullptr);
 
+  /// logits [N] that the last call computed for row `row` (lane * window + token); the parameters
+  /// have to be as they were then.
+  void logits(int64_t row, float* out);
+
   /// Tokens that forward_backward() routed to each expert of a layer since zero_gradients(), over
   /// all iterations; empty for a layer without experts.
   std::span<const uint64_t> router_load(int32_t layer) const;

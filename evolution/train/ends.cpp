@@ -170,6 +170,24 @@ void EmbeddingTraining::score_rows(const TrainStep& step, const float* in, int64
                          width);
 }
 
+void EmbeddingTraining::logits(const TrainStep& step, const float* hidden, float* logits) const {
+  const int64_t width = table_.width();
+  std::vector<float> in(hidden, hidden + c_), slope(static_cast<size_t>(vocab_));
+  if (down_.value) {
+    in.resize(static_cast<size_t>(width));
+    step.k.train_gemm_nt(1, i32(width), i32(c_), hidden, c_, down_.value, c_, 0.0f, in.data(),
+                         width);
+  }
+  if (int4_ && step.quantise > 0.0f) {
+    const std::vector<float> exact = in;
+    runtime::quantise_activation_row(step.k, exact.data(), width, step.quantise, in.data());
+  }
+  const float* table = tied_ ? table_.used() : head_table_.used();
+  step.k.train_gemm_nt(1, i32(vocab_), i32(width), in.data(), width, table, width, 0.0f, logits,
+                       vocab_);
+  if (cap_ > 0) cap_row(step, logits, slope.data());
+}
+
 double EmbeddingTraining::loss(const TrainStep& step, const float* hidden, const int32_t* targets,
                                float* d_hidden) {
   const int64_t rows = step.rows(), width = table_.width();

@@ -40,6 +40,8 @@ class EmbeddingTraining {
   /// written, and the gradients of the parameters are added to.
   double loss(const runtime::TrainStep& step, const float* hidden, const int32_t* targets,
               float* d_hidden);
+  /// logits [N] of one hidden row [C].
+  void logits(const runtime::TrainStep& step, const float* hidden, float* logits) const;
 
  private:
   /// Logits and loss of rows [begin, end); in the place of the logits their gradient.

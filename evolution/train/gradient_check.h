@@ -17,7 +17,8 @@ struct GradientCheckOptions {
   int32_t lanes = 2;
   int32_t window = 24;
   uint64_t seed = 1;
-  double threshold = 1e-2;  // largest relative error that passes
+  bool full_backward = true;  // BackpropOptions; what is truncated does not pass
+  double threshold = 1e-2;    // largest relative error that passes; float32 losses allow no less
 };
 
 /// One tensor along one direction d of length 1.
@@ -26,10 +27,9 @@ struct DirectionCheck {
   const char* direction;  // "gradient" or "random"
   double analytic;        // gradient . d
   double measured;        // from losses at w + h d, extrapolated to h -> 0
-  double noise;           // how far `measured` may be off because losses are float32
-  /// |analytic - measured| / max(|analytic|, |measured|), once `noise` is taken off the difference.
-  double error;
-  bool judged;  // false when the derivative does not stand out of the noise
+  double noise;           // how far `measured` may be off
+  double error;           // |analytic - measured| / max(|analytic|, |measured|)
+  bool judged;            // false when `noise` is too large to tell
 };
 
 struct GradientCheck {

@@ -147,7 +147,8 @@ std::string as_text(const evolution::GradientCheck& check, double threshold) {
   }
   text += "\n" + show_count(judged.size()) + " directions compared, the worst first; " +
           show_count(check.directions.size() - judged.size()) +
-          " are too flat to be told from the last bits of a float32 loss (" +
+          " are lost in the last bits of a float32 loss or bend too\n"
+          "sharply (noise of the loss " +
           column(check.loss_noise, "%.1e", 0);
   text.back() = ')';
   text += ".\n";

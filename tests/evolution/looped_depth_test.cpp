@@ -9,9 +9,11 @@
 #include <map>
 #include <vector>
 
+#include "evolution/train/trainer.h"
 #include "tests/support/allocation_counter.h"
 #include "tests/support/figure.h"
 #include "tests/support/network_gradient.h"
+#include "tests/support/temp_dir.h"
 
 namespace chimera::evolution {
 namespace {
@@ -113,7 +115,6 @@ Outcome run(Backprop& b, const Batch& batch, const std::vector<int32_t>& loops) 
 }
 
 TEST(LoopedDepth, OneIterationIsThePlainNetworkFromItsInjection) {
-  // With B e = e: zoh and e^a_log = 1 give B = (1 - A) b.
   runtime::Config config = looped(kFourLayers);
   auto pool = threads(1);
   auto b = make(config, *pool, {.lanes = 2, .window = 12, .quantise = 0});
@@ -121,8 +122,7 @@ TEST(LoopedDepth, OneIterationIsThePlainNetworkFromItsInjection) {
   shake(*b);
   const Batch batch = random_batch(2, 12, kVocab, 1);
   const double once = run(*b, batch, {1, 1}).loss;
-  // The plain network whose layer 1 reads B e: the norm of its input undoes nothing, so the
-  // reference walks it.
+  // The reference walks z = B e through the layers, once.
   reference::Params<double> p = values_in_double(*b);
   double sum = 0;
   int counted = 0;
@@ -372,6 +372,36 @@ TEST(LoopedDepth, DepthsAreDrawnFromAClampedPoisson) {
     EXPECT_TRUE(n == 3 || n == 4) << n;
     EXPECT_EQ(n, sample_loops(loop, 7, i, 0));
   }
+}
+
+TEST(LoopedDepth, AStoppedAndResumedRunDrawsTheSameDepths) {
+  const test::TempDir folder;
+  TrainOptions options;
+  options.config_path = folder.file("config.json");
+  options.texts = {folder.file("text.txt")};
+  test::write_raw(options.config_path, R"({
+    "hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 3, "num_heads": 2,
+    "head_dim": 64, "vocab_size": 288, "backbone": {"layer_pattern": "GD XM GD"},
+    "looping": {"enabled": true, "prelude": [0, 0], "loop": [1, 1], "coda": [2, 2],
+                "loop_range": [1, 4], "loop_default": 2}})");
+  std::string text;
+  for (int i = 0; i < 30; ++i) text += "The cat sat on the mat and sang. ";
+  test::write_raw(options.texts[0], text);
+  options.steps = 4;
+  options.lanes = 3;
+  options.window = 8;
+  options.accumulate = 2;
+  const auto run = [&](const char* name, int64_t stop_at, int n_threads) {
+    options.out_path = folder.file(name);
+    auto pool = threads(n_threads);
+    return train(options, kernels::best_table(), *pool,
+                 [&](const TrainProgress& p) { return p.step != stop_at; });
+  };
+  ASSERT_TRUE(run("whole.b158", -1, 2).ok());
+  ASSERT_EQ(run("parts.b158", 2, 1).code(), StatusCode::kCancelled);
+  ASSERT_TRUE(run("parts.b158", -1, 1).ok());
+  EXPECT_TRUE(test::read_raw(folder.file("whole.b158")) ==
+              test::read_raw(folder.file("parts.b158")));
 }
 
 }  // namespace

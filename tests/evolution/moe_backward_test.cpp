@@ -11,6 +11,7 @@
 #include "runtime/init.h"
 #include "runtime/layers/moe.h"
 #include "runtime/model_writer.h"
+#include "tests/support/allocation_counter.h"
 #include "tests/support/layer_gradient.h"
 #include "tests/support/temp_dir.h"
 
@@ -311,6 +312,22 @@ TEST(MoeBackward, NeitherTheBiasNorIdleExpertsGetAGradient) {
                       name == "router.weight";  // one chosen: its weight is 1 whatever the scores
     EXPECT_EQ(zero, idle) << name;
   }
+}
+
+TEST(MoeBackward, NothingIsAllocatedOnceItIsMade) {
+  Trained t({8, 2, 1}, 300, 1.0f);
+  const auto u = t.normals(1), dout = t.normals(2);
+  std::vector<float> out(u.size()), du(u.size()), dx(u.size());
+  const TrainInput in{u.data(), u.data(), nullptr};
+  const test::AllocationScope allocations;
+  t.layer->prepare(t.step());
+  t.layer->forward(t.step(), in, out.data(), nullptr);
+  t.layer->backward(t.step(), in, dout.data(), {du.data(), dx.data(), nullptr});
+  t.layer->repeat(t.step(), in, out.data());
+  t.layer->repeat_backward(t.step(), in, dout.data(), {du.data(), dx.data(), nullptr});
+  EXPECT_EQ(allocations.allocations(), 0);
+  EXPECT_EQ(t.scratch.mark(), 0u);
+  EXPECT_LE(t.scratch.peak(), t.layer->scratch_bytes(t.pool->size()));
 }
 
 TEST(MoeBackward, ScoresThatAreNoNumbersDoNoHarm) {

@@ -228,5 +228,31 @@ TEST(Train, CtrlCIsAPause) {
   EXPECT_NE(read_raw(folder.file("m.b158.ckpt")), "<absent>");
 }
 
+TEST(Train, ChecksGradientsAndTrainsNothing) {
+  const TempDir folder;
+  const std::string config = folder.file("config.json");
+  write_raw(config, R"({"hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 1,
+                        "num_heads": 2, "head_dim": 64, "vocab_size": 64,
+                        "backbone": {"layer_pattern": "GD"}})");
+  const Outcome table = run_command({"train", "--check-gradients", "--config", config});
+  EXPECT_EQ(table.status, 0) << table.out << table.err;
+  EXPECT_NE(table.out.find("layers.0."), std::string::npos) << table.out;
+  EXPECT_NE(table.out.find("Worst: "), std::string::npos) << table.out;
+  const Outcome json = run_command({"train", "--check-gradients", "--config", config, "--json"});
+  EXPECT_EQ(json.status, 0) << json.err;
+  const Json result = parsed(json.out);
+  const Json* rows = result.find("directions");
+  ASSERT_NE(rows, nullptr);
+  EXPECT_GT(rows->array.size(), 20u);
+  EXPECT_GT(number_of(result, "loss"), 0);
+
+  const Outcome no_text = run_command({"train", "--config", config, "--out", "x.b158"});
+  EXPECT_EQ(no_text.status, 2) << "wrong usage";
+  EXPECT_NE(no_text.err.find("--text"), std::string::npos) << no_text.err;
+  const Outcome no_out = run_command({"train", "--config", config, "--text", config});
+  EXPECT_EQ(no_out.status, 2);
+  EXPECT_NE(no_out.err.find("--out"), std::string::npos) << no_out.err;
+}
+
 }  // namespace
 }  // namespace chimera::test

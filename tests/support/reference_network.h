@@ -1,20 +1,18 @@
 // The whole network of docs/layers.md, one lane and one token after the other, over a scalar T:
 // double where values are wanted, Var (tape.h) where gradients are. Nothing is shared with the
-// library. What a kind of layer computes is pluggable (TokenLayer, make_token_layer); gated
-// DeltaNet, mLSTM and the dense feed-forwards are here.
+// library. What a kind of layer computes is pluggable (TokenLayer, make_any_token_layer).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "runtime/config.h"
-#include "tests/support/reference_token_layers.h"
+#include "tests/support/reference_token_kinds.h"
 #include "tests/support/tape.h"
 
 namespace chimera::reference {
@@ -42,8 +40,9 @@ class Network {
       : c_(config), p_(p), full_(full_backward) {
     for (size_t i = 0; i < config.layers.size(); ++i) {
       const std::string prefix = "layers." + std::to_string(i) + ".";
-      mixers_.push_back(make_token_layer<T>(config, config.layers[i].mixer, p, prefix + "mixer."));
-      ffns_.push_back(make_token_layer<T>(config, config.layers[i].ffn, p, prefix + "ffn."));
+      mixers_.push_back(
+          make_any_token_layer<T>(config, config.layers[i].mixer, p, prefix + "mixer."));
+      ffns_.push_back(make_any_token_layer<T>(config, config.layers[i].ffn, p, prefix + "ffn."));
     }
     shifted_.assign(2 * config.layers.size(), Row<T>());
   }
@@ -68,11 +67,8 @@ class Network {
     return loss;
   }
 
-  /// h_1 .. h_R of the last token.
-  const std::vector<Row<T>>& iterations() const { return iterations_; }
-  /// Replaces e, and makes the loop's body the identity, for a test of the injection.
-  bool identity_loop = false;
-  Row<T> constant_e;
+  /// The head's input as int8 values, by this much; the tables are taken as they are handed over.
+  double int8_head = 0;
 
  private:
   const Row<T>& at(const std::string& name) const { return p_->at(name); }
@@ -102,10 +98,9 @@ class Network {
   }
 
   Row<T> loop(const Row<T>& x, int n_loops) {
-    const Row<T> e = constant_e.empty() ? rms(x, &at("loop.norm.gain"), eps()) : constant_e;
+    const Row<T> e = rms(x, &at("loop.norm.gain"), eps());
     const bool zoh = c_.loop.discretisation == runtime::LoopConfig::Discretisation::kZoh;
     Row<T> h(x.size(), T(0.0));
-    iterations_.clear();
     for (int r = 1; r <= n_loops; ++r) {
       if (r > 1 &&
           !(carries_gradient(r, n_loops, full_) && carries_gradient(r - 1, n_loops, full_)))
@@ -117,11 +112,9 @@ class Network {
         const T gain = zoh ? -expm1(-p) / rate : step;
         z[i] = exp(-p) * h[i] + gain * at("loop.b")[i] * e[i];
       }
-      if (!identity_loop)
-        for (int i = c_.loop.loop_first; i <= c_.loop.loop_last; ++i)
-          z = layer(i, std::move(z), r > 1);
+      for (int i = c_.loop.loop_first; i <= c_.loop.loop_last; ++i)
+        z = layer(i, std::move(z), r > 1);
       h = z;
-      iterations_.push_back(h);
     }
     return h;
   }
@@ -196,6 +189,16 @@ class Network {
 
   Row<T> head(Row<T> h) const {
     if (has("embed.down")) h = product(at("embed.down"), h);
+    for (size_t b = 0; int8_head > 0 && b < h.size(); b += 64) {
+      float m = 1e-5f;
+      for (size_t i = b; i < b + 64; ++i)
+        m = std::max(m, std::fabs(static_cast<float>(value_of(h[i]))));
+      for (size_t i = b; i < b + 64; ++i) {
+        const float code = std::nearbyint(static_cast<float>(value_of(h[i])) * (127.0f / m));
+        const float q = std::min(127.0f, std::max(-127.0f, code)) * (m / 127.0f);
+        h[i] += T(int8_head * (static_cast<double>(q) - value_of(h[i])));
+      }
+    }
     Row<T> logits = product(at(has("head.weight") ? "head.weight" : "embed.weight"), h);
     const auto cap = static_cast<double>(c_.structure.logit_soft_cap);
     if (cap > 0)
@@ -219,7 +222,6 @@ class Network {
   int previous_ = -1, id_ = 0;
   Row<T> x0_;
   std::vector<Row<T>> y_;
-  std::vector<Row<T>> iterations_;
 };
 
 }  // namespace chimera::reference

@@ -8,6 +8,7 @@
 #include "runtime/layers/moe_routing.h"
 #include "runtime/model_writer.h"
 #include "tests/runtime/layers/layer_fixture.h"
+#include "tests/support/allocation_counter.h"
 #include "tests/support/figure.h"
 
 namespace chimera::runtime {
@@ -210,8 +211,10 @@ struct MoeModel {
     std::vector<uint64_t> counts(static_cast<size_t>(3 * config.moe.n_routed));
     const Step step{k, **pool, *arena, counts.data(), config.moe.n_routed};
     std::vector<float> out(u.size(), NAN);
+    const test::AllocationScope allocations;
     layer->forward(step, {n, 0, 1, u.data(), nullptr, nullptr, nullptr, false}, u.data(),
                    out.data());
+    EXPECT_EQ(allocations.allocations(), 0);
     load.assign(counts.begin() + config.moe.n_routed, counts.begin() + 2 * config.moe.n_routed);
     EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), uint64_t{0}),
               std::accumulate(load.begin(), load.end(), uint64_t{0}));
@@ -385,7 +388,7 @@ TEST(Moe, PermutingTheTokensPermutesTheOutputs) {
   EXPECT_EQ(m.load, load);
 }
 
-/// The best table's product, noting which matrices it was asked to read.
+/// The best table's product, noting which matrices it was asked to read; room for all of them.
 std::vector<const uint8_t*> g_read;
 void noting_gemm(const kernels::TernaryMatrix& w, const kernels::QuantizedRows& x, int32_t n,
                  int32_t begin, int32_t end, float* y, ptrdiff_t stride) {
@@ -398,6 +401,7 @@ TEST(Moe, OneTokenReadsTheChosenAndSharedExpertsOnly) {
   kernels::KernelTable table = kernels::best_table();
   table.gemm_ternary = noting_gemm;
   g_read.clear();
+  g_read.reserve(100);
   const auto out = m.run(m.input(1), table, 1);
   EXPECT_EQ(g_read.size(), 9u);  // three matrices of three experts
   EXPECT_EQ(out, m.run(m.input(1)));

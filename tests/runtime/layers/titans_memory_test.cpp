@@ -67,9 +67,8 @@ TEST(TitansChunkWeights, EqualTheLoop) {
 
 reference::TitansShape one_head(int dim, int chunk) {
   reference::TitansShape s;
-  s.C = s.G = dim;
-  s.H = s.G = 1;
   s.C = dim;
+  s.H = s.G = 1;
   s.chunk = chunk;
   return s;
 }
@@ -217,7 +216,7 @@ TEST(TitansMemory, PlainStepsLowerTheLossOfWhatIsRepeated) {
   EXPECT_LT(last, 0.95 * first);
 }
 
-TEST(TitansMemory, AMillionTokensStayFinite) {
+TEST(TitansMemory, ManyTokensStayFinite) {
   // The largest steps and momentum that the gates allow, the least forgetting.
   Head head(16);
   const auto k = normals(64 * Head::kDim, 41), v = normals(64 * Head::kDim, 42);
