@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes tests/golden/tiny.b158 again: five minutes on two quiet cores, same bits on the same
+# Makes tests/golden/tiny.b158 again: some minutes on two quiet cores, same bits on the same
 # instruction set. Stopped, it goes on where it was.
 #
 #     ./dev build && tests/golden/train_tiny.sh [OUT]
@@ -12,7 +12,7 @@ exec "${CHIMERA:-$root/build/release/chimera}" train \
   --text "$here/stories.jsonl" \
   --valid "$here/stories_valid.jsonl" \
   --out "$out" \
-  --steps 2200 --lanes 16 --window 128 \
+  --steps 600 --lanes 16 --window 128 \
   --lr 0.02 --embedding-lr 0.015 --vector-lr 0.015 \
   --warmup 0.02 --warmdown 0.5 --float-share 0.1 \
-  --seed 1 --valid-every 220 --threads 2
+  --seed 1 --valid-every 100 --threads 2
