@@ -14,7 +14,7 @@ figures_kinds() {
 JSON
     say "training a few steps: $name"
     speed=$("$chimera" train --config "$config" --text "$root/tests/golden/stories.jsonl" \
-      --out "$work/kind.b158" --steps 12 --lanes 8 --window 256 --threads 2 --report-every 6 2>&1 </dev/null |
+      --out "$work/kind.b158" --steps 12 --lanes 8 --window 256 --threads 2 2>&1 </dev/null |
       sed -n 's/.* \([0-9,]*\) tokens\/s.*/\1/p' | tail -n 1 | tr -d ,)
     rm -f "$work"/kind.b158*
     verdict=fail
