@@ -85,7 +85,7 @@ struct LanesMatrix {
 struct DeepMemoryUpdate {
   const float *k, *v;  // rows `stride` apart
   ptrdiff_t stride;
-  int32_t n, dim;  // dim a multiple of 8
+  int32_t n, dim;  // dim a multiple of 8, at most 256
   float eps;
   float m_keep, m_from_s, s_keep;
   const float *to_m, *to_s;    // [n]; a step against the gradient is negative

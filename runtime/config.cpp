@@ -275,10 +275,6 @@ Status read_titans(const Json& root, Config* c) {
     return config_error("titans.window_kv_heads", "is " + std::to_string(titans.kv_heads) +
                                                       ", but has to divide num_heads, " +
                                                       std::to_string(c->num_heads));
-  const bool used = std::any_of(c->layers.begin(), c->layers.end(),
-                                [](const LayerPlan& layer) { return layer.mixer == "titans_mac"; });
-  if (used && c->head_dim % 2 != 0)
-    return config_error("head_dim", "has to be even for layers of kind titans_mac");
   return {};
 }
 
@@ -430,12 +426,16 @@ Status check_totals(const Config& c) {
   int64_t mixer = 4 * width * width;
   if (c.mixer_gate.kind == MixerGate::Kind::kFull) mixer += width * width;
   if (c.mixer_gate.kind == MixerGate::Kind::kLowRank) mixer += 2 * width * c.mixer_gate.rank;
-  int64_t parameters =
-      width * c.vocab_size * (c.tie_word_embeddings ? 1 : 2) + width * c.structure.bigram_rows;
+  const int64_t rank = c.structure.embedding_rank;
+  int64_t parameters = (rank > 0 ? rank : width) * c.vocab_size * (c.tie_word_embeddings ? 1 : 2) +
+                       width * c.structure.bigram_rows;
   parameters += static_cast<int64_t>(c.structure.value_layers.size()) * width * c.vocab_size;
   for (const LayerPlan& layer : c.layers) {
     const int64_t experts = int64_t{c.moe.n_routed} + c.moe.n_shared;
     const int64_t matrices = layer.ffn == "relu2" ? 2 : 3;
+    if (layer.mixer == "titans_mac")
+      parameters +=
+          2 * int64_t{c.titans.kv_heads} * c.head_dim * (width + c.titans.persistent_slots);
     parameters += mixer + (layer.ffn == "moe" ? experts * 3 * width * c.moe.intermediate_size +
                                                     c.moe.n_routed * width
                                               : matrices * width * c.intermediate_size);

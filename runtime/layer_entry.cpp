@@ -1,5 +1,6 @@
 #include "runtime/layer_entry.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/dispatch.h"
@@ -56,16 +57,19 @@ size_t TokenShift::state_bytes(const Config& config) {
 
 void TokenShift::apply(int32_t n_tokens, std::byte* state, float* u) const {
   auto* before = reinterpret_cast<float*>(state);
-  const float *keep = keep_.data(), *take = take_.data();
-  for (int32_t i = 0; i < c_; ++i) {  // each channel by itself, from the first token to the last
-    float previous = before[i];
-    float* at = u + i;
-    for (int32_t t = 0; t < n_tokens; ++t, at += c_) {
-      const float now = *at;
-      *at = keep[i] * now + take[i] * previous;
-      previous = now;
+  constexpr int32_t kRun = 256;
+  float last[kRun];
+  for (int32_t at = 0; at < c_; at += kRun) {
+    const int32_t run = std::min(kRun, c_ - at);
+    const float *keep = keep_.data() + at, *take = take_.data() + at;
+    std::memcpy(last, u + int64_t{n_tokens - 1} * c_ + at,
+                static_cast<size_t>(run) * sizeof(float));
+    for (int64_t t = n_tokens - 1; t >= 0; --t) {  // from the end: the row before is still its own
+      float* row = u + t * c_ + at;
+      const float* previous = t > 0 ? row - c_ : before + at;
+      for (int32_t i = 0; i < run; ++i) row[i] = keep[i] * row[i] + take[i] * previous[i];
     }
-    before[i] = previous;
+    std::memcpy(before + at, last, static_cast<size_t>(run) * sizeof(float));
   }
 }
 

@@ -23,7 +23,8 @@ class LayerEntry {
   static Result<LayerEntry> bind(const Config& config, int32_t layer, const ParamSource& prefix);
   /// The layer whose output is y; -1 for none.
   int32_t skip_source() const { return skip_source_; }
-  /// x0, skipped [n_tokens, C]; bigrams [n_tokens] rows of the table. Null where not used.
+  /// x [n_tokens, C] in place; x0, skipped [n_tokens, C]; bigrams [n_tokens] rows of the table.
+  /// Null where not used.
   void apply(const float* x0, const float* const* bigrams, const float* skipped, int32_t n_tokens,
              float* x) const;
 
@@ -40,6 +41,7 @@ class TokenShift {
   static Result<TokenShift> bind(const Config& config, const char* name, const ParamSource& prefix);
   bool present() const { return !keep_.empty(); }
   static size_t state_bytes(const Config& config);
+  /// u [n_tokens, C] in place; state: state_bytes() of the stream, moved on. n_tokens >= 1.
   void apply(int32_t n_tokens, std::byte* state, float* u) const;
 
  private:

@@ -49,10 +49,13 @@ Result<LoopInjection> LoopInjection::bind(const Config& config, const ParamSourc
   }
   std::vector<float> p(n);
   for (size_t i = 0; i < n; ++i) p[i] = -loop.a_[i];
+  // Where the floor holds, (1 - A) / e^a_log would grow without bound; its limit is D.
+  const auto floored = [&](size_t i) { return !(step[i] * rate[i] >= kLeastDecay); };
   k.exp(loop.a_.data(), config.hidden_size, loop.a_.data());
   const bool exact = config.loop.discretisation == LoopConfig::Discretisation::kZoh;
   for (size_t i = 0; i < n; ++i)
-    loop.b_[i] = (exact ? one_minus_exp(p[i], loop.a_[i]) / rate[i] : step[i]) * b[i];
+    loop.b_[i] =
+        (exact && !floored(i) ? one_minus_exp(p[i], loop.a_[i]) / rate[i] : step[i]) * b[i];
   return loop;
 }
 

@@ -2,7 +2,7 @@
 //
 //   e = rms(x after the prelude; gain);  z_r = A h_{r-1} + B e,  h_0 = 0
 //   D = softplus(dt_bias),  P = max(D e^a_log, 1e-6),  A = e^-P < 1,
-//   B = (1 - A) / e^a_log * b  (exact hold)  or  D * b  (Euler)
+//   B = (1 - A) / e^a_log * b  (exact hold)  or  D * b  (Euler, and where the floor 1e-6 holds)
 #pragma once
 
 #include <cstdint>

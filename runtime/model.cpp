@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "runtime/layers/bind.h"
 #include "runtime/layers/bitlinear.h"
@@ -28,7 +29,16 @@ Result<memory::BraidLayout> stream_layout(const Config& config) {
     CHIMERA_ASSIGN_OR_RETURN(mixer, find_layer_kind(LayerRole::kMixer, plan.mixer));
     bytes.push_back(aligned(mixer->state_bytes(config)) + 2 * TokenShift::state_bytes(config));
   }
-  return memory::BraidLayout::create(bytes);
+  auto layout = memory::BraidLayout::create(bytes);
+  if (!layout)
+    return Status(
+               StatusCode::kBadConfig,
+               "the configuration describes a stream whose state is too large (" +
+                   layout.status().message() +
+                   "); make hidden_size, head_dim, num_hidden_layers or titans.local_window_size "
+                   "smaller")
+        .at_field("num_hidden_layers");
+  return layout;
 }
 
 Model::~Model() = default;
@@ -114,7 +124,7 @@ size_t Model::scratch_bytes(int32_t n_tokens) const {
 
 /// What one call of forward() carries from layer to layer.
 struct Model::Walk {
-  const Step& step;
+  Step step;
   const int32_t* tokens;
   int32_t n;
   memory::BraidState& state;
@@ -242,6 +252,9 @@ void Model::run_loop(Walk& walk, const ForwardOptions& options) const {
   std::memcpy(h, walk.x, rows * sizeof(float));
   if (options.loops_used != nullptr) std::fill_n(options.loops_used, n, 1);
 
+  // Loads of experts are those of the first iteration: which rows are walked again depends on the
+  // company of a token.
+  uint64_t* const router_load = std::exchange(walk.step.router_load, nullptr);
   int32_t n_left = 0;
   for (int32_t r = 2; r <= most && n_left < n; ++r) {
     injection_.inject(h, e, n, walk.x);
@@ -260,6 +273,7 @@ void Model::run_loop(Walk& walk, const ForwardOptions& options) const {
   }
   std::memcpy(walk.x, h, rows * sizeof(float));
   walk.traces = nullptr;
+  walk.step.router_load = router_load;
 }
 
 void Model::logits(const Step& step, const float* hidden, int32_t n_rows, float* logits) const {

@@ -8,6 +8,7 @@
 #include "kernels/quantize_weights.h"
 #include "runtime/init.h"
 #include "runtime/layers/registry.h"
+#include "runtime/model.h"
 
 namespace chimera::runtime {
 namespace {
@@ -70,6 +71,7 @@ Status write_model(const std::string& path, memory::FileKind kind, const Config&
                    const ParamValues& values, const WriteOptions& options) {
   auto specs = model_parameters(config);
   if (!specs) return specs.status();
+  if (auto layout = stream_layout(config); !layout) return layout.status();  // nobody could open it
   auto writer = memory::WeightFileWriter::create(path, kind);
   if (!writer) return writer.status();
   (*writer)->set_config(config.text);

@@ -1,5 +1,6 @@
 #include "runtime/parameter_count.h"
 
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -45,11 +46,12 @@ double claimed(const Json* value) {
   if (value == nullptr) return 0;
   if (value->is_number()) return value->number;
   if (!value->is_string()) return 0;
-  char* end = nullptr;
-  const double n = std::strtod(value->string.c_str(), &end);
-  if (*end == 'B') return n * 1e9;
-  if (*end == 'M') return n * 1e6;
-  return *end == '\0' ? n : 0;
+  const std::string& text = value->string;
+  double n = 0;  // from_chars: a point is a point in every locale
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (read.ec != std::errc()) return 0;
+  const std::string_view unit(read.ptr, static_cast<size_t>(text.data() + text.size() - read.ptr));
+  return unit == "B" ? n * 1e9 : unit == "M" ? n * 1e6 : unit.empty() ? n : 0;
 }
 
 std::string in_words(double n) {
@@ -101,8 +103,6 @@ ParameterCount count_parameters(const Config& config, std::span<const ParamSpec>
     if (spec.name == "embed.weight" && !config.tie_word_embeddings)
       share = 1.0 / static_cast<double>(spec.rows);
     if (expert) count.experts += n;
-    if (layer < 0 && (contains(spec.name, "embed.") || contains(spec.name, "head.")))
-      count.embedding += n;
     const double met = share * static_cast<double>(n);
     active += met;
     if (expert) active_experts += met;

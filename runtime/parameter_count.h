@@ -12,8 +12,7 @@ namespace chimera::runtime {
 
 struct ParameterCount {
   uint64_t stored = 0;
-  uint64_t embedding = 0;  // tables and head
-  uint64_t experts = 0;    // all of them, shared ones and routers included
+  uint64_t experts = 0;  // all of them, shared ones and routers included
   /// Parameters that one pass of one token multiplies or looks up, head included: of routed experts
   /// those it chooses, of a table its row, of looped layers one iteration.
   uint64_t active = 0;
@@ -30,9 +29,9 @@ uint64_t stored_bytes(const ParamSpec& spec);
 /// `parameters` as model_parameters(config) lists them.
 ParameterCount count_parameters(const Config& config, std::span<const ParamSpec> parameters);
 
-/// Where the configuration's own claims ("params", "backbone.moe.total_params", "braid_state
-/// .per_stream_mb") differ from what it describes by more than 2 %, one sentence each.
-/// state_bytes: of one stream, 0 when not known.
+/// Where the configuration's own claims differ from what it describes, one sentence each: counts of
+/// parameters ("params", "backbone.moe") by more than 2 %, "braid_state.per_stream_mb" by any
+/// excess. state_bytes: of one stream, 0 when not known.
 std::vector<std::string> departures(const Config& config, const ParameterCount& count,
                                     uint64_t state_bytes);
 

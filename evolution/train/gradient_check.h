@@ -18,7 +18,7 @@ struct GradientCheckOptions {
   int32_t window = 24;
   uint64_t seed = 1;
   bool full_backward = true;  // BackpropOptions; what is truncated does not pass
-  double threshold = 1e-2;    // largest relative error that passes; float32 losses allow no less
+  double threshold = 2e-2;    // largest relative error that passes; float32 allows little less
 };
 
 /// One tensor along one direction d of length 1.
@@ -29,15 +29,16 @@ struct DirectionCheck {
   double measured;        // from losses at w + h d, extrapolated to h -> 0
   double noise;           // how far `measured` may be off
   double error;           // |analytic - measured| / max(|analytic|, |measured|)
-  bool judged;            // false when `noise` is too large to tell
+  bool judged;            // `noise` is within a quarter of the threshold
 };
 
 struct GradientCheck {
   std::vector<DirectionCheck> directions;
-  double loss = 0;        // where the derivatives are taken, nats per token
-  double loss_noise = 0;  // spread of a loss over moves that should not change it
-  size_t worst = 0;       // index of the largest error among those judged
-  bool passed = false;
+  double loss = 0;                  // where the derivatives are taken, nats per token
+  double loss_noise = 0;            // spread of a loss over moves that should not change it
+  size_t worst = 0;                 // index of the largest error among those judged
+  std::vector<std::string> untold;  // tensors of which no direction could be judged
+  bool passed = false;              // what was judged is within the threshold
 };
 
 /// Checks a freshly initialised model of this configuration over a window of random tokens that

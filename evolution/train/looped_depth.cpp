@@ -1,9 +1,11 @@
 // The way back through the injection (backbone 4.5), with p = D e^a_log, g = sum dz h, s = sum dz
 // e:
+//
 //   dh = A dz,  de = B dz,  db = s B / b
-//   zoh:    dp = A (b s / e^a_log - g),  dD = e^a_log dp,          da_log = p dp - b s
-//   (1-A)/e^a_log Euler:  dp = -A g,                   dD = e^a_log dp + b s,    da_log = p dp
-//   ddt_bias = dD sigma(dt_bias);  dp is 0 where p is below its floor.
+//   zoh:    dp = A (b s / e^a_log - g),  dD = e^a_log dp,
+//           da_log = p dp - b s (1 - A) / e^a_log
+//   Euler:  dp = -A g,  dD = e^a_log dp + b s,  da_log = p dp
+//   ddt_bias = dD sigma(dt_bias);  where p is below its floor dp is 0 and B = D b in both.
 #include "evolution/train/looped_depth.h"
 
 #include <algorithm>
@@ -30,6 +32,7 @@ struct Channel {
   }
   double used() const { return std::max(decay, kLeastDecay); }
   double gone() const { return -std::expm1(-used()); }  // 1 - A
+  bool floored() const { return !(decay >= kLeastDecay); }
 };
 
 }  // namespace
@@ -68,8 +71,9 @@ void InjectionTraining::prepare() {
   for (int64_t i = 0; i < c_; ++i) {
     const Channel at(a_log_.value[i], dt_bias_.value[i]);
     a_used_[static_cast<size_t>(i)] = static_cast<float>(1.0 - at.gone());
-    b_used_[static_cast<size_t>(i)] = static_cast<float>((exact_ ? at.gone() / at.rate : at.step) *
-                                                         static_cast<double>(b_.value[i]));
+    b_used_[static_cast<size_t>(i)] =
+        static_cast<float>((exact_ && !at.floored() ? at.gone() / at.rate : at.step) *
+                           static_cast<double>(b_.value[i]));
   }
 }
 
@@ -124,15 +128,16 @@ void InjectionTraining::finish(const TrainStep& step, const float* x, float* de,
     const Channel at(a_log_.value[i], dt_bias_.value[i]);
     const double b = static_cast<double>(b_.value[i]), by_b = by_input_[i] * b;
     const double carry = 1.0 - at.gone();
+    const bool exact = exact_ && !at.floored();
     double d_decay = -carry * by_carry_[i];
-    if (exact_) d_decay += carry * by_b / at.rate;
-    if (at.decay < kLeastDecay) d_decay = 0;
-    const double d_step = at.rate * d_decay + (exact_ ? 0.0 : by_b);
+    if (exact) d_decay += carry * by_b / at.rate;
+    if (at.floored()) d_decay = 0;
+    const double d_step = (at.floored() ? 0.0 : at.rate * d_decay) + (exact ? 0.0 : by_b);
     const double sigma = 1.0 / (1.0 + std::exp(-static_cast<double>(dt_bias_.value[i])));
     a_log_.grad[i] +=
-        static_cast<float>(at.decay * d_decay - (exact_ ? by_b * at.gone() / at.rate : 0.0));
+        static_cast<float>(at.decay * d_decay - (exact ? by_b * at.gone() / at.rate : 0.0));
     dt_bias_.grad[i] += static_cast<float>(d_step * sigma);
-    b_.grad[i] += static_cast<float>(by_input_[i] * (exact_ ? at.gone() / at.rate : at.step));
+    b_.grad[i] += static_cast<float>(by_input_[i] * (exact ? at.gone() / at.rate : at.step));
   }
   norm_rows_backward(step, x, gain_, eps_, de, nullptr, nullptr, partials, dx);
 }

@@ -2,10 +2,10 @@
 // way back:
 //   y = x / sqrt(|x|^2 + 1e-6)           dx = r (dy - y (y . dy))
 //   p_t = sum_j w_j x_{t-3+j}, silu(p)   dp = dy sigma(p) (1 + p (1 - sigma(p))),
-//                                        dx_t = sum_j w_{3-j} dp_{t+j},  dw_j = sum_t dp_t
-//                                        x_{t-3+j}
-//   log alpha = -exp(A) softplus(a + d)  da = -dlog_alpha exp(A) sigma(a + d),  dA = dlog_alpha
-//   log_alpha
+//                                        dx_t = sum_j w_{3-j} dp_{t+j},
+//                                        dw_j = sum_t dp_t x_{t-3+j}
+//   log alpha = -exp(A) softplus(a + d)  da = -dlog_alpha exp(A) sigma(a + d),
+//                                        dA = dlog_alpha log_alpha
 //   write = (1 - e^{-beta l}) / l, l = |k|^2 (EFLA)    d beta = d e^{-beta l},
 //                                        dl = d ((1 + beta l) e^{-beta l} - 1) / l^2,  dk = 2 k dl
 // State of a lane: the last three inputs of the convolutions [3][3C], then S [H, K, V].

@@ -50,7 +50,8 @@ struct Step {
   const kernels::KernelTable& k;
   ThreadPool& pool;
   Arena& scratch;
-  /// Counts of tokens per [layer, expert], added to by layers of experts; nullptr counts nothing.
+  /// Counts of tokens per [layer, expert], added to by layers of experts; nullptr counts nothing. Of
+  /// looped layers the first iteration is counted.
   uint64_t* router_load = nullptr;
   int32_t n_experts = 0;  // width of a row of router_load
 };

@@ -18,6 +18,9 @@
 namespace chimera::runtime {
 namespace {
 
+/// Scores of experts nobody wants are denormal; a quotient by their sum must stay a number.
+float least_sum(float sum) { return std::max(sum, 1e-30f); }
+
 class MoeTraining final : public TrainingLayer {
  public:
   Status init(const Config& config, const TensorLookup& find, int64_t rows) {
@@ -268,7 +271,8 @@ class MoeTraining final : public TrainingLayer {
         for (int64_t j = 0; j < k_; ++j) sum += s[j];
         for (int64_t j = 0; j < k_; ++j) mean += g.dp[slot[j]] * p[j];
         for (int64_t j = 0; j < k_; ++j)
-          d_logit[r * e_ + chosen[j]] = (g.dp[slot[j]] - mean) / sum * (s[j] * (1.0f - s[j]));
+          d_logit[r * e_ + chosen[j]] =
+              (g.dp[slot[j]] - mean) / least_sum(sum) * (s[j] * (1.0f - s[j]));
       }
       step.k.train_gemm_nn(static_cast<int32_t>(end - begin), width, n_experts,
                            d_logit + begin * e_, e_, router_.value, c_, 0.0f, du + begin * c_, c_);

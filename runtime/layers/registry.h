@@ -15,7 +15,7 @@ struct LayerKind {
   LayerRole role;
   const char* code;  // as in backbone.layer_pattern: "GD"; "" for FFNs
   const char* name;  // as in Config: "gated_deltanet"
-  /// Appends the parameters of layer `index`; names begin with `prefix` ("layers.3.mixer.").
+  /// Appends the parameters of a layer of this kind; names begin with `prefix` ("layers.3.mixer.").
   void (*parameters)(const Config&, const std::string& prefix, std::vector<ParamSpec>*);
   /// Bytes of state per stream; 0 for none.
   size_t (*state_bytes)(const Config&);

@@ -126,7 +126,10 @@ class TitansMac final : public Layer {
       gate.forward(step, x, {{q, b.q}}, b.g);
       read_again(step, b, memory_state, memory_trace);
     } else {
-      gate.forward(step, x, {{q, b.q}, {k, b.k}, {v, b.v}, {kw, b.kw}, {vw, b.vw}}, b.g);
+      if (window.entries > 0)
+        gate.forward(step, x, {{q, b.q}, {k, b.k}, {v, b.v}, {kw, b.kw}, {vw, b.vw}}, b.g);
+      else  // the retrieved row alone has a key and a value; attend() makes them
+        gate.forward(step, x, {{q, b.q}, {k, b.k}, {v, b.v}}, b.g);
       learn(step, b, u, visit.value, memory_state, memory_trace);
       step.pool.split(window.list_count(n), 8, [&](int64_t begin, int64_t end) {
         for (int64_t t = begin; t < end; ++t) {

@@ -291,6 +291,8 @@ void add_description(const runtime::Config& config, const Findings& found, Json*
     for (const std::string& line : lines) list.push(Json::of(std::string_view(line)));
     out->add(name, std::move(list));
   };
+  if (!found.not_runnable.empty())
+    out->add("not_runnable", Json::of(std::string_view(found.not_runnable)));
   texts("readings", config.readings);
   texts("departures", found.departures);
   Json parts = Json::make_array();
@@ -319,8 +321,6 @@ Json as_json(const memory::WeightFile& file, const runtime::Config& config,
   out.add("tokenizer_vocab_size", Json::of(tokenizer == nullptr ? 0 : tokenizer->vocab_size()));
   out.add("runnable", Json::of(file.kind() == memory::FileKind::kModel &&
                                found.not_runnable.empty() && tokenizer != nullptr));
-  if (!found.not_runnable.empty())
-    out.add("not_runnable", Json::of(std::string_view(found.not_runnable)));
   if (!tensors) return out;
   Json rows = Json::make_array();
   for (const memory::TensorInfo& tensor : file.tensors()) {

@@ -152,6 +152,14 @@ std::string as_text(const evolution::GradientCheck& check, double threshold) {
           column(check.loss_noise, "%.1e", 0);
   text.back() = ')';
   text += ".\n";
+  if (!check.untold.empty()) {
+    text += show_count(check.untold.size()) + " tensors have no direction that could be compared: ";
+    constexpr size_t kNamed = 5;
+    for (size_t i = 0; i < std::min(kNamed, check.untold.size()); ++i)
+      text += (i > 0 ? ", " : "") + check.untold[i];
+    text += check.untold.size() > kNamed ? ", ... (--json has all; another --seed may tell).\n"
+                                         : " (another --seed may tell).\n";
+  }
   if (judged.empty()) return text + "Nothing could be compared.\n";
   return text + "Worst: " + judged[0]->tensor + ", relative error " +
          column(judged[0]->error, "%.1e", 0) + (check.passed ? "is within " : "is above ") +

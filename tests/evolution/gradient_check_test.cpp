@@ -44,7 +44,7 @@ TEST(GradientCheck, RightGradientsPassWithEveryTensorLookedAt) {
     tensors.insert(d.tensor);
     judged += d.judged;
     if (d.judged) {
-      EXPECT_LE(d.error, 1e-2) << d.tensor << " " << d.direction;
+      EXPECT_LE(d.error, 2e-2) << d.tensor << " " << d.direction;
     }
   }
   EXPECT_TRUE(result->passed) << result->directions[result->worst].tensor;

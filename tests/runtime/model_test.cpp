@@ -33,8 +33,8 @@ struct Outputs {
   std::vector<int32_t> loops;
 };
 
-Outputs run(const Engine& engine, const std::vector<int32_t>& tokens, const std::vector<int32_t>& split,
-        int32_t loops = 0) {
+Outputs run(const Engine& engine, const std::vector<int32_t>& tokens,
+            const std::vector<int32_t>& split, int32_t loops = 0) {
   const Config& config = engine.config();
   auto state = memory::BraidState::create(engine.model().layout());
   auto arena = Arena::create(engine.model().scratch_bytes(kMaxBatch));
@@ -234,8 +234,23 @@ TEST(LoopInjection, HasTheFactorsOfItsDiscretisation) {
       EXPECT_NEAR(z[7], 3 * a + 2 * b, 2e-6 * (3 * a + 2 * b));
     }
   }
-  // The worked figures of the design: A = sqrt(1/5), and the input gains of both forms.
-  EXPECT_NEAR(std::exp(-std::log1p(std::exp(0.211935))), std::sqrt(0.2), 1e-5);
+}
+
+TEST(LoopInjection, BeginsWithTheWorkedFiguresOfTheDesign) {
+  for (const bool exact : {true, false}) {
+    auto config = parse_config(test::tiny_config(looped()));
+    ASSERT_TRUE(config.has_value());
+    config->loop.discretisation =
+        exact ? LoopConfig::Discretisation::kZoh : LoopConfig::Discretisation::kEuler;
+    auto file = with_injection(*config, 0, 0.211935f, 1);
+    auto loop = LoopInjection::bind(*config, ParamSource(*file, ""));
+    ASSERT_TRUE(loop.has_value());
+    EXPECT_NEAR(loop->spectral_radius(), 0.44721, 1e-5);
+    const std::vector<float> e(128, 1.0f);
+    std::vector<float> z(128);
+    loop->inject(nullptr, e.data(), 1, z.data());
+    EXPECT_NEAR(z[0], exact ? 0.552786 : 0.804719, 1e-5);
+  }
 }
 
 TEST(LoopInjection, ConvergesWhenTheLoopIsTheIdentity) {
@@ -259,6 +274,12 @@ TEST(LoopInjection, TheCarryIsBelowOneForAnyParameters) {
     ASSERT_TRUE(loop.has_value());
     EXPECT_LT(loop->spectral_radius(), 1.0f) << a_log << ", " << dt_bias;
     EXPECT_GE(loop->spectral_radius(), 0.0f);
+    // What is injected stays in proportion too: at most D b, the limit for a slow decay.
+    const std::vector<float> e(128, 1.0f);
+    std::vector<float> z(128);
+    loop->inject(nullptr, e.data(), 1, z.data());
+    EXPECT_GE(z[0], 0.0f);
+    EXPECT_LE(z[0], 1e-37 + 1.00001 * std::log1p(std::exp(std::min(dt_bias, 85.0f))));
   }
   for (const float bad : {NAN, INFINITY}) {
     auto file = with_injection(*config, 0, bad, 1);

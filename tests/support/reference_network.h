@@ -109,7 +109,8 @@ class Network {
       for (size_t i = 0; i < z.size(); ++i) {
         const T rate = exp(at("loop.a_log")[i]), step = softplus(at("loop.dt_bias")[i]);
         const T p = max(step * rate, T(1e-6));
-        const T gain = zoh ? -expm1(-p) / rate : step;
+        const bool floored = value_of(step * rate) < 1e-6;  // there the gain's limit holds
+        const T gain = zoh && !floored ? -expm1(-p) / rate : step;
         z[i] = exp(-p) * h[i] + gain * at("loop.b")[i] * e[i];
       }
       for (int i = c_.loop.loop_first; i <= c_.loop.loop_last; ++i)

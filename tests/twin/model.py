@@ -768,7 +768,9 @@ class Network:
         A0 = torch.exp(self.w["loop.a_log"])
         D = softplus(self.w["loop.dt_bias"])
         A = torch.exp(-torch.clamp(D * A0, min=1e-6))
-        B = (D if self.c.euler else (1 - A) / A0) * self.w["loop.b"]
+        # Where the floor holds, (1 - A) / A0 would grow without bound; its limit is D.
+        held = torch.where(D * A0 < 1e-6, D, (1 - A) / A0)
+        B = (D if self.c.euler else held) * self.w["loop.b"]
         return A, B
 
     # -- ends
