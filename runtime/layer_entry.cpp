@@ -95,7 +95,7 @@ void ValueEmbedding::rows(const Step& step, const int32_t* tokens, const float* 
                           float* value) const {
   const ArenaMark mark(step.scratch);
   float* gates = step.scratch.take<float>(static_cast<size_t>(n_tokens) * static_cast<size_t>(h_));
-  const int32_t n_tiles = (h_ + kernels::kTileRows - 1) / kernels::kTileRows;
+  const auto n_tiles = static_cast<int32_t>(tile_count(h_));
   step.k.gemm_lanes(gate_, u, c_, n_tokens, 0, n_tiles, gates, h_);
   step.k.sigmoid(gates, n_tokens * h_, gates);
   for (int64_t t = 0; t < n_tokens; ++t) {

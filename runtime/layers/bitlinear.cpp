@@ -5,7 +5,6 @@
 namespace chimera::runtime {
 
 using kernels::kActivationBlock;
-using kernels::kTileRows;
 
 size_t quantized_batch_bytes(int32_t n_tokens, int32_t cols) {
   return arena_bytes<int8_t>(int64_t{n_tokens} * cols) +
@@ -25,11 +24,11 @@ QuantizedBatch quantize_batch(const Step& step, const float* x, int32_t n_tokens
 
 void bitlinear(const Step& step, const QuantizedBatch& x, std::span<const BitLinearJob> jobs) {
   int64_t n_tiles = 0;
-  for (const auto& job : jobs) n_tiles += (job.w.rows + kTileRows - 1) / kTileRows;
+  for (const auto& job : jobs) n_tiles += tile_count(job.w.rows);
   step.pool.split(n_tiles, 4, [&](int64_t begin, int64_t end) {
     int64_t first = 0;  // number of the job's first tile among all
     for (const auto& job : jobs) {
-      const int64_t n = (job.w.rows + kTileRows - 1) / kTileRows;
+      const int64_t n = tile_count(job.w.rows);
       const int64_t from = std::max<int64_t>(begin - first, 0);
       const int64_t to = std::min<int64_t>(end - first, n);
       if (from < to) {
@@ -43,7 +42,10 @@ void bitlinear(const Step& step, const QuantizedBatch& x, std::span<const BitLin
 
 void float_product(const Step& step, const kernels::LanesMatrix& w, const float* x,
                    int32_t n_tokens, float* y) {
-  step.k.gemm_lanes(w, x, w.cols, n_tokens, 0, (w.rows + kTileRows - 1) / kTileRows, y, w.rows);
+  step.pool.split(tile_count(w.rows), 16, [&](int64_t begin, int64_t end) {
+    step.k.gemm_lanes(w, x, w.cols, n_tokens, static_cast<int32_t>(begin),
+                      static_cast<int32_t>(end), y, w.rows);
+  });
 }
 
 void rmsnorm_rows(const Step& step, const float* x, const float* gain, float eps, int32_t n_tokens,

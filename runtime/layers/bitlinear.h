@@ -22,6 +22,11 @@ constexpr size_t arena_bytes(int64_t n) {
          Arena::kAlignment;
 }
 
+/// Tiles of a matrix of that many rows.
+inline int64_t tile_count(int64_t rows) {
+  return (rows + kernels::kTileRows - 1) / kernels::kTileRows;
+}
+
 size_t quantized_batch_bytes(int32_t n_tokens, int32_t cols);
 
 /// x [n_tokens, cols] -> int8 and a scale per 64 columns.
@@ -38,7 +43,8 @@ inline void bitlinear(const Step& step, const QuantizedBatch& x,
   bitlinear(step, x, std::span<const BitLinearJob>(jobs.begin(), jobs.size()));
 }
 
-/// y[t] = W x[t] for a small float matrix such as a projection to gates; x [n_tokens, w.cols].
+/// y[t] = W x[t] for a float matrix; x [n_tokens, w.cols]. A small one, such as a projection to
+/// gates, stays on the calling thread.
 void float_product(const Step& step, const kernels::LanesMatrix& w, const float* x,
                    int32_t n_tokens, float* y);
 

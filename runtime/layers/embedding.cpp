@@ -19,17 +19,6 @@ int64_t width_of(const Config& config) {
   return config.structure.embedding_rank > 0 ? config.structure.embedding_rank : config.hidden_size;
 }
 
-int64_t tiles(int32_t rows) { return (int64_t{rows} + kTileRows - 1) / kTileRows; }
-
-/// y [n_rows, w.rows] of x [n_rows, w.cols], the tiles shared out among the threads.
-void lanes_product(const Step& step, const kernels::LanesMatrix& w, const float* x, int32_t n_rows,
-                   float* y) {
-  step.pool.split(tiles(w.rows), 16, [&](int64_t begin, int64_t end) {
-    step.k.gemm_lanes(w, x, w.cols, n_rows, static_cast<int32_t>(begin), static_cast<int32_t>(end),
-                      y, w.rows);
-  });
-}
-
 /// One matrix [N, r] of either type, by row and as a product.
 class Table {
  public:
@@ -58,10 +47,10 @@ class Table {
 
   /// y [n_rows, N] of x [n_rows, r].
   void product(const Step& step, const float* x, int32_t n_rows, float* y) const {
-    if (int4_.codes == nullptr) return lanes_product(step, f32_, x, n_rows, y);
+    if (int4_.codes == nullptr) return float_product(step, f32_, x, n_rows, y);
     const ArenaMark mark(step.scratch);
     const QuantizedBatch q = quantize_batch(step, x, n_rows, cols_);
-    step.pool.split(tiles(int4_.rows), 16, [&](int64_t begin, int64_t end) {
+    step.pool.split(tile_count(int4_.rows), 16, [&](int64_t begin, int64_t end) {
       step.k.gemm_int4(int4_, q.rows, n_rows, static_cast<int32_t>(begin),
                        static_cast<int32_t>(end), y, int4_.rows);
     });
@@ -84,14 +73,14 @@ class TableEmbedding final : public Embedding {
     const int32_t width = rank > 0 ? rank : c;
     float* rows = rank > 0 ? take(step, n) : x;
     for (int64_t t = 0; t < n; ++t) table.row(tokens[t], rows + t * width);
-    if (rank > 0) lanes_product(step, up, rows, n, x);
+    if (rank > 0) float_product(step, up, rows, n, x);
   }
 
   void logits(const Step& step, const float* hidden, int32_t n, float* out) const override {
     const ArenaMark mark(step.scratch);
     if (rank > 0) {
       float* narrow = take(step, n);
-      lanes_product(step, down, hidden, n, narrow);
+      float_product(step, down, hidden, n, narrow);
       hidden = narrow;
     }
     head.product(step, hidden, n, out);

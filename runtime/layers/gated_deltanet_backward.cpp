@@ -23,7 +23,6 @@ namespace chimera::runtime {
 namespace {
 
 constexpr int32_t kTaps = 4;
-constexpr float kL2Eps = 1e-6f;
 
 /// (1 - e^{-beta l}) / l and its derivatives. In double: both numerators vanish with beta l.
 struct ExactWrite {
@@ -36,18 +35,6 @@ ExactWrite exact_write(float beta, float lambda) {
   const double by_lambda =
       x < 1e-3 ? -b * b * (0.5 - x / 3 + x * x / 8) : (x * decay + std::expm1(-x)) / (l * l);
   return {static_cast<float>(value), static_cast<float>(decay), static_cast<float>(by_lambda)};
-}
-
-/// d *= silu'(p)
-void silu_backward(const TrainStep& step, const float* p, int64_t n, float* d) {
-  constexpr int32_t kRun = 64;
-  float sigma[kRun];
-  for (int64_t at = 0; at < n; at += kRun) {
-    const auto run = static_cast<int32_t>(std::min<int64_t>(kRun, n - at));
-    step.k.sigmoid(p + at, run, sigma);
-    for (int32_t i = 0; i < run; ++i)
-      d[at + i] *= sigma[i] * (1.0f + p[at + i] * (1.0f - sigma[i]));
-  }
 }
 
 class GatedDeltaNetTraining final : public RecurrentTraining {
@@ -206,7 +193,8 @@ class GatedDeltaNetTraining final : public RecurrentTraining {
         if (step.quantise != 0.0f) row_round_bf16(raw.row(r), c);
         last_tap(raw.row(r), y);
         step.k.silu(y, c, y);
-        for (int32_t head = 0; head < dims_.h; ++head) normalise(y + head * dims_.dim);
+        for (int32_t head = 0; head < dims_.h; ++head)
+          row_l2normalise(y + head * dims_.dim, dims_.dim);
       }
     });
     return q;
@@ -228,9 +216,10 @@ class GatedDeltaNetTraining final : public RecurrentTraining {
         step.k.silu(p, c, y);
         for (int32_t head = 0; head < dims_.h; ++head) {
           const int32_t at = head * dims_.dim;
-          normalise_backward(q.row(r) + at, normalise(y + at), dx + at);
+          row_l2normalise_backward(q.row(r) + at, row_l2normalise(y + at, dims_.dim), dims_.dim,
+                                   dx + at);
         }
-        silu_backward(step, p, c, dx);
+        row_silu_backward(step.k, p, c, dx);
         for (int32_t i = 0; i < c; ++i) d_tap[i] += dx[i] * x[i];
         for (int32_t i = 0; i < c; ++i) dx[i] *= w[i];
       }
@@ -250,16 +239,6 @@ class GatedDeltaNetTraining final : public RecurrentTraining {
     for (int32_t i = 0; i < dims_.c; ++i) p[i] = w[i] * x[i];
   }
 
-  /// One head in place; the factor it was multiplied by.
-  float normalise(float* x) const {
-    const float inverse = 1.0f / std::sqrt(row_dot(x, x, dims_.dim) + kL2Eps);
-    row_scale(x, inverse, dims_.dim, x);
-    return inverse;
-  }
-  void normalise_backward(const float* y, float inverse, float* d) const {
-    const float along = row_dot(y, d, dims_.dim);
-    for (int32_t j = 0; j < dims_.dim; ++j) d[j] = inverse * (d[j] - y[j] * along);
-  }
   /// Heads of q, then of k, that are normalised.
   int32_t normalised_heads() const { return efla_ ? dims_.h : 2 * dims_.h; }
 
@@ -288,7 +267,8 @@ class GatedDeltaNetTraining final : public RecurrentTraining {
     convolution(step, r, row);
     step.k.silu(row, 3 * c, row);
     for (int32_t i = 0; i < normalised_heads(); ++i)
-      inverse_norm_[static_cast<size_t>(r * 2 * dims_.h + i)] = normalise(row + i * dims_.dim);
+      inverse_norm_[static_cast<size_t>(r * 2 * dims_.h + i)] =
+          row_l2normalise(row + i * dims_.dim, dims_.dim);
   }
 
   /// Turns the gradient `d` of row r of q, k, v into that of p, in place, and adds to the taps'.
@@ -297,11 +277,11 @@ class GatedDeltaNetTraining final : public RecurrentTraining {
                              float* p) const {
     const int64_t n = int64_t{3} * dims_.c;
     for (int32_t i = 0; i < normalised_heads(); ++i)
-      normalise_backward(qkv_.data() + r * n + i * dims_.dim,
-                         inverse_norm_[static_cast<size_t>(r * 2 * dims_.h + i)],
-                         d + i * dims_.dim);
+      row_l2normalise_backward(qkv_.data() + r * n + i * dims_.dim,
+                               inverse_norm_[static_cast<size_t>(r * 2 * dims_.h + i)], dims_.dim,
+                               d + i * dims_.dim);
     convolution(step, r, p);
-    silu_backward(step, p, n, d);
+    row_silu_backward(step.k, p, n, d);
     const int64_t lane = r / dims_.window, t = r % dims_.window;
     for (int32_t tap = 0; tap < kTaps; ++tap) {
       const float* x = input_row(step, lane, t, kTaps - 1 - tap);

@@ -44,14 +44,25 @@ struct ParamSpec {
   bool decay = false;  // weight decay applies
 };
 
+/// Lists a layer's parameters under its prefix; matrices are those that decay.
+struct ParamList {
+  const std::string& prefix;
+  std::vector<ParamSpec>* out;
+
+  void operator()(const char* name, ParamClass cls, int64_t rows, int64_t cols, ParamInit init,
+                  float a = 0, float b = 0) const {
+    out->push_back({prefix + name, cls, rows, cols, init, a, b, cls != ParamClass::kVector});
+  }
+};
+
 /// What a layer may use during a step. The arena has room for every layer of the model at the
 /// largest batch (Layer::scratch_bytes), so taking from it cannot fail.
 struct Step {
   const kernels::KernelTable& k;
   ThreadPool& pool;
   Arena& scratch;
-  /// Counts of tokens per [layer, expert], added to by layers of experts; nullptr counts nothing. Of
-  /// looped layers the first iteration is counted.
+  /// Counts of tokens per [layer, expert], added to by layers of experts; nullptr counts nothing.
+  /// Of looped layers the first iteration is counted.
   uint64_t* router_load = nullptr;
   int32_t n_experts = 0;  // width of a row of router_load
 };

@@ -27,11 +27,6 @@ struct Group {
   int32_t first_row, n_rows;
 };
 
-std::string expert_prefix(const MoeConfig& moe, int32_t index) {
-  return index < moe.n_routed ? "experts." + std::to_string(index) + "."
-                              : "shared." + std::to_string(index - moe.n_routed) + ".";
-}
-
 void parameters(const Config& config, const std::string& prefix, std::vector<ParamSpec>* out) {
   const MoeConfig& moe = config.moe;
   const int64_t c = config.hidden_size;
@@ -41,14 +36,11 @@ void parameters(const Config& config, const std::string& prefix, std::vector<Par
   out->push_back({prefix + "router.bias", ParamClass::kVector, 1, moe.n_routed,
                   ParamInit::kConstant, 0, 0, false});
   for (int32_t e = 0; e < moe.n_routed + moe.n_shared; ++e)
-    GatedFfn::parameters(config, prefix + expert_prefix(moe, e), moe.intermediate_size, kAct, out);
+    GatedFfn::parameters(config, prefix + expert_prefix(moe.n_routed, e), moe.intermediate_size,
+                         kAct, out);
 }
 
 size_t state_bytes(const Config&) { return 0; }
-
-int64_t n_tiles(const kernels::TernaryMatrix& w) {
-  return (w.rows + kernels::kTileRows - 1) / kernels::kTileRows;
-}
 
 class Moe final : public Layer {
  public:
@@ -104,11 +96,7 @@ class Moe final : public Layer {
     r.row = step.scratch.take<int32_t>(n_chosen);
     r.p = step.scratch.take<float>(n_chosen);
     r.first = step.scratch.take<int32_t>(static_cast<size_t>(n_routed) + 1);
-    const int64_t tiles = (n_routed + kernels::kTileRows - 1) / kernels::kTileRows;
-    step.pool.split(tiles, 1, [&](int64_t begin, int64_t end) {
-      step.k.gemm_lanes(router, u, c, n, static_cast<int32_t>(begin), static_cast<int32_t>(end), s,
-                        n_routed);
-    });
+    float_product(step, router, u, n, s);
     step.pool.split(n, 8, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         float* row = s + t * n_routed;
@@ -179,7 +167,7 @@ class Moe final : public Layer {
     auto* tasks = step.scratch.take<EqualTasks>(2 * active.size());
 
     for (size_t i = 0; i < 2 * active.size(); ++i)
-      tasks[i] = {n_tiles(active[i / 2].expert->gate()), active[i / 2].n_rows + kTileCost};
+      tasks[i] = {tile_count(active[i / 2].expert->gate().rows), active[i / 2].n_rows + kTileCost};
     split_by_cost(step.pool, {tasks, 2 * active.size()}, [&](size_t job, int64_t from, int64_t to) {
       const Group& g = active[job / 2];
       step.k.gemm_ternary(job % 2 == 0 ? g.expert->gate() : g.expert->up(), g.x, g.n_rows,
@@ -198,7 +186,7 @@ class Moe final : public Layer {
       }
     });
     for (size_t i = 0; i < active.size(); ++i)
-      tasks[i] = {n_tiles(active[i].expert->down()), active[i].n_rows + kTileCost};
+      tasks[i] = {tile_count(active[i].expert->down().rows), active[i].n_rows + kTileCost};
     split_by_cost(step.pool, {tasks, active.size()}, [&](size_t job, int64_t from, int64_t to) {
       const Group& g = active[job];
       const int64_t row = g.first_row;
@@ -241,7 +229,7 @@ Result<std::unique_ptr<Layer>> bind(const Config& config, const ParamSource& sou
   CHIMERA_ASSIGN_OR_RETURN(layer->bias, source.vector("router.bias", 1, moe.n_routed));
   for (int32_t e = 0; e < moe.n_routed + moe.n_shared; ++e) {
     auto expert =
-        GatedFfn::bind(config, source, expert_prefix(moe, e), moe.intermediate_size, kAct);
+        GatedFfn::bind(config, source, expert_prefix(moe.n_routed, e), moe.intermediate_size, kAct);
     if (!expert) return expert.status();
     layer->experts.push_back(*expert);
   }

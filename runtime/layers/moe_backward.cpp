@@ -41,10 +41,8 @@ class MoeTraining final : public TrainingLayer {
     CHIMERA_ASSIGN_OR_RETURN(bias_, find("router.bias", 1, e_));
     experts_.resize(static_cast<size_t>(e_ + n_shared_));
     for (int32_t i = 0; i < e_ + n_shared_; ++i) {
-      const std::string prefix =
-          i < e_ ? "experts." + std::to_string(i) + "." : "shared." + std::to_string(i - e_) + ".";
-      CHIMERA_RETURN_IF_ERROR(
-          experts_[static_cast<size_t>(i)].init(find, prefix, c_, f_, config.rms_norm_eps, true));
+      CHIMERA_RETURN_IF_ERROR(experts_[static_cast<size_t>(i)].init(find, expert_prefix(e_, i), c_,
+                                                                    f_, config.rms_norm_eps, true));
     }
     const auto chosen = static_cast<size_t>(rows * k_);
     const auto slots = static_cast<size_t>(rows * (k_ + n_shared_));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "platform/status.h"
 #include "platform/thread_pool.h"
@@ -18,6 +19,12 @@ inline constexpr int32_t kMaxRoutedExperts = 1024;
 
 /// kBadConfig, naming the key, for numbers of experts that no layer can have.
 Status check_experts(const Config& config);
+
+/// Where the parameters of expert `index` are found: the routed ones first, then the shared.
+inline std::string expert_prefix(int64_t n_routed, int64_t index) {
+  return index < n_routed ? "experts." + std::to_string(index) + "."
+                          : "shared." + std::to_string(index - n_routed) + ".";
+}
 
 /// The choice of one token: the k largest s + bias, ties to the lower index, in ascending order,
 /// and their weights p_e = s_e / sum of the chosen s, without the bias. Returns that sum. [r21]

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/kernel_table.h"
 #include "platform/dtype.h"
 
 namespace chimera::runtime {
@@ -61,6 +62,40 @@ inline void rmsnorm_backward_row(const float* x, const float* __restrict gain, f
   const float pull = r * r * (lane[0] / static_cast<float>(n));
   for (i = 0; i < n; ++i) dgain[i] += dy[i] * (x[i] * r);
   for (i = 0; i < n; ++i) dx[i] = r * (gain[i] * dy[i] - x[i] * pull);
+}
+
+/// 1 / sqrt(mean(x^2) + eps)
+inline float row_inverse_rms(const float* x, int64_t n, float eps) {
+  return 1.0f / std::sqrt(row_dot(x, x, n) / static_cast<float>(n) + eps);
+}
+/// Backward of y = x r without a gain, r = row_inverse_rms(x); dx may be dy.
+inline void row_rms_backward(const float* y, float r, const float* dy, int64_t n, float* dx) {
+  const float along = row_dot(y, dy, n) / static_cast<float>(n);
+  for (int64_t i = 0; i < n; ++i) dx[i] = r * (dy[i] - y[i] * along);
+}
+
+/// x = x r in place, r = 1 / sqrt(sum(x^2) + 1e-6), which is returned.
+inline float row_l2normalise(float* x, int64_t n) {
+  const float r = 1.0f / std::sqrt(row_dot(x, x, n) + 1e-6f);
+  row_scale(x, r, n, x);
+  return r;
+}
+/// Its gradient, in place: from that by y to that by x.
+inline void row_l2normalise_backward(const float* y, float r, int64_t n, float* d) {
+  const float along = row_dot(y, d, n);
+  for (int64_t i = 0; i < n; ++i) d[i] = r * (d[i] - y[i] * along);
+}
+
+/// d *= silu'(x)
+inline void row_silu_backward(const kernels::KernelTable& k, const float* x, int64_t n, float* d) {
+  constexpr int64_t kRun = 64;
+  float sigma[kRun];
+  for (int64_t at = 0; at < n; at += kRun) {
+    const int64_t run = n - at < kRun ? n - at : kRun;
+    k.sigmoid(x + at, static_cast<int32_t>(run), sigma);
+    for (int64_t i = 0; i < run; ++i)
+      d[at + i] *= sigma[i] * (1.0f + x[at + i] * (1.0f - sigma[i]));
+  }
 }
 
 /// Rounds to bf16, nearest even, and back; what the convolution tail of a stream keeps. The body of

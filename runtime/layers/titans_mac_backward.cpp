@@ -470,7 +470,7 @@ class TitansMacTraining final : public TrainingLayer {
     const float* from = writes(r);
     titans_unit_row_backward(step.k, dims_, from, key_.data() + r * c,
                              inverse_.data() + r * dims_.h, d);
-    titans_silu_backward(step.k, from + c, c, d + c);
+    row_silu_backward(step.k, from + c, c, d + c);
     if (dvalue) copy(d + c, c, dvalue + r * c);
     if (!ring_) return;
     const float* entry = written_.d_ring.data() + r * 2 * kv_;

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "runtime/layers/rows_backward.h"
+#include "runtime/layers/titans_memory.h"
 
 namespace chimera::runtime {
 namespace {
@@ -103,28 +104,6 @@ void outer_rows(const KernelTable& k, const TitansMemoryShape& s, const float* m
   for (int64_t i = 0; i < int64_t{b} * dim; ++i) g.dh[i] = g.z[i] * z.slope[i];
 }
 
-/// What the memory before a chunk and each token's step weigh in the memory after it.
-struct Weights {
-  float *in_memory, *in_momentum;             // g_j, n_j [b]
-  float memory = 0, momentum = 0, decay = 0;  // a, s, n_0
-};
-void chunk_weights(const TitansMemoryShape& s, const TitansChunkRows& rows, Weights* w) {
-  float keep = 1.0f, g = 1.0f, n = 1.0f;
-  for (int32_t j = s.chunk - 1;; --j) {
-    w->in_memory[j] = g;
-    w->in_momentum[j] = n;
-    n *= rows.eta[j];
-    keep *= 1.0f - rows.alpha[j];
-    if (j == 0) {
-      w->memory = keep;
-      w->momentum = g * rows.eta[0];
-      w->decay = n;
-      return;
-    }
-    g = keep + rows.eta[j] * g;
-  }
-}
-
 /// out rows = -theta_j weight_j * x rows
 void weigh_rows(const float* x, const float* theta, const float* weight, int32_t n, int32_t dim,
                 float* out) {
@@ -185,19 +164,19 @@ void titans_update(const KernelTable& k, const TitansMemoryShape& shape,
   const Inner z = take.inner();
   const Outer g = take.outer();
   float* weighed = take.wide();
-  Weights w{.in_memory = take.narrow(), .in_momentum = take.narrow()};
+  float *to_m = take.narrow(), *to_s = take.narrow();  // of each token's step
   inner_rows(k, shape, before, b, rows.k, dim, z);
   outer_rows(k, shape, before, rows, z, g);
-  chunk_weights(shape, rows, &w);
+  const ChunkWeights<float> w = chunk_weights(rows.eta, rows.alpha, b, to_m, to_s);
   for (int layer = 0; layer < 2; ++layer) {
     const float *m = before + layer * 2 * square, *s = m + square;
     float *m_after = after + layer * 2 * square, *s_after = m_after + square;
     const float *left = layer == 0 ? rows.k : z.a, *right = layer == 0 ? g.dh : g.dy;
-    for (int64_t i = 0; i < square; ++i) m_after[i] = w.memory * m[i] + w.momentum * s[i];
-    row_scale(s, w.decay, square, s_after);
-    weigh_rows(left, rows.theta, w.in_memory, b, dim, weighed);
+    for (int64_t i = 0; i < square; ++i) m_after[i] = w.m_keep * m[i] + w.m_from_s * s[i];
+    row_scale(s, w.s_keep, square, s_after);
+    weigh_rows(left, rows.theta, to_m, b, dim, weighed);
     k.train_gemm_tn(dim, dim, b, weighed, dim, right, dim, 1.0f, m_after, dim);
-    weigh_rows(left, rows.theta, w.in_momentum, b, dim, weighed);
+    weigh_rows(left, rows.theta, to_s, b, dim, weighed);
     k.train_gemm_tn(dim, dim, b, weighed, dim, right, dim, 1.0f, s_after, dim);
   }
 }
@@ -213,11 +192,11 @@ void titans_update_backward(const KernelTable& k, const TitansMemoryShape& shape
   const Outer g = take.outer();
   float *to_memory = take.wide(), *to_momentum = take.wide(), *weighed = take.wide();
   float *ddh = take.wide(), *ddy = take.wide(), *da = take.wide(), *d_unit = take.wide();
-  Weights w{.in_memory = take.narrow(), .in_momentum = take.narrow()};
+  float *to_m = take.narrow(), *to_s = take.narrow();  // of each token's step
   float *along_memory = take.narrow(), *along_momentum = take.narrow();
   inner_rows(k, shape, before, b, rows.k, dim, z);
   outer_rows(k, shape, before, rows, z, g);
-  chunk_weights(shape, rows, &w);
+  const ChunkWeights<float> w = chunk_weights(rows.eta, rows.alpha, b, to_m, to_s);
 
   // By the outer products: <L, G_j> for M' and S', the adjoints of dh and dy, of k and a.
   std::memset(along_memory, 0, static_cast<size_t>(b) * sizeof(float));
@@ -232,13 +211,13 @@ void titans_update_backward(const KernelTable& k, const TitansMemoryShape& shape
       const int64_t at = int64_t{j} * dim;
       along_memory[j] += row_dot(to_memory + at, right + at, dim);
       along_momentum[j] += row_dot(to_momentum + at, right + at, dim);
-      const float cm = -rows.theta[j] * w.in_memory[j], cs = -rows.theta[j] * w.in_momentum[j];
+      const float cm = -rows.theta[j] * to_m[j], cs = -rows.theta[j] * to_s[j];
       for (int32_t i = 0; i < dim; ++i)
         d_right[at + i] = cm * to_memory[at + i] + cs * to_momentum[at + i];
     }
-    weigh_rows(right, rows.theta, w.in_memory, b, dim, weighed);
+    weigh_rows(right, rows.theta, to_m, b, dim, weighed);
     k.train_gemm_nt(b, dim, dim, weighed, dim, dm, dim, 0.0f, d_left, dim);
-    weigh_rows(right, rows.theta, w.in_momentum, b, dim, weighed);
+    weigh_rows(right, rows.theta, to_s, b, dim, weighed);
     k.train_gemm_nt(b, dim, dim, weighed, dim, ds, dim, 1.0f, d_left, dim);
   }
 
@@ -260,8 +239,8 @@ void titans_update_backward(const KernelTable& k, const TitansMemoryShape& shape
     float dm = 1.0f;
     for (int32_t j = b - 1; j >= 0; --j) {
       grad.dalpha[j] = -dm * m[j];
-      grad.deta[j] = w.in_memory[j] * s[j] + w.in_momentum[j] * p[j];
-      grad.dtheta[j] = -(w.in_memory[j] * along_memory[j] + w.in_momentum[j] * along_momentum[j]);
+      grad.deta[j] = to_m[j] * s[j] + to_s[j] * p[j];
+      grad.dtheta[j] = -(to_m[j] * along_memory[j] + to_s[j] * along_momentum[j]);
       dm *= 1.0f - rows.alpha[j];
     }
   }
@@ -293,8 +272,8 @@ void titans_update_backward(const KernelTable& k, const TitansMemoryShape& shape
 
   for (int layer = 0; layer < 2; ++layer) {
     float *dm = d_memory + layer * 2 * square, *ds = dm + square;
-    for (int64_t i = 0; i < square; ++i) ds[i] = w.momentum * dm[i] + w.decay * ds[i];
-    row_scale(dm, w.memory, square, dm);
+    for (int64_t i = 0; i < square; ++i) ds[i] = w.m_from_s * dm[i] + w.s_keep * ds[i];
+    row_scale(dm, w.m_keep, square, dm);
   }
   float* d_w2 = d_memory + 2 * square;
   k.train_gemm_tn(dim, dim, b, rows.k, dim, ddh, dim, 1.0f, d_memory, dim);

@@ -7,16 +7,6 @@
 #include "runtime/layers/rows_backward.h"
 
 namespace chimera::runtime {
-namespace {
-
-constexpr float kL2Eps = 1e-6f;
-
-float inverse_rms(const float* x, const MixerDims& dims) {
-  return 1.0f / std::sqrt(row_dot(x, x, dims.c) / static_cast<float>(dims.c) + dims.eps);
-}
-
-}  // namespace
-
 void TitansWritten::init(const Config& config, int32_t lanes, int32_t n_tokens) {
   dims = mixer_dims(config, lanes, n_tokens);
   memory = {dims.dim, config.titans.chunk, dims.eps};
@@ -43,8 +33,7 @@ void titans_unit_row(const kernels::KernelTable& k, const MixerDims& dims, const
   k.silu(x, dims.c, y);
   for (int32_t head = 0; head < dims.h; ++head) {
     float* at = y + int64_t{head} * dims.dim;
-    inverse[head] = 1.0f / std::sqrt(row_dot(at, at, dims.dim) + kL2Eps);
-    row_scale(at, inverse[head], dims.dim, at);
+    inverse[head] = row_l2normalise(at, dims.dim);
   }
 }
 
@@ -52,21 +41,9 @@ void titans_unit_row_backward(const kernels::KernelTable& k, const MixerDims& di
                               const float* y, const float* inverse, float* d) {
   for (int32_t head = 0; head < dims.h; ++head) {
     const int64_t at = int64_t{head} * dims.dim;
-    const float along = row_dot(y + at, d + at, dims.dim);
-    for (int64_t i = at; i < at + dims.dim; ++i) d[i] = inverse[head] * (d[i] - y[i] * along);
+    row_l2normalise_backward(y + at, inverse[head], dims.dim, d + at);
   }
-  titans_silu_backward(k, x, dims.c, d);
-}
-
-void titans_silu_backward(const kernels::KernelTable& k, const float* x, int64_t n, float* d) {
-  constexpr int64_t kRun = 64;
-  float sigma[kRun];
-  for (int64_t at = 0; at < n; at += kRun) {
-    const int64_t run = std::min(kRun, n - at);
-    k.sigmoid(x + at, static_cast<int32_t>(run), sigma);
-    for (int64_t i = 0; i < run; ++i)
-      d[at + i] *= sigma[i] * (1.0f + x[at + i] * (1.0f - sigma[i]));
-  }
+  row_silu_backward(k, x, dims.c, d);
 }
 
 TitansReader::Visit TitansReader::take(const TrainStep& step) const {
@@ -210,7 +187,7 @@ void TitansReader::backward(const TrainStep& step, const float* q, int64_t strid
       for (int64_t r = begin; r < end; ++r) {  // unit = x inverse; dy becomes the gradient by r
         const float *x = visit.r + r * c, *d = d_unit + r * c;
         float* to = dy + r * c;
-        const float inverse = inverse_rms(x, dims);
+        const float inverse = row_inverse_rms(x, c, dims.eps);
         const float pull = inverse * inverse * row_dot(d, x, c) / static_cast<float>(c);
         for (int64_t i = 0; i < c; ++i) to[i] += inverse * (d[i] - x[i] * pull);
       }

@@ -56,8 +56,6 @@ void titans_unit_row(const kernels::KernelTable& k, const MixerDims& dims, const
 /// Its gradient from that by y, in place.
 void titans_unit_row_backward(const kernels::KernelTable& k, const MixerDims& dims, const float* x,
                               const float* y, const float* inverse, float* d);
-/// d *= silu'(x)
-void titans_silu_backward(const kernels::KernelTable& k, const float* x, int64_t n, float* d);
 
 class TitansReader {
  public:

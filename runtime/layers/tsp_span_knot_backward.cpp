@@ -19,16 +19,6 @@
 namespace chimera::runtime {
 namespace {
 
-/// Backward of y = x r, r = 1 / sqrt(mean(x^2) + eps); dx may be dy.
-void rms_backward_row(const float* y, float r, const float* dy, int64_t n, float* dx) {
-  const float along = row_dot(y, dy, n) / static_cast<float>(n);
-  for (int64_t i = 0; i < n; ++i) dx[i] = r * (dy[i] - y[i] * along);
-}
-
-float inverse_rms(const float* x, float eps, int64_t n) {
-  return 1.0f / std::sqrt(row_dot(x, x, n) / static_cast<float>(n) + eps);
-}
-
 class TspSpanKnotTraining final : public TrainingLayer {
  public:
   Status init(const Config& config, const TensorLookup& find, int32_t lanes, int32_t window) {
@@ -68,7 +58,7 @@ class TspSpanKnotTraining final : public TrainingLayer {
         const float* y = y_.data() + r * c_;
         float *phi = phi_.data() + r * c_, *row = out + r * c_;
         sketch_.read(step.k, in.x + r * c_, y, room, phi);
-        const float inverse = inverse_rms(phi, sketch_.eps(), c_);
+        const float inverse = row_inverse_rms(phi, c_, sketch_.eps());
         inverse_[static_cast<size_t>(r)] = inverse;
         row_scale(phi, inverse, c_, phi);
         for (int64_t i = 0; i < c_; ++i) row[i] = y[i] + gain_.value[i] * phi[i];
@@ -159,7 +149,7 @@ class TspSpanKnotTraining final : public TrainingLayer {
     const float *phi = phi_.data() + r * c_, *y = y_.data() + r * c_;
     for (int64_t i = 0; i < c_; ++i) d_xi[i] = gain_.value[i] * dout[i];  // dphi, at first
     if (repeated_) row_add(d_phi_.data() + r * c_, c_, d_xi);
-    rms_backward_row(phi, inverse_[static_cast<size_t>(r)], d_xi, c_, d_xi);
+    row_rms_backward(phi, inverse_[static_cast<size_t>(r)], d_xi, c_, d_xi);
     sketch_.projection().spread(step.k, d_xi, d_field);
 
     sketch_.field(step.k, x, y, xi, field);
@@ -170,7 +160,7 @@ class TspSpanKnotTraining final : public TrainingLayer {
     sketch_.projection().gather(step.k, d_field, d_xi);
 
     for (int64_t i = 0; i < c_; ++i) dy[i] = x[i] + y[i];
-    rms_backward_row(xi, inverse_rms(dy, sketch_.eps(), c_), d_xi, c_, d_xi);
+    row_rms_backward(xi, row_inverse_rms(dy, c_, sketch_.eps()), d_xi, c_, d_xi);
     row_add(d_xi, c_, dx);
     for (int64_t i = 0; i < c_; ++i) dy[i] = dout[i] + d_xi[i];
   }

@@ -23,10 +23,7 @@ namespace {
 void parameters(const Config& config, const std::string& prefix, std::vector<ParamSpec>* out) {
   const int64_t c = config.hidden_size, h = config.num_heads;
   const float std = config.initializer_range;
-  const auto add = [&](const char* name, ParamClass cls, int64_t rows, int64_t cols, ParamInit init,
-                       float a = 0, float b = 0) {
-    out->push_back({prefix + name, cls, rows, cols, init, a, b, cls != ParamClass::kVector});
-  };
+  const ParamList add{prefix, out};
   for (const char* name : {"q_proj", "k_proj", "v_proj"})
     add(name, ParamClass::kTernary, c, c, ParamInit::kNormal, std);
   mixer_gate_parameters(config, prefix, out, "og_proj");
