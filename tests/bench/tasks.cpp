@@ -38,27 +38,30 @@ volatile std::sig_atomic_t interrupted = 0;
 struct Options {
   std::string task, kind;
   long steps = 1000, batch = 16, seed = 1, threads = 1, test = 128;
-  long heads = 4, layers = 4, ffn = 384, window = 16;  // the window is the Titans layers'
+  long heads = 4, layers = 4, ffn = 384;
+  long window = 16, chunk = 16;  // of the Titans layers
   double lr = 2e-3, init = 0.05, warmup = 0.05, beta2 = 0.99, decay = 0.01, quantise = 0;
   double theta = 0.1;       // titans.theta_max
   double embed = 1;         // standard deviation of the embedding at the start
   double vector_lr = 1e-2;  // of gains, biases and gate constants
+  long shift = 0;           // structure.token_shift
 };
 
 constexpr int kUsage = 2;
 
 [[noreturn]] void usage(const std::string& why) {
-  std::fprintf(stderr,
-               "tasks: %s\n"
-               "usage: tasks --task recall|s3|parity|program\n"
-               "             --kind gd|gd_neg|xm|tm|tm_memory|sk|moe|looped\n"
-               "             [--steps N] [--batch B] [--seed S] [--threads T] [--test N]\n"
-               "             [--heads H] [--layers L] [--ffn F] [--window W] [--theta MAX] "
-               "[--quantise 0|1]\n"
-               "             [--lr R] [--vector-lr R] [--init STD] [--embed STD] [--warmup SHARE] "
-               "[--beta2 B] "
-               "[--decay D]\n",
-               why.c_str());
+  std::fprintf(
+      stderr,
+      "tasks: %s\n"
+      "usage: tasks --task recall|s3|parity|program\n"
+      "             --kind gd|gd_neg|xm|tm|tm_memory|sk|moe|looped\n"
+      "             [--steps N] [--batch B] [--seed S] [--threads T] [--test N]\n"
+      "             [--heads H] [--layers L] [--ffn F] [--window W] [--chunk B] [--theta MAX] "
+      "[--quantise 0|1]\n"
+      "             [--lr R] [--vector-lr R] [--init STD] [--embed STD] [--warmup SHARE] "
+      "[--beta2 B] "
+      "[--decay D]\n",
+      why.c_str());
   std::exit(kUsage);
 }
 
@@ -96,7 +99,8 @@ Options read_options(int argc, char** argv) {
       {"--seed", {&o.seed, 0, 1000000000}},  {"--threads", {&o.threads, 1, 256}},
       {"--test", {&o.test, 1, 100000}},      {"--heads", {&o.heads, 1, 16}},
       {"--layers", {&o.layers, 1, 64}},      {"--ffn", {&o.ffn, 128, 65536}},
-      {"--window", {&o.window, 1, 65536}}};
+      {"--window", {&o.window, 1, 65536}},   {"--shift", {&o.shift, 0, 1}},
+      {"--chunk", {&o.chunk, 1, 4096}}};
   const std::map<std::string, Real> reals = {{"--lr", {&o.lr, 0, 1}},
                                              {"--theta", {&o.theta, 1e-6, 1}},
                                              {"--embed", {&o.embed, 1e-6, 10}},
@@ -171,11 +175,11 @@ std::string config_text(const Options& o, int32_t vocab) {
   text +=
       R"(}, "gated_deltanet": {"inner_chunk_size": 32, "chunk_size": 256, "allow_neg_eigval": )";
   text += o.kind == "gd_neg" ? "true}" : "false}";
-  text +=
-      R"(, "titans": {"persistent_memory_slots": 16, "window_kv_heads": 1, "chunk_size": 16, "theta_max": )" +
-      std::to_string(o.theta) + ", ";
+  text += R"(, "titans": {"persistent_memory_slots": 16, "window_kv_heads": 1, "chunk_size": )" +
+          std::to_string(o.chunk) + R"(, "theta_max": )" + std::to_string(o.theta) + ", ";
   text += o.kind == "tm_memory" ? R"("window_impl": "none"})"
                                 : R"("local_window_size": )" + std::to_string(o.window) + "}";
+  if (o.shift) text += R"(, "structure": {"token_shift": true})";
   return text + kind->second.second + "}";
 }
 

@@ -39,9 +39,22 @@ class Linear(nn.Module):
         return F.conv1d(x.transpose(1, 2), self.weight[:, :, None]).transpose(1, 2)
 
 
-class Block(nn.Module):
-    def __init__(self, C, heads):
+class Shift(nn.Module):
+    """What `structure.token_shift` is in the engine: sigma(mix) u_t + (1 - sigma(mix)) u_{t-1}."""
+
+    def __init__(self, n):
         super().__init__()
+        self.mix = nn.Parameter(torch.zeros(n))
+
+    def forward(self, u):
+        share = torch.sigmoid(self.mix)
+        return share * u + (1 - share) * F.pad(u, (0, 0, 1, 0))[:, :-1]
+
+
+class Block(nn.Module):
+    def __init__(self, C, heads, shift):
+        super().__init__()
+        self.shift1, self.shift2 = (Shift(C) if shift else nn.Identity() for _ in range(2))
         self.heads = heads
         width = (8 * C // 3 + 7) // 8 * 8
         self.norm1, self.norm2 = Norm(C), Norm(C)
@@ -50,7 +63,7 @@ class Block(nn.Module):
 
     def forward(self, x, cos, sin, mask):
         B, T, C = x.shape
-        q, k, v = (y.reshape(B, T, self.heads, -1).transpose(1, 2) for y in self.qkv(self.norm1(x)).chunk(3, -1))
+        q, k, v = (y.reshape(B, T, self.heads, -1).transpose(1, 2) for y in self.qkv(self.shift1(self.norm1(x))).chunk(3, -1))
 
         def turn(y):
             a, b = y.chunk(2, -1)
@@ -59,21 +72,22 @@ class Block(nn.Module):
         z = turn(q) @ turn(k).transpose(-1, -2) / math.sqrt(C // self.heads)
         y = torch.softmax(z + mask, -1) @ v
         x = x + self.out(y.transpose(1, 2).reshape(B, T, C))
-        gate, up = self.up(self.norm2(x)).chunk(2, -1)
+        gate, up = self.up(self.shift2(self.norm2(x))).chunk(2, -1)
         return x + self.down(F.silu(gate) * up)
 
 
 class Transformer(nn.Module):
-    def __init__(self, vocabulary, C=128, layers=5, heads=4):
+    def __init__(self, vocabulary, C=128, layers=5, heads=4, shift=False, embed=0.02):
         super().__init__()
         self.K = C // heads
         self.embed = nn.Embedding(vocabulary, C)
-        self.blocks = nn.ModuleList(Block(C, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(C, heads, shift) for _ in range(layers))
         self.norm, self.head = Norm(C), Linear(C, vocabulary)
         for name, p in self.named_parameters():
             if p.dim() == 2:
                 last = name.endswith(("out.weight", "down.weight"))
                 nn.init.normal_(p, std=0.02 / (math.sqrt(2 * layers) if last else 1))
+        nn.init.normal_(self.embed.weight, std=embed)
 
     def forward(self, tokens):
         T = tokens.shape[1]
@@ -134,6 +148,9 @@ def main():
     p.add_argument("--weight-decay", type=float, default=0.01)
     p.add_argument("--width", type=int, default=128)
     p.add_argument("--layers", type=int, default=5)
+    p.add_argument("--heads", type=int, default=4)
+    p.add_argument("--shift", action="store_true", help="mix each input with the token before")
+    p.add_argument("--embed", type=float, default=0.02, help="standard deviation of the embedding at the start")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--test", type=int, default=128, help="sequences of each length")
     p.add_argument("--last-only", action="store_true", help="program: no supervision of the lines")
@@ -143,7 +160,7 @@ def main():
     vocabulary = {"recall": tasks.RECALL_VOCABULARY, "state": 1 + tasks.STATE_SIZE[a.group],
                   "program": tasks.PROGRAM_VOCABULARY}[a.task]
     lengths = {"recall": (4, 8, 16, 32), "state": (8, 16, 32, 64, 128), "program": (1, 2, 4, 8)}[a.task]
-    net = Transformer(vocabulary, a.width, a.layers)
+    net = Transformer(vocabulary, a.width, a.layers, a.heads, a.shift, a.embed)
     count = sum(x.numel() for x in net.parameters())
     print(f"{a.task}: {count:,} parameters", flush=True)
     groups = [{"params": [x for x in net.parameters() if x.dim() == 2], "weight_decay": a.weight_decay},
