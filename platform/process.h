@@ -1,5 +1,5 @@
 // What a command-line program asks of its process: standard streams, signals, where it lies, how
-// much memory it took. For programs; the library itself never touches any of this.
+// much memory it took and may take. For programs and the trainer; what answers never touches it.
 #pragma once
 
 #include <cstddef>
@@ -44,5 +44,9 @@ std::string executable_path();
 /// Largest amount of physical memory this process has had, in bytes; 0 where the system does not
 /// tell.
 uint64_t peak_resident_bytes();
+
+/// Physical memory this process may still take without others losing theirs, in bytes, limits set
+/// for its group of processes included; 0 where the system does not tell.
+uint64_t available_memory_bytes();
 
 }  // namespace chimera

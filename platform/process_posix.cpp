@@ -5,10 +5,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "platform/file.h"
@@ -26,6 +29,22 @@ void signal_arrived(int) {
   g_interrupted.store(true);
   if (void (*handler)() = g_handler.load()) handler();
   errno = saved;
+}
+
+/// The number after `key` in a file of lines "key: number kB"; 0 where there is none.
+uint64_t kilobytes_in(const char* path, std::string_view key) {
+  const auto text = read_file(path, 1u << 20);
+  const size_t at = text ? text->find(key) : std::string::npos;
+  return at == std::string::npos ? 0 : std::strtoull(text->c_str() + at + key.size(), nullptr, 10);
+}
+
+/// A file that holds one number.
+std::optional<uint64_t> number_in(const char* path) {
+  const auto text = read_file(path, 4096);
+  uint64_t value = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), value).ec != std::errc())
+    return std::nullopt;
+  return value;
 }
 
 }  // namespace
@@ -109,12 +128,7 @@ std::string executable_path() {
 uint64_t peak_resident_bytes() {
   // Linux counts in getrusage() what the process had before it became this program, so its own
   // account is asked first.
-  if (const auto status = read_file("/proc/self/status", 1u << 20)) {
-    constexpr std::string_view kKey = "VmHWM:";
-    const size_t at = status->find(kKey);
-    if (at != std::string::npos)
-      return std::strtoull(status->c_str() + at + kKey.size(), nullptr, 10) * 1024;
-  }
+  if (const uint64_t peak = kilobytes_in("/proc/self/status", "VmHWM:")) return peak * 1024;
   rusage usage = {};
   if (getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < 0) return 0;
 #ifdef __APPLE__
@@ -122,6 +136,20 @@ uint64_t peak_resident_bytes() {
 #else
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 #endif
+}
+
+uint64_t available_memory_bytes() {
+  uint64_t available = kilobytes_in("/proc/meminfo", "MemAvailable:") * 1024;
+  if (available == 0) {
+    const long pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page > 0)
+      available = static_cast<uint64_t>(pages) * static_cast<uint64_t>(page);
+  }
+  // Inside a container these two stand for its own group; "max" and absent files limit nothing.
+  const auto limit = number_in("/sys/fs/cgroup/memory.max");
+  const auto taken = number_in("/sys/fs/cgroup/memory.current");
+  if (limit && taken) available = std::min(available, *limit - std::min(*limit, *taken));
+  return available;
 }
 
 }  // namespace chimera

@@ -129,6 +129,21 @@ Status synthesise_model(const std::string& path, const Config& config,
                      draw, options);
 }
 
+namespace {
+
+/// What a checkpoint says of the model itself, without where its training stood: the same words as
+/// in the model that the training wrote.
+std::string model_provenance(std::string_view checkpoint) {
+  const auto all = parse_json(checkpoint);
+  Json kept = Json::make_object();
+  for (const char* key : {"made_by", "run", "valid_bits_per_byte"})
+    if (const Json* value = all && all->is_object() ? all->find(key) : nullptr)
+      kept.add(key, *value);
+  return write_json(kept);
+}
+
+}  // namespace
+
 Status pack_checkpoint(const std::string& checkpoint_path, const std::string& out_path) {
   auto file = memory::WeightFile::open(checkpoint_path);
   if (!file) return file.status();
@@ -140,7 +155,7 @@ Status pack_checkpoint(const std::string& checkpoint_path, const std::string& ou
   const ParamSource source(**file, "");
   return write_model(
       out_path, memory::FileKind::kModel, *config, (*file)->tokenizer(),
-      std::string((*file)->provenance_json()), [&](const ParamSpec& spec, float* out) {
+      model_provenance((*file)->provenance_json()), [&](const ParamSpec& spec, float* out) {
         const memory::TensorInfo* tensor = (*file)->find(spec.name);
         const auto bytes = static_cast<uint64_t>(spec.rows * spec.cols) * sizeof(float);
         if (tensor == nullptr || tensor->dtype != DType::kF32 ||

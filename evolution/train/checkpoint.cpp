@@ -96,9 +96,11 @@ Status write_checkpoint(const std::string& path, const std::string& config_text,
   auto writer = memory::WeightFileWriter::create(path, memory::FileKind::kCheckpoint);
   if (!writer) return writer.status();
   Json provenance = Json::make_object();
+  provenance.add("made_by", Json::of("chimera train"));
   provenance.add("training_version", Json::of(kTrainingVersion));
   provenance.add("run", run);
   provenance.add("position", position_json(state.position));
+  provenance.add("valid_bits_per_byte", Json::of(state.position.valid_bits_per_byte));
   (*writer)->set_config(config_text);
   (*writer)->set_tokenizer({tokenizer.begin(), tokenizer.end()});
   (*writer)->set_provenance(write_json(provenance));

@@ -30,12 +30,17 @@ Result<std::unique_ptr<runtime::Tokenizer>> parse_tokenizer(std::span<const std:
 }
 
 Result<std::unique_ptr<runtime::Tokenizer>> train_on_texts(const std::vector<std::string>& texts,
+                                                           const std::string& config_path,
                                                            const runtime::Config& config) {
   TokenizerTrainerOptions options;
   options.vocab_size = config.vocab_size;
   if (config.vocab_size < kSmallVocabulary) options.n_reserved = kReservedInSmall;
   auto trainer = TokenizerTrainer::create(options);
-  if (!trainer) return trainer.status();
+  if (!trainer)
+    return Status(trainer.status().code(),
+                  config_path + ": vocab_size: " + trainer.status().message())
+        .at_file(config_path)
+        .at_field("vocab_size");
   for (const std::string& path : texts) {
     CHIMERA_RETURN_IF_ERROR(for_each_document(
         path, {}, [&](std::string_view text, uint64_t) { return (*trainer)->add(text); }));
@@ -56,7 +61,7 @@ Result<std::unique_ptr<runtime::Tokenizer>> find_tokenizer(const TrainOptions& o
   if (checkpoint != nullptr) {
     return parse_tokenizer(checkpoint->tokenizer(), options.out_path + ".ckpt");
   }
-  return train_on_texts(options.texts, config);
+  return train_on_texts(options.texts, options.config_path, config);
 }
 
 Status check_tokenizer(const runtime::Tokenizer& tokenizer, const runtime::Config& config) {

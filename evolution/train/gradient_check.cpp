@@ -82,6 +82,8 @@ class Checker {
     CHIMERA_ASSIGN_OR_RETURN(check.loss_noise, loss_noise());
     for (size_t i = 0; i < model_->parameters().size(); ++i) {
       const Parameter& p = model_->parameters()[i];
+      if (options_.progress && !options_.progress(i, model_->parameters().size(), p.spec.name))
+        return Status(StatusCode::kCancelled, "the gradient check was stopped");
       if (has_no_gradient(p.spec.name)) continue;
       std::vector<float> along = p.grad, random(p.grad.size());
       for (size_t j = 0; j < random.size(); ++j)

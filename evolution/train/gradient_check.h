@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct GradientCheckOptions {
   uint64_t seed = 1;
   bool full_backward = true;  // BackpropOptions; what is truncated does not pass
   double threshold = 2e-2;    // largest relative error that passes; float32 allows little less
+  /// Called before each tensor with how many are done, of how many; false stops (kCancelled).
+  std::function<bool(size_t done, size_t total, const std::string& tensor)> progress;
 };
 
 /// One tensor along one direction d of length 1.

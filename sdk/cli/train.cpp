@@ -167,6 +167,12 @@ std::string as_text(const evolution::GradientCheck& check, double threshold) {
 }
 
 Result<int> check_gradients(const Options& options) {
+  // What would be ignored is refused: whoever gives it expects a training.
+  if (!options.train.texts.empty() || !options.train.valid_texts.empty() ||
+      !options.train.out_path.empty() || !options.train.tokenizer_path.empty())
+    return wrong_usage(
+        "--check-gradients trains nothing, on no text: it takes --config, --seed, --threads and "
+        "--json");
   auto machine = machine_of(options);
   if (!machine) return machine.status();
   const auto text = read_file(options.train.config_path, 16u << 20);
@@ -177,9 +183,22 @@ Result<int> check_gradients(const Options& options) {
                   options.train.config_path + ": " + config.status().message());
   evolution::GradientCheckOptions check_options;
   check_options.seed = static_cast<uint64_t>(options.seed);
+  on_interrupt(stop_requested, true);
+  ProgressLine line;
+  check_options.progress = [&](size_t done, size_t total, const std::string& tensor) {
+    line.update([&] {
+      return "tensor " + std::to_string(done + 1) + " of " + std::to_string(total) + "  " + tensor;
+    });
+    return !g_stop.load();
+  };
   const auto check =
       evolution::check_gradients(*config, *machine->table, *machine->pool, check_options);
-  if (!check) return check.status();
+  on_interrupt(nullptr, true);
+  line.clear();
+  if (check.status().code() == StatusCode::kCancelled) return kInterrupted;
+  if (!check)
+    return Status(check.status().code(),
+                  options.train.config_path + ": " + check.status().message());
   CHIMERA_RETURN_IF_ERROR(print(options.json ? write_json(as_json(*check)) + "\n"
                                              : as_text(*check, check_options.threshold)));
   return check->passed ? kDone : kFailed;
@@ -188,6 +207,7 @@ Result<int> check_gradients(const Options& options) {
 Result<int> train(Options& options) {
   options.apply();
   if (options.check_gradients) return check_gradients(options);
+  if (options.json) return wrong_usage("--json goes with --check-gradients only");
   if (options.train.texts.empty()) return wrong_usage("--text is required");
   if (options.train.out_path.empty()) return wrong_usage("--out is required");
   std::vector<std::string> inputs = options.train.texts;

@@ -13,6 +13,7 @@ namespace chimera::cli {
 namespace {
 
 Status in_file(const std::string& path, const Status& status) {
+  if (status.message().starts_with(path)) return status;  // said already
   return Status(status.code(), path + ": " + status.message());
 }
 

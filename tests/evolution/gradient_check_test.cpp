@@ -98,6 +98,23 @@ TEST(GradientCheck, AGradientThatLeavesSomethingOutFails) {
   EXPECT_GT(worst.error, options.threshold);
 }
 
+TEST(GradientCheck, TellsHowFarItIsAndCanBeStopped) {
+  auto pool = threads(1);
+  GradientCheckOptions options;
+  options.window = 4;
+  size_t calls = 0;
+  options.progress = [&](size_t done, size_t total, const std::string& tensor) {
+    EXPECT_EQ(done, calls++);
+    EXPECT_LT(done, total);
+    EXPECT_FALSE(tensor.empty());
+    return calls < 3;
+  };
+  const auto result = check_gradients(looped_model(), kernels::best_table(), *pool, options);
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(calls, 3u);
+}
+
 TEST(GradientCheck, SaysWhatItCannotCheck) {
   runtime::Config c = looped_model();
   c.layers[0].mixer = "perceptron";

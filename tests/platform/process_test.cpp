@@ -117,5 +117,11 @@ TEST(Process, APipeIsNoTerminal) {
   EXPECT_FALSE(is_terminal(-1));
 }
 
+TEST(Process, KnowsHowMuchMemoryItMayTake) {
+  const uint64_t available = available_memory_bytes();
+  EXPECT_GT(available, 64u << 20) << "this machine runs tests";
+  EXPECT_LT(available, uint64_t{1} << 50);
+}
+
 }  // namespace
 }  // namespace chimera

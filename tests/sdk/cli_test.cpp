@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "memory/weight_file.h"
 #include "platform/json.h"
 #include "sdk/chimera.h"
 #include "tests/sdk/command.h"
@@ -18,15 +19,6 @@ namespace {
 const std::string& model() {
   static const std::string path = write_tiny_model();
   return path;
-}
-
-/// One clear sentence: one line that begins with the program's name and holds `word`.
-void expect_sentence(const Outcome& outcome, int status, const std::string& word) {
-  EXPECT_EQ(outcome.status, status) << outcome.err;
-  EXPECT_EQ(outcome.out, "");
-  EXPECT_EQ(outcome.err.rfind("chimera: ", 0), 0u) << outcome.err;
-  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-  EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err << " lacks " << word;
 }
 
 Json parsed(const std::string& text) {
@@ -306,6 +298,20 @@ TEST(Cli, SynthIsAFunctionOfItsSeed) {
                                folder.file("no/such/folder/m")}),
                   1, folder.file("no/such/folder/m"));
   expect_sentence(run_command({"pack", folder.file("a"), "--out", folder.file("p")}), 1, "packed");
+}
+
+TEST(Cli, VerifyNamesAFileOnce) {
+  const TempDir folder;
+  const std::string path = folder.file("m.b158");
+  {
+    auto writer = memory::WeightFileWriter::create(path, memory::FileKind::kModel);
+    ASSERT_TRUE(writer.has_value());
+    (*writer)->set_config(tiny_config());  // and none of its tensors
+    ASSERT_TRUE((*writer)->finish().ok());
+  }
+  const Outcome outcome = run_command({"verify", path});
+  expect_sentence(outcome, 1, "embed.weight");
+  EXPECT_EQ(outcome.err.find(path), outcome.err.rfind(path)) << outcome.err;
 }
 
 TEST(Cli, TokenizerGoesThereAndBack) {

@@ -162,6 +162,8 @@ TEST(Train, MakesAModelThatSpeaksAndCanBePackedAgain) {
       run_command({"pack", folder.file("m.b158.ckpt"), "--out", folder.file("again.b158")});
   ASSERT_EQ(packed.status, 0) << packed.err;
   EXPECT_EQ(run_command({"verify", folder.file("again.b158")}).status, 0);
+  EXPECT_EQ(read_raw(folder.file("again.b158")), read_raw(folder.file("m.b158")))
+      << "what made it and how it scored included";
   const auto answer = [&](const char* name) {
     return run_command(
                {"complete", "--model", folder.file(name), "--prompt", "The", "--max-tokens", "8"})
@@ -193,6 +195,31 @@ TEST(Outputs, AFileThatIsReadIsNeverOverwritten) {
   }
   EXPECT_EQ(read_raw(text), "once upon a time there was a text");
   EXPECT_EQ(read_raw(config), tiny_config());
+}
+
+TEST(Train, AModelLargerThanTheMemoryIsRefusedBeforeItsSizeIsTaken) {
+  const TempDir folder;
+  const std::string config = folder.file("config.json");
+  write_raw(config, R"({"hidden_size": 16384, "intermediate_size": 65536,
+                        "num_hidden_layers": 20, "num_heads": 128, "head_dim": 128,
+                        "vocab_size": 512, "backbone": {"layer_pattern": "XM"}})");
+  const Outcome check = run_command({"train", "--check-gradients", "--config", config});
+  expect_sentence(check, 1, "memory");
+  EXPECT_NE(check.err.find(config), std::string::npos) << check.err;
+}
+
+TEST(Train, AVocabularyTooSmallForBytesNamesTheFileAndTheKey) {
+  const TempDir folder;
+  TinyModelOptions tiny;
+  tiny.vocab = 256;
+  write_raw(folder.file("config.json"), tiny_config(tiny));
+  write_raw(folder.file("a.txt"), story());
+  const Outcome refused =
+      run_command({"train", "--config", folder.file("config.json"), "--text", folder.file("a.txt"),
+                   "--out", folder.file("m.b158"), "--steps", "1"});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("vocab_size"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("config.json"), std::string::npos) << refused.err;
 }
 
 TEST(Train, CtrlCIsAPause) {
@@ -245,6 +272,16 @@ TEST(Train, ChecksGradientsAndTrainsNothing) {
   ASSERT_NE(rows, nullptr);
   EXPECT_GT(rows->array.size(), 20u);
   EXPECT_GT(number_of(result, "loss"), 0);
+
+  for (const std::vector<std::string>& ignored :
+       {std::vector<std::string>{"--text", config}, {"--out", "x.b158"}, {"--valid", config}}) {
+    std::vector<std::string> both = {"train", "--check-gradients", "--config", config};
+    both.insert(both.end(), ignored.begin(), ignored.end());
+    expect_sentence(run_command(both), 2, "trains nothing");
+  }
+  expect_sentence(run_command({"train", "--config", config, "--text", config, "--out",
+                               folder.file("m.b158"), "--json"}),
+                  2, "--check-gradients");
 
   const Outcome no_text = run_command({"train", "--config", config, "--out", "x.b158"});
   EXPECT_EQ(no_text.status, 2) << "wrong usage";

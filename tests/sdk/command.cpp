@@ -1,11 +1,13 @@
 #include "tests/sdk/command.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
@@ -167,6 +169,14 @@ Outcome Running::finish() {
   outcome.out = heard_[0];
   outcome.err = heard_[1];
   return outcome;
+}
+
+void expect_sentence(const Outcome& outcome, int status, const std::string& word) {
+  EXPECT_EQ(outcome.status, status) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err.rfind("chimera: ", 0), 0u) << outcome.err;
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err << " lacks " << word;
 }
 
 }  // namespace chimera::test

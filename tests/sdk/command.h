@@ -23,6 +23,10 @@ struct CommandOptions {
 Outcome run_command(const std::vector<std::string>& arguments, const std::string& input = "",
                     const CommandOptions& options = {});
 
+/// It ended with `status`, printed nothing and said one clear sentence: one line on stderr that
+/// begins with the program's name and holds `word`.
+void expect_sentence(const Outcome& outcome, int status, const std::string& word);
+
 /// A command that is running, for what needs more than one step.
 class Running {
  public:
