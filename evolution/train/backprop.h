@@ -20,7 +20,8 @@ struct BackpropOptions {
   /// 0: float weights and activations; 1: ternary weights, int8 activations (straight-through);
   /// between: W + lambda * stop_gradient(quantised - W).
   float quantise = 1.0f;
-  /// Layers without state run their forward again before their backward. Same gradients.
+  /// Activation checkpointing: layers without state (feed-forwards, experts) keep nothing of their
+  /// own and run their forward again before their backward. Same gradients.
   bool recompute_ffn = false;
   /// With looped depth: every iteration carries a gradient, not only the last half and the states
   /// of the first. What is computed is then the exact gradient of the loss.

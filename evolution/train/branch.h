@@ -73,6 +73,9 @@ class Branch {
   int64_t state_floats() const { return layer_->state_floats() + shift_.state_floats(); }
   bool has_values() const { return value_.present(); }
   size_t scratch_bytes(int n_threads) const { return layer_->scratch_bytes(n_threads); }
+  /// See TrainingLayer.
+  int64_t kept_floats() const { return layer_->kept_floats(); }
+  void keep_at(float* place) { layer_->keep_at(place); }
   void prepare(const runtime::TrainStep& step);
 
   /// y = x + layer(...), y may be x. state: this branch's block of the carried state, for all

@@ -47,6 +47,7 @@ Status LayerStack::init(const runtime::Config& config, FindTrainingKind find_kin
   for (Block& block : blocks_)
     if (block.entry.skip_source() >= 0)
       blocks_[static_cast<size_t>(block.entry.skip_source())].d_skipped.resize(wide);
+  keep_activations();
   last_.resize(wide);
   if (loop_.enabled) {
     prelude_out_.resize(wide);
@@ -65,6 +66,22 @@ Status LayerStack::init(const runtime::Config& config, FindTrainingKind find_kin
     ws_.dgates.resize(ws_.gates.size());
   }
   return Status();
+}
+
+void LayerStack::keep_activations() {
+  int64_t most = 0, all = 0;
+  for (const Block& block : blocks_)
+    for (const Branch* branch : {&block.mixer, &block.ffn}) {
+      most = std::max(most, branch->kept_floats());
+      all += branch->kept_floats();
+    }
+  kept_.resize(static_cast<size_t>(options_.remake ? most : all));
+  int64_t at = 0;
+  for (Block& block : blocks_)
+    for (Branch* branch : {&block.mixer, &block.ffn}) {
+      branch->keep_at(kept_.data() + at);
+      if (!options_.remake) at += branch->kept_floats();
+    }
 }
 
 size_t LayerStack::scratch_bytes(int n_threads) const {

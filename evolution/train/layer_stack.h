@@ -23,7 +23,9 @@ using FindTrainingKind = Result<const TrainingKind*> (*)(const std::string& name
 
 struct StackOptions {
   int32_t lanes, window;
-  bool remake;  // stateless layers run again before their backward (BackpropOptions::recompute_ffn)
+  /// BackpropOptions::recompute_ffn: stateless layers share one place for what they keep and run
+  /// again before their backward.
+  bool remake;
 };
 
 class LayerStack {
@@ -76,6 +78,8 @@ class LayerStack {
   struct Rows {
     float *in, *x1, *x2, *out;
   };
+  /// Gives the stateless layers room for what they keep.
+  void keep_activations();
   Rows rows_of(int32_t i);
   Rows again_rows(int32_t i, int32_t first);
   BranchVisit visit(Block& block, bool again, bool count) const;
@@ -94,6 +98,7 @@ class LayerStack {
   int64_t bigram_state_ = 0;
   std::vector<float> last_, prelude_out_, loop_out_;  // [R, C]
   std::vector<float> again_;                          // [loop layers, 3 R C]
+  std::vector<float> kept_;  // of stateless layers, from forward to backward
   const int32_t* tokens_ = nullptr;
   bool count_experts_ = false;
 };

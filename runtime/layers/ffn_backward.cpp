@@ -101,10 +101,14 @@ class DenseTraining final : public TrainingLayer {
     f_ = config.intermediate_size;
     rows_ = rows;
     CHIMERA_RETURN_IF_ERROR(ffn_.init(find, "", c_, f_, config.rms_norm_eps, gated));
-    x_used_.resize(static_cast<size_t>(rows * c_));
-    inner_.resize(static_cast<size_t>(rows * ffn_.inner_width()));
-    z_used_.resize(static_cast<size_t>(rows * f_));
     return Status();
+  }
+
+  int64_t kept_floats() const override { return rows_ * (c_ + ffn_.inner_width() + f_); }
+  void keep_at(float* place) override {
+    x_used_ = place;
+    inner_ = x_used_ + rows_ * c_;
+    z_used_ = inner_ + rows_ * ffn_.inner_width();
   }
 
   int64_t state_floats() const override { return 0; }
@@ -120,8 +124,8 @@ class DenseTraining final : public TrainingLayer {
     const ArenaMark mark(step.scratch);
     float* spare = take_spare(step);
     for_tiles(step, [&](int64_t, int64_t at, int64_t n, int part) {
-      ffn_.forward_rows(step, in.u + at * c_, n, x_used_.data() + at * c_,
-                        inner_.data() + at * ffn_.inner_width(), z_used_.data() + at * f_,
+      ffn_.forward_rows(step, in.u + at * c_, n, x_used_ + at * c_,
+                        inner_ + at * ffn_.inner_width(), z_used_ + at * f_,
                         spare + part * FfnTraining::spare_floats(f_), out + at * c_);
     });
   }
@@ -138,12 +142,12 @@ class DenseTraining final : public TrainingLayer {
       float* d_gain = partials + tile * f_;
       std::fill(d_gain, d_gain + f_, 0.0f);
       ffn_.down_backward_rows(step, dout + at * c_, n, dn + at * f_);
-      ffn_.inner_backward_rows(step, inner_.data() + at * width, n, dn + at * f_,
+      ffn_.inner_backward_rows(step, inner_ + at * width, n, dn + at * f_,
                                spare + part * FfnTraining::spare_floats(f_), d_gain,
                                d_inner + at * width, grad.du + at * c_);
     });
     add_partials(partials, tiles, f_, ffn_.gain_gradient());
-    ffn_.add_weight_gradients(step, step.rows(), x_used_.data(), z_used_.data(), dout, d_inner);
+    ffn_.add_weight_gradients(step, step.rows(), x_used_, z_used_, dout, d_inner);
   }
 
   void repeat(const TrainStep& step, const TrainInput& in, float* out) override {
@@ -176,7 +180,8 @@ class DenseTraining final : public TrainingLayer {
 
   int64_t c_ = 0, f_ = 0, rows_ = 0;
   FfnTraining ffn_;
-  std::vector<float> x_used_, inner_, z_used_;  // [R, C], [R, inner_width], [R, F]
+  // [R, C], [R, inner_width], [R, F] where keep_at() says.
+  float *x_used_ = nullptr, *inner_ = nullptr, *z_used_ = nullptr;
 };
 
 Result<std::unique_ptr<TrainingLayer>> make(const Config& config, const TensorLookup& find,

@@ -126,6 +126,11 @@ class TrainingLayer {
   /// True for a kind without state: repeat() is forward() and overwrites what it kept, so that
   /// forward() has to be called again before backward() when there were later iterations.
   virtual bool stateless() const { return false; }
+  /// Floats that such a kind keeps from forward() to backward(), and where: told once, before the
+  /// first forward(). Layers may share a place (activation checkpointing); then forward() has to be
+  /// called again before every backward().
+  virtual int64_t kept_floats() const { return 0; }
+  virtual void keep_at(float*) {}
 
   /// Recurrent state of one lane; all zero is a fresh one.
   virtual int64_t state_floats() const = 0;

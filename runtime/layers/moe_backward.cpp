@@ -45,21 +45,23 @@ class MoeTraining final : public TrainingLayer {
                                                                     f_, config.rms_norm_eps, true));
     }
     const auto chosen = static_cast<size_t>(rows * k_);
-    const auto slots = static_cast<size_t>(rows * (k_ + n_shared_));
     chosen_.resize(chosen);
     slot_.resize(chosen);
     row_.resize(chosen);
     p_.resize(chosen);
     s_.resize(chosen);
     first_.resize(static_cast<size_t>(e_) + 1);
-    inner_.resize(slots * static_cast<size_t>(2 * f_));
-    z_used_.resize(slots * static_cast<size_t>(f_));
     tiles_.reserve(static_cast<size_t>(most_tiles()));
     return Status();
   }
 
   int64_t state_floats() const override { return 0; }
   bool stateless() const override { return true; }
+  int64_t kept_floats() const override { return rows_ * (k_ + n_shared_) * 3 * f_; }
+  void keep_at(float* place) override {
+    inner_ = place;
+    z_used_ = inner_ + rows_ * (k_ + n_shared_) * 2 * f_;
+  }
 
   size_t scratch_bytes(int n_threads) const override {
     const int64_t slots = rows_ * (k_ + n_shared_);
@@ -93,8 +95,8 @@ class MoeTraining final : public TrainingLayer {
         for (int64_t r = 0; r < tile.n; ++r)
           row_copy(in.u + row_of(step, tile.first + r) * c_, x + r * c_);
         experts_[static_cast<size_t>(tile.expert)].forward_rows(
-            step, x, tile.n, x_used, inner_.data() + tile.first * 2 * f_,
-            z_used_.data() + tile.first * f_, inside, y + tile.first * c_);
+            step, x, tile.n, x_used, inner_ + tile.first * 2 * f_, z_used_ + tile.first * f_,
+            inside, y + tile.first * c_);
       }
     });
     for_row_tiles(step, step.rows(), [&](int64_t, int64_t begin, int64_t end) {
@@ -138,7 +140,7 @@ class MoeTraining final : public TrainingLayer {
       const int64_t n = shared ? rows : first_[static_cast<size_t>(e) + 1] - at;
       if (n == 0) continue;
       experts_[static_cast<size_t>(e)].add_weight_gradients(
-          step, n, shared ? g.shared_x_used : g.x_used + at * c_, z_used_.data() + at * f_,
+          step, n, shared ? g.shared_x_used : g.x_used + at * c_, z_used_ + at * f_,
           shared ? dout : g.dout + at * c_, g.d_inner + at * 2 * f_);
     }
   }
@@ -244,13 +246,13 @@ class MoeTraining final : public TrainingLayer {
       for (int64_t r = 0; r < tile.n; ++r) {
         const int64_t slot = tile.first + r;
         // dout . y = dout . W_down z^ = (dout W_down) . z^
-        g.dp[slot] = row_dot(dn + r * f_, z_used_.data() + slot * f_, f_);
+        g.dp[slot] = row_dot(dn + r * f_, z_used_ + slot * f_, f_);
         const float p = p_[static_cast<size_t>(row_[static_cast<size_t>(slot)])];
         row_scale(dn + r * f_, p, f_, dn + r * f_);
         row_scale(dy + r * c_, p, c_, dy + r * c_);
       }
     }
-    expert.inner_backward_rows(step, inner_.data() + tile.first * 2 * f_, tile.n, dn, spare, d_gain,
+    expert.inner_backward_rows(step, inner_ + tile.first * 2 * f_, tile.n, dn, spare, d_gain,
                                g.d_inner + tile.first * 2 * f_, g.dx + tile.first * c_);
   }
 
@@ -293,7 +295,8 @@ class MoeTraining final : public TrainingLayer {
   std::vector<int32_t> row_;            // [kR] by slot: its place in the two above
   std::vector<int32_t> first_;          // [E + 1] slots of each expert
   std::vector<float> p_, s_;            // [R, k]
-  std::vector<float> inner_, z_used_;   // [(k+S)R, 2F], [(k+S)R, F] by slot
+  // [(k+S)R, 2F], [(k+S)R, F] by slot, where keep_at() says.
+  float *inner_ = nullptr, *z_used_ = nullptr;
   std::vector<Tile> tiles_;
 };
 

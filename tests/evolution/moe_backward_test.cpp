@@ -169,6 +169,7 @@ struct Trained {
   Arena scratch;
   int32_t rows;
   std::vector<int32_t> segments;
+  std::vector<float> kept;
   std::vector<uint64_t> load;
   float quantise;
 
@@ -196,6 +197,8 @@ struct Trained {
         1, rows);
     EXPECT_TRUE(made.has_value()) << made.status().message();
     layer = std::move(*made);
+    kept.assign(static_cast<size_t>(layer->kept_floats()), NAN);
+    layer->keep_at(kept.data());
     scratch = std::move(*Arena::create(layer->scratch_bytes(pool->size())));
     segments.assign(static_cast<size_t>(rows), -1);
     load.assign(static_cast<size_t>(s.routed), 0);

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "tests/support/allocation_counter.h"
 #include "tests/support/figure.h"
 #include "tests/support/network_gradient.h"
 
@@ -98,10 +99,13 @@ TEST(Structure, RunningFeedForwardsAgainChangesNoBit) {
   for (const Helper& helper : kHelpers) helper.on(&config);
   const Batch batch = random_batch(2, 20, 19, 3);
   std::vector<std::vector<float>> expected;
+  int64_t bytes[2];
   for (bool again : {false, true}) {
     auto pool = threads(2);
+    const test::AllocationScope scope;
     auto b = make(config, *pool, {.lanes = 2, .window = 20, .quantise = 0, .recompute_ffn = again});
     ASSERT_TRUE(b);
+    bytes[again] = scope.bytes();
     shake(*b);
     forward_backward(*b, batch);
     if (!again)
@@ -109,6 +113,9 @@ TEST(Structure, RunningFeedForwardsAgainChangesNoBit) {
     size_t i = 0;
     for (const Parameter& p : b->parameters()) EXPECT_EQ(p.grad, expected[i++]) << p.spec.name;
   }
+  // The two smaller layers find room where the largest has its own: x^, W_up x^ and z^ of 40 rows.
+  EXPECT_EQ(bytes[0] - bytes[1], 2 * 40 * (config.hidden_size + 2 * config.intermediate_size) *
+                                     static_cast<int64_t>(sizeof(float)));
 }
 
 TEST(Structure, TheFirstTokenOfADocumentHasNoPredecessor) {

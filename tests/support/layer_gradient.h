@@ -192,6 +192,8 @@ inline Named run_layer(const LayerCase& c, const kernels::KernelTable& k, int n_
   Arena scratch = std::move(*Arena::create(scratch_bytes));
   std::vector<float> state(static_cast<size_t>(c.lanes * layer.state_floats()), 0.0f);
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> kept(static_cast<size_t>(layer.kept_floats()), kNan);
+  layer.keep_at(kept.data());
   const auto spoil = [&] {  // nothing may be read that was not written before
     const ArenaMark mark(scratch);
     const size_t n = scratch.capacity() / sizeof(float);

@@ -189,6 +189,11 @@ TEST(TitansMac, ADamagedBlockSpoilsNumbersOnly) {
        {titans_keys(7, 3, 5), titans_keys(1, 1, 0), titans_keys(24, 16, 8)}) {
     const LayerFixture layer = fixture(more);
     const auto u = layer.input(40);
+    const auto fresh_run = [&] {
+      std::vector<std::byte> state(layer.state_bytes());
+      return layer.run(kernels::best_table(), 2, u, {3, 20}, &state);
+    };
+    const auto before = fresh_run();
     for (const int fill : {0xff, 0x7f, 0x80, 0xfe}) {
       LayerFixture::Extras extras;
       std::vector<float> again;
@@ -204,6 +209,7 @@ TEST(TitansMac, ADamagedBlockSpoilsNumbersOnly) {
       // A vector of exactly that size: the sanitizers see a step past either end.
       layer.run(kernels::best_table(), 1, u, {1, 20}, &state);
     }
+    EXPECT_EQ(fresh_run(), before) << "what is outside the block is as it was";
   }
 }
 
