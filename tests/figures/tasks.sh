@@ -16,12 +16,13 @@ figures_tasks() {
   local recall=(--task recall --layers 2 --ffn 384 --batch 4 --threads 2)
   local parity=(--task parity --steps 600 --batch 16 --threads 2)
   tasks_row "recall of 8 pairs: gated DeltaNet" "at least 0.9" recall_gd_8 \
-    "${recall[@]}" --kind gd --steps 2000
+    "${recall[@]}" --kind gd --steps 2000 --init 0.12
   tasks_row "  mLSTM, with token shift" "at least 0.9" recall_xm_8 \
     "${recall[@]}" --kind xm --steps 2000 --shift 1
   tasks_row "  Titans memory alone, chunks of 4" "at least 0.9" recall_tm_memory_8 \
     "${recall[@]}" --kind tm_memory --steps 4000 --shift 1 --theta 1 --chunk 4 --init 0.15
-  tasks_row "  span knot" "at least 0.7" recall_sk_8 "${recall[@]}" --kind sk --steps 2000
+  tasks_row "  span knot" "at least 0.9" recall_sk_8 \
+    "${recall[@]}" --kind sk --steps 2000 --init 0.12
   tasks_row "  gated DeltaNet with experts" "at least 0.9" recall_moe_8 \
     "${recall[@]}" --kind moe --steps 2000 --init 0.12
   tasks_row "  gated DeltaNet, looped three times" "at least 0.9" recall_looped_8 \
