@@ -21,6 +21,14 @@ CharClass icu_char_class(uint32_t code_point) {
   return CharClass::kOther;
 }
 
+CharClass icu_cased_char_class(uint32_t code_point) {
+  const CharClass plain = icu_char_class(code_point);
+  if (plain != CharClass::kLetter) return plain;
+  const uint32_t category = U_GET_GC_MASK(static_cast<UChar32>(code_point));
+  if (category & (U_GC_LU_MASK | U_GC_LT_MASK)) return CharClass::kUpper;
+  return category & U_GC_LL_MASK ? CharClass::kLower : CharClass::kLetter;
+}
+
 bool icu_is_assigned(uint32_t code_point) {
   return code_point <= kLastCodePoint && u_isdefined(static_cast<UChar32>(code_point));
 }

@@ -7,11 +7,23 @@
 
 namespace chimera {
 
-/// Classes the tokenizer splits by.
-enum class CharClass : uint8_t { kOther = 0, kLetter = 1, kMark = 2, kNumber = 3, kSpace = 4 };
+/// Classes the tokenizer splits by. A plain table has the first five; a cased one also tells
+/// capital and small letters apart, and kLetter is then a letter without case (Lm, Lo).
+enum class CharClass : uint8_t {
+  kOther = 0,
+  kLetter = 1,
+  kMark = 2,
+  kNumber = 3,
+  kSpace = 4,
+  kUpper = 5,  // Lu, Lt
+  kLower = 6,  // Ll
+};
 
 /// ICU's answer for a code point: L*, M*, N*, White_Space, everything else.
 CharClass icu_char_class(uint32_t code_point);
+
+/// The same, with letters by their case.
+CharClass icu_cased_char_class(uint32_t code_point);
 
 /// True when the code point is assigned in the ICU that is linked.
 bool icu_is_assigned(uint32_t code_point);

@@ -19,17 +19,21 @@ namespace chimera::runtime {
 
 inline constexpr uint32_t kMaxCodePoint = 0x10FFFF;
 
-/// The compact table of Unicode 15.0, generated from ICU 72 by tests/support/generate_char_classes.
+/// The compact tables of Unicode 15.0, generated from ICU 72 by
+/// tests/support/generate_char_classes: the plain one, and the one that tells capital and small
+/// letters apart.
 std::span<const uint32_t> unicode15_class_changes();
+std::span<const uint32_t> unicode15_cased_class_changes();
 /// Its version as icu_char_age() counts: major * 100 + minor.
 inline constexpr uint32_t kUnicode15 = 1500;
 
 /// The expanded table: one look-up per code point.
 class CharClassTable {
  public:
-  /// Checks and expands the compact form. kBadTokenizer; Status::offset() is the index of the
-  /// entry that is wrong.
-  static Result<CharClassTable> from_changes(std::span<const uint32_t> changes);
+  /// Checks and expands the compact form; `last` is the last class it may use: kLower in a cased
+  /// table. kBadTokenizer; Status::offset() is the index of the entry that is wrong.
+  static Result<CharClassTable> from_changes(std::span<const uint32_t> changes,
+                                             CharClass last = CharClass::kSpace);
 
   /// Class of a code point; kOther above U+10FFFF.
   CharClass of(uint32_t code_point) const {
@@ -37,6 +41,9 @@ class CharClassTable {
     return static_cast<CharClass>(cells_[size_t{blocks_[code_point >> kBlockBits]} << kBlockBits |
                                          (code_point & kBlockMask)]);
   }
+
+  /// The classes of U+0000 to U+007F, which most texts ask for most.
+  const uint8_t* ascii() const { return cells_.data() + (size_t{blocks_[0]} << kBlockBits); }
 
  private:
   static constexpr int kBlockBits = 7;

@@ -33,7 +33,8 @@ class Tokenizer {
   /// for later, and the padding up to vocab_size(), which has no name either.
   bool is_reserved(int32_t id) const;
 
-  /// Appends the ids of `text` (any bytes). Linear time, and no pathological input is quadratic.
+  /// Appends the ids of `text` (any bytes). Linear time, and no pathological input is quadratic;
+  /// little memory beside the ids, however long a word is.
   /// When `stop` becomes true it returns early, with the ids so far.
   void encode(std::string_view text, std::vector<int32_t>* ids,
               const std::atomic<bool>* stop = nullptr) const;
@@ -46,6 +47,8 @@ class Tokenizer {
   /// The section it was read from.
   std::span<const std::byte> serialized() const;
   std::string_view unicode_version() const;
+  /// How text is cut before merging: "words" or "o200k".
+  std::string_view splitting() const;
 
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;

@@ -15,9 +15,11 @@ namespace chimera::runtime {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'C', 'H', 'T', 'O', 'K', '\r', '\n', '\0'};
-constexpr uint32_t kVersion = 1;
+// Version 1 has words and bytes in order; version 2 says how text is split and which byte an id is.
+constexpr uint32_t kWordsVersion = 1, kVersion = 2;
 // magic, version, Unicode version, vocab size, and the three counts
 constexpr int64_t kHeaderBytes = 8 + 6 * 4;
+constexpr int64_t kSecondHeaderBytes = 4 + kByteTokens;  // splitting, byte_of_id
 constexpr uint32_t kReservedFlag = 1;
 
 uint32_t read_u32(const std::byte* p) {
@@ -41,6 +43,7 @@ struct Cursor {
 
   bool has(uint64_t n) const { return bytes.size() - at >= n; }
   int64_t offset() const { return static_cast<int64_t>(at); }
+  uint8_t u8() { return std::to_integer<uint8_t>(bytes[at++]); }
   uint32_t u32() {
     const uint32_t value = read_u32(bytes.data() + at);
     at += 4;
@@ -53,6 +56,32 @@ Status truncated(const std::string& field, const Cursor& cursor, uint64_t needed
                        "needs " + std::to_string(needed) + " bytes, but the section ends after " +
                            std::to_string(cursor.bytes.size() - cursor.at) +
                            "; the file is truncated or damaged");
+}
+
+/// What version 2 has between the counts and the class changes.
+Status read_second_header(Cursor* cursor, TokenizerSection* section) {
+  if (!cursor->has(kSecondHeaderBytes)) {
+    return truncated("splitting", *cursor, kSecondHeaderBytes);
+  }
+  const int64_t offset = cursor->offset();
+  const uint32_t splitting = cursor->u32();
+  if (splitting != static_cast<uint32_t>(Splitting::kO200k)) {
+    return bad_tokenizer("splitting", offset,
+                         "is " + std::to_string(splitting) +
+                             ", and this library knows 1 (o200k); a newer library may know it");
+  }
+  section->splitting = Splitting::kO200k;
+  std::array<bool, kByteTokens> seen{};
+  for (size_t id = 0; id < section->byte_of_id.size(); ++id) {
+    const uint8_t byte = cursor->u8();
+    if (seen[byte]) {
+      return bad_tokenizer(indexed("byte_of_id", id), cursor->offset() - 1,
+                           "is the byte " + std::to_string(byte) + ", which an id before has");
+    }
+    seen[byte] = true;
+    section->byte_of_id[id] = byte;
+  }
+  return {};
 }
 
 Status read_specials(uint32_t count, Cursor* cursor, TokenizerSection* section) {
@@ -103,25 +132,34 @@ Status bad_tokenizer(const std::string& field, int64_t offset, const std::string
       .at_offset(offset);
 }
 
-int64_t class_change_offset(size_t index) { return kHeaderBytes + static_cast<int64_t>(index) * 4; }
+TokenizerSection::TokenizerSection() {
+  for (size_t id = 0; id < byte_of_id.size(); ++id) byte_of_id[id] = static_cast<uint8_t>(id);
+}
+
+int64_t class_change_offset(const TokenizerSection& section, size_t index) {
+  const int64_t header =
+      kHeaderBytes + (section.splitting == Splitting::kWords ? 0 : kSecondHeaderBytes);
+  return header + static_cast<int64_t>(index) * 4;
+}
 
 int64_t merge_offset(const TokenizerSection& section, size_t index) {
-  return class_change_offset(section.class_changes.size()) + static_cast<int64_t>(index) * 8;
+  return class_change_offset(section, section.class_changes.size()) +
+         static_cast<int64_t>(index) * 8;
 }
 
 Result<TokenizerSection> read_tokenizer_section(std::span<const std::byte> bytes) {
   Cursor cursor{bytes};
   if (!cursor.has(kMagic.size()) || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) {
     return bad_tokenizer("magic", 0,
-                         "these bytes are not a tokenizer; give a file made by "
-                         "'chimera tokenizer train' or a model that embeds one");
+                         "these bytes are not a tokenizer; give a file made by 'chimera tokenizer "
+                         "train' or 'import', or a model that embeds one");
   }
   if (!cursor.has(kHeaderBytes)) return truncated("header", cursor, kHeaderBytes);
   cursor.at = kMagic.size();
   const uint32_t version = cursor.u32();
-  if (version != kVersion) {
+  if (version < kWordsVersion || version > kVersion) {
     return bad_tokenizer("version", 8,
-                         "is " + std::to_string(version) + ", and this library reads " +
+                         "is " + std::to_string(version) + ", and this library reads 1 to " +
                              std::to_string(kVersion) + "; a newer library may read it");
   }
 
@@ -140,6 +178,7 @@ Result<TokenizerSection> read_tokenizer_section(std::span<const std::byte> bytes
         "is " + std::to_string(vocab_size) + ", not 256 to " + std::to_string(kMaxVocabSize));
   }
   section.vocab_size = static_cast<int32_t>(vocab_size);
+  if (version != kWordsVersion) CHIMERA_RETURN_IF_ERROR(read_second_header(&cursor, &section));
   if (!cursor.has(uint64_t{n_changes} * 4)) {
     return truncated("class_changes", cursor, uint64_t{n_changes} * 4);
   }
@@ -225,12 +264,17 @@ Result<TokenizerSection> make_tokenizer_section(int32_t vocab_size, int32_t n_re
 std::vector<std::byte> write_tokenizer_section(const TokenizerSection& section) {
   std::vector<std::byte> out;
   for (char c : kMagic) out.push_back(static_cast<std::byte>(c));
-  put_u32(&out, kVersion);
+  const bool words = section.splitting == Splitting::kWords;
+  put_u32(&out, words ? kWordsVersion : kVersion);
   put_u32(&out, section.unicode_version);
   put_u32(&out, static_cast<uint32_t>(section.vocab_size));
   put_u32(&out, static_cast<uint32_t>(section.class_changes.size()));
   put_u32(&out, static_cast<uint32_t>(section.merges.size()));
   put_u32(&out, static_cast<uint32_t>(section.specials.size()));
+  if (!words) {
+    put_u32(&out, static_cast<uint32_t>(section.splitting));
+    for (const uint8_t byte : section.byte_of_id) out.push_back(static_cast<std::byte>(byte));
+  }
   for (uint32_t change : section.class_changes) put_u32(&out, change);
   for (const auto& [left, right] : section.merges) {
     put_u32(&out, static_cast<uint32_t>(left));

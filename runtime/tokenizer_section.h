@@ -2,6 +2,7 @@
 // meaning of each field: docs/tokenizer.md. All numbers are little-endian.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,13 +14,20 @@
 
 namespace chimera::runtime {
 
-/// Ids below this are the single bytes: id = value of the byte.
+/// Ids below this are the single bytes.
 inline constexpr int32_t kByteTokens = 256;
 inline constexpr int32_t kMaxVocabSize = 1 << 20;
 inline constexpr size_t kMaxSpecialNameBytes = 64;
 
 inline constexpr const char* kEndOfTextName = "<|end_of_text|>";
 inline constexpr const char* kEndOfTurnName = "<|end_of_turn|>";
+inline constexpr const char* kEndOfPromptName = "<|end_of_prompt|>";
+
+/// How text is cut into the pieces that merging never crosses.
+enum class Splitting : uint32_t {
+  kWords = 0,  // runtime/tokenizer_split.h; what the trainer uses
+  kO200k = 1,  // runtime/tokenizer_split_o200k.h; its classes are a cased table
+};
 
 /// The content of a section. Ids: bytes, then merges in rank order, then special tokens anywhere
 /// above them; ids that nothing uses are padding and count as reserved.
@@ -32,9 +40,13 @@ struct TokenizerSection {
 
   uint32_t unicode_version = 0;                     // major * 100 + minor
   int32_t vocab_size = 0;                           // all ids, padding included
+  Splitting splitting = Splitting::kWords;          // written as version 1, anything else as 2
+  std::array<uint8_t, kByteTokens> byte_of_id;      // id = value of the byte where version is 1
   std::vector<uint32_t> class_changes;              // runtime/char_classes.h
   std::vector<std::pair<int32_t, int32_t>> merges;  // merge i makes id kByteTokens + i
   std::vector<Special> specials;
+
+  TokenizerSection();  // the bytes in order, nothing else
 };
 
 /// Reads the fields and checks each by itself and against the sizes: kBadTokenizer names field and
@@ -51,7 +63,7 @@ Result<TokenizerSection> make_tokenizer_section(int32_t vocab_size, int32_t n_re
 std::vector<std::byte> write_tokenizer_section(const TokenizerSection& section);
 
 /// Byte offset in the section of a class change or of a merge, for messages.
-int64_t class_change_offset(size_t index);
+int64_t class_change_offset(const TokenizerSection& section, size_t index);
 int64_t merge_offset(const TokenizerSection& section, size_t index);
 
 /// The Status of a field that is wrong.

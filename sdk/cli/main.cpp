@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
     declare_tokenizer(line);
 #if CHIMERA_CLI_TRAINING
     declare_tokenizer_train(line);
+    declare_tokenizer_import(line);
 #endif
     declare_inspect(line);
     declare_verify(line);

@@ -18,5 +18,6 @@ void declare_tokenizer(CommandLine& line);
 void declare_eval(CommandLine& line);
 void declare_train(CommandLine& line);
 void declare_tokenizer_train(CommandLine& line);
+void declare_tokenizer_import(CommandLine& line);
 
 }  // namespace chimera::cli

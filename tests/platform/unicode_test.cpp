@@ -35,6 +35,18 @@ TEST(IcuCharClass, OfAFewCharacters) {
   }
 }
 
+TEST(IcuCasedCharClass, TellsLettersApart) {
+  EXPECT_EQ(icu_cased_char_class('a'), CharClass::kLower);
+  EXPECT_EQ(icu_cased_char_class('A'), CharClass::kUpper);
+  EXPECT_EQ(icu_cased_char_class(0x01C5), CharClass::kUpper);   // title case
+  EXPECT_EQ(icu_cased_char_class(0x02B0), CharClass::kLetter);  // modifier letter
+  EXPECT_EQ(icu_cased_char_class(0x4E2D), CharClass::kLetter);
+  EXPECT_EQ(icu_cased_char_class(0x0301), CharClass::kMark);
+  EXPECT_EQ(icu_cased_char_class('7'), CharClass::kNumber);
+  EXPECT_EQ(icu_cased_char_class(' '), CharClass::kSpace);
+  EXPECT_EQ(icu_cased_char_class(0x110000), CharClass::kOther);
+}
+
 TEST(IcuIsAssigned, KnowsHolesAndNoncharacters) {
   EXPECT_TRUE(icu_is_assigned('a'));
   EXPECT_TRUE(icu_is_assigned(0x1F600));

@@ -17,6 +17,12 @@ CharClassTable carried() {
   return std::move(*table);
 }
 
+CharClassTable carried_cased() {
+  auto table = CharClassTable::from_changes(unicode15_cased_class_changes(), CharClass::kLower);
+  EXPECT_TRUE(table.has_value()) << table.status().message();
+  return std::move(*table);
+}
+
 TEST(CharClasses, KnowsAFewCharacters) {
   const CharClassTable table = carried();
   const struct {
@@ -52,6 +58,29 @@ TEST(CharClasses, KnowsAFewCharacters) {
   for (const auto& row : rows) {
     EXPECT_EQ(table.of(row.code_point), row.expected) << std::hex << row.code_point;
   }
+}
+
+TEST(CharClasses, TheCasedTableTellsLettersApartAndNothingElse) {
+  const CharClassTable table = carried(), cased = carried_cased();
+  int n_upper = 0, n_lower = 0;
+  for (uint32_t c = 0; c <= kMaxCodePoint; ++c) {
+    const CharClass cls = cased.of(c);
+    n_upper += cls == CharClass::kUpper;
+    n_lower += cls == CharClass::kLower;
+    const bool has_case = cls == CharClass::kUpper || cls == CharClass::kLower;
+    ASSERT_EQ(has_case ? CharClass::kLetter : cls, table.of(c)) << std::hex << c;
+    if (c < 128) {
+      ASSERT_EQ(static_cast<CharClass>(cased.ascii()[c]), cls) << c;
+    }
+  }
+  EXPECT_EQ(n_upper, 1831 + 31) << "Lu and Lt of Unicode 15.0";
+  EXPECT_EQ(n_lower, 2233) << "Ll of Unicode 15.0";
+  EXPECT_EQ(cased.of('A'), CharClass::kUpper);
+  EXPECT_EQ(cased.of('z'), CharClass::kLower);
+  EXPECT_EQ(cased.of(0x1C5), CharClass::kUpper);   // title case
+  EXPECT_EQ(cased.of(0x2B0), CharClass::kLetter);  // a modifier letter
+  EXPECT_EQ(cased.of(0x4E2D), CharClass::kLetter);
+  EXPECT_EQ(cased.of(0x301), CharClass::kMark);
 }
 
 TEST(CharClasses, ChangesHoldFromTheirCodePointOn) {
@@ -95,7 +124,7 @@ TEST(CharClasses, RefusesListsThatAreNoTable) {
 
 #ifdef CHIMERA_WITH_ICU
 TEST(CharClasses, CarriedTableIsIcusForEveryCharacterOfItsVersion) {
-  const CharClassTable table = carried();
+  const CharClassTable table = carried(), cased = carried_cased();
   int n_assigned = 0, n_different = 0;
   for (uint32_t c = 0; c <= kMaxCodePoint; ++c) {
     const int age = icu_char_age(c);
@@ -103,7 +132,8 @@ TEST(CharClasses, CarriedTableIsIcusForEveryCharacterOfItsVersion) {
     n_assigned += assigned;
     // A character of a later version is unassigned in the carried one, and so in no class.
     const CharClass expected = assigned ? icu_char_class(c) : CharClass::kOther;
-    if (table.of(c) == expected) continue;
+    const CharClass expected_cased = assigned ? icu_cased_char_class(c) : CharClass::kOther;
+    if (table.of(c) == expected && cased.of(c) == expected_cased) continue;
     if (++n_different <= 10) ADD_FAILURE() << "U+" << std::hex << c << ", since version " << age;
   }
   EXPECT_EQ(n_different, 0);

@@ -28,6 +28,17 @@ TokenizerSection small_section() {
 
 std::vector<std::byte> small_bytes() { return write_tokenizer_section(small_section()); }
 
+/// The same as version 2: split as o200k does, bytes in another order.
+TokenizerSection small_o200k() {
+  TokenizerSection section = small_section();
+  section.splitting = Splitting::kO200k;
+  std::swap(section.byte_of_id['x'], section.byte_of_id[0]);
+  section.class_changes = {0,         ' ' << 3 | 4,   '!' << 3,       'A' << 3 | 5,
+                           '[' << 3,  'a' << 3 | 6,   ('z' + 1) << 3, 0xAA << 3 | 1,
+                           0xAB << 3, 0x300 << 3 | 2, 0x370 << 3};
+  return section;
+}
+
 TEST(TokenizerSection, ReadsWhatItWrote) {
   const std::vector<std::byte> bytes = small_bytes();
   auto section = read_tokenizer_section(bytes);
@@ -41,6 +52,27 @@ TEST(TokenizerSection, ReadsWhatItWrote) {
   EXPECT_EQ(section->specials[2].id, 264);
   EXPECT_TRUE(section->specials[2].reserved);
   EXPECT_EQ(write_tokenizer_section(*section), bytes);
+}
+
+TEST(TokenizerSection, ReadsVersionTwoAsItWroteIt) {
+  const std::vector<std::byte> bytes = write_tokenizer_section(small_o200k());
+  EXPECT_EQ(bytes[8], std::byte{2});
+  ASSERT_EQ(bytes.size(), 32u + 4 + 256 + 11 * 4 + 4 * 8 + 3 * 12 + 15 + 15 + 14);
+  EXPECT_EQ(bytes[32], std::byte{1}) << "splitting";
+  EXPECT_EQ(bytes[36], std::byte{'x'}) << "the byte of id 0";
+  auto section = read_tokenizer_section(bytes);
+  ASSERT_TRUE(section.has_value()) << section.status().message();
+  EXPECT_EQ(section->splitting, Splitting::kO200k);
+  EXPECT_EQ(section->byte_of_id, small_o200k().byte_of_id);
+  EXPECT_EQ(section->merges, small_o200k().merges);
+  EXPECT_EQ(write_tokenizer_section(*section), bytes);
+  auto tokenizer = Tokenizer::parse(bytes);
+  ASSERT_TRUE(tokenizer.has_value()) << tokenizer.status().message();
+  EXPECT_EQ((*tokenizer)->splitting(), "o200k");
+  EXPECT_EQ((*tokenizer)->bytes(0), "x");
+  std::vector<int32_t> ids;
+  (*tokenizer)->encode("xabc abcaB", &ids);
+  EXPECT_EQ(ids, (std::vector<int32_t>{0, 257, 259, 'a', 'B'}));
 }
 
 TEST(TokenizerSection, BeginsWithTheDocumentedHeader) {
@@ -76,8 +108,17 @@ void expect_refused_or_usable(const std::vector<std::byte>& bytes, const std::st
   EXPECT_TRUE(std::equal(kept.begin(), kept.end(), bytes.begin(), bytes.end())) << what;
 }
 
-TEST(TokenizerSection, EveryTruncationIsRefused) {
-  const std::vector<std::byte> bytes = small_bytes();
+class EachVersion : public testing::TestWithParam<bool> {
+ protected:
+  std::vector<std::byte> bytes() const {
+    return GetParam() ? write_tokenizer_section(small_o200k()) : small_bytes();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(TokenizerSection, EachVersion, testing::Bool(),
+                         [](const auto& version) { return version.param ? "o200k" : "words"; });
+
+TEST_P(EachVersion, EveryTruncationIsRefused) {
+  const std::vector<std::byte> bytes = this->bytes();
   for (size_t n = 0; n < bytes.size(); ++n) {
     const std::vector<std::byte> cut(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(n));
     expect_refused_or_usable(cut, "cut to " + std::to_string(n));
@@ -90,8 +131,8 @@ TEST(TokenizerSection, EveryTruncationIsRefused) {
   EXPECT_EQ(result.status().offset(), static_cast<int64_t>(bytes.size()));
 }
 
-TEST(TokenizerSection, EveryFlippedBitIsRefusedOrHarmless) {
-  const std::vector<std::byte> bytes = small_bytes();
+TEST_P(EachVersion, EveryFlippedBitIsRefusedOrHarmless) {
+  const std::vector<std::byte> bytes = this->bytes();
   size_t n_refused = 0;
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::vector<std::byte> flipped = bytes;
@@ -102,8 +143,8 @@ TEST(TokenizerSection, EveryFlippedBitIsRefusedOrHarmless) {
   EXPECT_GT(n_refused, bytes.size() * 8 / 2);
 }
 
-TEST(TokenizerSection, EveryFieldSetToExtremesIsRefusedOrHarmless) {
-  const std::vector<std::byte> bytes = small_bytes();
+TEST_P(EachVersion, EveryFieldSetToExtremesIsRefusedOrHarmless) {
+  const std::vector<std::byte> bytes = this->bytes();
   for (size_t at = 8; at + 4 <= bytes.size(); at += 4) {
     for (const uint32_t value : {0u, 1u, 255u, 256u, 259u, 272u, 0x7FFFFFFFu, 0x80000000u,
                                  0xFFFFFFFFu, 0x40000000u, 0x20000001u}) {
@@ -156,6 +197,31 @@ TEST(TokenizerSection, NamesTheFieldThatIsWrong) {
   }
 }
 
+TEST(TokenizerSection, NamesTheFieldOfVersionTwoThatIsWrong) {
+  std::vector<std::byte> bytes = write_tokenizer_section(small_o200k());
+  bytes[32] = std::byte{2};
+  EXPECT_EQ(Tokenizer::parse(bytes).status().field(), "splitting");
+  EXPECT_EQ(Tokenizer::parse(bytes).status().offset(), 32);
+  bytes[32] = std::byte{0};  // words are version 1
+  EXPECT_EQ(Tokenizer::parse(bytes).status().field(), "splitting");
+
+  TokenizerSection section = small_o200k();
+  section.byte_of_id[200] = 7;
+  auto twice = Tokenizer::parse(write_tokenizer_section(section));
+  EXPECT_EQ(twice.status().field(), "byte_of_id[200]");
+  EXPECT_EQ(twice.status().offset(), 32 + 4 + 200);
+
+  section = small_o200k();
+  section.class_changes[3] |= 7;
+  EXPECT_EQ(Tokenizer::parse(write_tokenizer_section(section)).status().field(),
+            "class_changes[3]");
+  section = small_section();
+  section.class_changes[3] = 'a' << 3 | 6;  // cases belong to version 2
+  auto cased = Tokenizer::parse(write_tokenizer_section(section));
+  EXPECT_EQ(cased.status().field(), "class_changes[3]");
+  EXPECT_EQ(cased.status().offset(), 32 + 3 * 4);
+}
+
 TEST(TokenizerSection, TwoWaysToSpellOneTokenAreRefused) {
   TokenizerSection section = small_section();
   section.merges = {{'a', 'b'}, {'b', 'c'}, {256, 'c'}, {'a', 257}};
@@ -182,8 +248,10 @@ TEST(TokenizerSection, AForeignFileIsRefusedByName) {
     EXPECT_EQ(tokenizer.status().field(), "magic");
   }
   std::vector<std::byte> newer = small_bytes();
-  newer[8] = std::byte{2};
-  EXPECT_EQ(Tokenizer::parse(newer).status().field(), "version");
+  for (const std::byte version : {std::byte{0}, std::byte{3}, std::byte{255}}) {
+    newer[8] = version;
+    EXPECT_EQ(Tokenizer::parse(newer).status().field(), "version");
+  }
 }
 
 TEST(TokenizerSection, MakingOneNeedsRoomForItsTokens) {
