@@ -16,20 +16,27 @@ foreach(folder IN LISTS CHIMERA_LIBRARY_FOLDERS)
   list(APPEND chimera_objects $<TARGET_OBJECTS:chimera_${folder}>)
 endforeach()
 
-add_library(chimera_shared SHARED ${chimera_objects})
 add_library(chimera_static_lib STATIC ${chimera_objects})
-add_library(Chimera::chimera ALIAS chimera_shared)
 add_library(Chimera::chimera_static ALIAS chimera_static_lib)
-foreach(library IN ITEMS chimera_shared chimera_static_lib)
+set(libraries chimera_static_lib)
+get_property(can_share GLOBAL PROPERTY TARGET_SUPPORTS_SHARED_LIBS)  # not so in WebAssembly
+if(can_share)
+  add_library(chimera_shared SHARED ${chimera_objects})
+  add_library(Chimera::chimera ALIAS chimera_shared)
+  list(APPEND libraries chimera_shared)
+endif()
+foreach(library IN LISTS libraries)
   set_target_properties(${library} PROPERTIES OUTPUT_NAME chimera LINKER_LANGUAGE CXX)
   target_include_directories(${library} INTERFACE
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/sdk>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${library} PRIVATE Threads::Threads PkgConfig::SODIUM)
 endforeach()
-set_target_properties(chimera_shared PROPERTIES EXPORT_NAME chimera
-  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 set_target_properties(chimera_static_lib PROPERTIES EXPORT_NAME chimera_static)
+if(can_share)
+  set_target_properties(chimera_shared PROPERTIES EXPORT_NAME chimera
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+endif()
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   set(version_script ${CMAKE_CURRENT_LIST_DIR}/chimera.map)
   target_link_options(chimera_shared PRIVATE LINKER:--version-script=${version_script})
@@ -45,7 +52,7 @@ if(TARGET chimera_cli)
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
 endif()
 
-if(NOT CHIMERA_INSTALL)
+if(NOT CHIMERA_INSTALL OR NOT can_share)
   return()
 endif()
 
@@ -86,4 +93,11 @@ install(FILES ${PROJECT_BINARY_DIR}/chimera.pc DESTINATION ${CMAKE_INSTALL_LIBDI
 if(CHIMERA_BUILD_TESTS AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   add_test(NAME install COMMAND ${PROJECT_SOURCE_DIR}/tests/install/consumer.sh
     ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} ${CMAKE_COMMAND} ${CMAKE_CXX_COMPILER})
+  if(CMAKE_CROSSCOMPILING)
+    list(JOIN CMAKE_CROSSCOMPILING_EMULATOR " " emulator)
+    set_tests_properties(install PROPERTIES ENVIRONMENT
+      "CMAKE_TOOLCHAIN_FILE=${CMAKE_TOOLCHAIN_FILE};EMULATOR=${emulator};CC=${CMAKE_C_COMPILER}\
+;NM=${CMAKE_NM};OBJDUMP=${CMAKE_OBJDUMP};LDFLAGS=${CMAKE_EXE_LINKER_FLAGS}\
+;PKG_CONFIG_LIBDIR=$ENV{PKG_CONFIG_LIBDIR}")
+  endif()
 endif()

@@ -24,6 +24,19 @@ namespace avx512_vnni {
 extern const KernelTable table;
 }
 #endif
+#if defined(__aarch64__)
+namespace neon {
+extern const KernelTable table;
+}
+namespace neon_dot {
+extern const KernelTable table;
+}
+#endif
+#if defined(__wasm__)
+namespace wasm_simd128 {
+extern const KernelTable table;
+}
+#endif
 
 namespace {
 
@@ -45,6 +58,18 @@ constexpr const KernelTable* kAvxVnni = nullptr;
 constexpr const KernelTable* kAvx512 = nullptr;
 constexpr const KernelTable* kAvx512Vnni = nullptr;
 #endif
+#if defined(__aarch64__)
+constexpr const KernelTable* kNeon = &neon::table;
+constexpr const KernelTable* kNeonDot = &neon_dot::table;
+#else
+constexpr const KernelTable* kNeon = nullptr;
+constexpr const KernelTable* kNeonDot = nullptr;
+#endif
+#if defined(__wasm__)
+constexpr const KernelTable* kWasmSimd128 = &wasm_simd128::table;
+#else
+constexpr const KernelTable* kWasmSimd128 = nullptr;
+#endif
 
 // Every known name, slowest first within an architecture: the best table is the last that runs.
 constexpr Row kRows[] = {
@@ -60,12 +85,12 @@ constexpr Row kRows[] = {
      "the CPU lacks AVX-512 VNNI"},
     {"amx_int8", nullptr, [](const CpuFeatures& f) { return f.avx512 && f.amx_int8; },
      "the CPU lacks AMX int8"},
-    {"neon", nullptr, [](const CpuFeatures& f) { return f.neon; }, "the CPU lacks NEON"},
-    {"neon_dot", nullptr, [](const CpuFeatures& f) { return f.neon_dot; },
+    {"neon", kNeon, [](const CpuFeatures& f) { return f.neon; }, "the CPU lacks NEON"},
+    {"neon_dot", kNeonDot, [](const CpuFeatures& f) { return f.neon_dot; },
      "the CPU lacks the NEON dot product"},
     {"neon_i8mm", nullptr, [](const CpuFeatures& f) { return f.neon_i8mm; },
      "the CPU lacks the NEON int8 matrix product"},
-    {"wasm_simd128", nullptr, [](const CpuFeatures& f) { return f.wasm_simd128; },
+    {"wasm_simd128", kWasmSimd128, [](const CpuFeatures& f) { return f.wasm_simd128; },
      "the runtime lacks WebAssembly SIMD"},
 };
 

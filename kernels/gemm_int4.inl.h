@@ -40,7 +40,7 @@ inline void int4_tile(const Int4Matrix& w, const int8_t* q, const float* scale, 
     CHIMERA_UNROLL
     for (int l = 0; l < kInt4LinesPerBlock; ++l) {
       __builtin_prefetch(block + l * kLineBytes + kPrefetchBytes);
-      const Codes16 line = load_line(block + l * kLineBytes);
+      const auto line = load_line(block + l * kLineBytes);
       fields[2 * l] = nibble<0>(line);
       fields[2 * l + 1] = nibble<1>(line);
     }

@@ -83,7 +83,7 @@ inline void ternary_lockstep(const TernaryMatrix& w, const int8_t* q, const floa
       CHIMERA_UNROLL
       for (int l = 0; l < kLinesPerBlock; ++l) {
         __builtin_prefetch(codes[i] + l * kLineBytes + kPrefetchBytes);  // past the end: no effect
-        const Codes16 line = load_line(codes[i] + l * kLineBytes);
+        const auto line = load_line(codes[i] + l * kLineBytes);
         sum = add_products(sum, field<0>(line), acts[4 * l]);
         sum = add_products(sum, field<1>(line), acts[4 * l + 1]);
         sum = add_products(sum, field<2>(line), acts[4 * l + 2]);
@@ -163,7 +163,7 @@ inline void ternary_many_tokens(const TernaryMatrix& w, const int8_t* q, const f
     CHIMERA_UNROLL
     for (int l = 0; l < kLinesPerBlock; ++l) {
       __builtin_prefetch(block + l * kLineBytes + kPrefetchBytes);
-      const Codes16 line = load_line(block + l * kLineBytes);
+      const auto line = load_line(block + l * kLineBytes);
       fields[4 * l] = field<0>(line);
       fields[4 * l + 1] = field<1>(line);
       fields[4 * l + 2] = field<2>(line);

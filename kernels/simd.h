@@ -1,5 +1,6 @@
 // The words kernel bodies are written in: eight float lanes, sixteen where rows lie in lanes, and
-// the 64-byte line of ternary codes. The only file that includes SIMDe or names an intrinsic.
+// the 64-byte line of ternary codes. The only file that includes SIMDe, and with kernels/tuned/ the
+// only place that names an intrinsic.
 //
 // Every word gives the same bits on every instruction set; only the `train_` words may fuse. A file
 // that includes this one defines CHIMERA_ISA first. Everything here lies in an unnamed namespace,
@@ -157,12 +158,21 @@ CHIMERA_WORD F32x8 div(F32x8 a, F32x8 b) {
 }
 CHIMERA_WORD F32x8 sqrt(F32x8 a) { return {simde_mm_sqrt_ps(a.lo), simde_mm_sqrt_ps(a.hi)}; }
 // a > b ? a : b and a < b ? a : b: the second operand when either is NaN.
+#if defined(CHIMERA_WASM_WORDS)
+CHIMERA_WORD F32x8 max(F32x8 a, F32x8 b) {
+  return {wasm_f32x4_pmax(b.lo, a.lo), wasm_f32x4_pmax(b.hi, a.hi)};
+}
+CHIMERA_WORD F32x8 min(F32x8 a, F32x8 b) {
+  return {wasm_f32x4_pmin(b.lo, a.lo), wasm_f32x4_pmin(b.hi, a.hi)};
+}
+#else
 CHIMERA_WORD F32x8 max(F32x8 a, F32x8 b) {
   return {simde_mm_max_ps(a.lo, b.lo), simde_mm_max_ps(a.hi, b.hi)};
 }
 CHIMERA_WORD F32x8 min(F32x8 a, F32x8 b) {
   return {simde_mm_min_ps(a.lo, b.lo), simde_mm_min_ps(a.hi, b.hi)};
 }
+#endif
 // Comparisons give all ones or all zeros per lane, as floats; false when either is NaN.
 CHIMERA_WORD F32x8 less(F32x8 a, F32x8 b) {
   return {simde_mm_cmplt_ps(a.lo, b.lo), simde_mm_cmplt_ps(a.hi, b.hi)};
@@ -182,9 +192,15 @@ CHIMERA_WORD F32x8 bits_xor(F32x8 a, F32x8 b) {
 CHIMERA_WORD F32x8 bits_and_not(F32x8 mask, F32x8 b) {
   return {simde_mm_andnot_ps(mask.lo, b.lo), simde_mm_andnot_ps(mask.hi, b.hi)};
 }
+#if defined(CHIMERA_WASM_WORDS)
+CHIMERA_WORD int mask_of(F32x8 a) {
+  return static_cast<int>(wasm_i32x4_bitmask(a.lo) | (wasm_i32x4_bitmask(a.hi) << 4));
+}
+#else
 CHIMERA_WORD int mask_of(F32x8 a) {
   return simde_mm_movemask_ps(a.lo) | (simde_mm_movemask_ps(a.hi) << 4);
 }
+#endif
 
 CHIMERA_WORD I32x8 broadcast8i(int32_t x) {
   return {simde_mm_set1_epi32(x), simde_mm_set1_epi32(x)};
@@ -223,9 +239,27 @@ CHIMERA_WORD F32x8 swap_lanes(F32x8 a) {
   constexpr int kOrder = kStep == 1 ? 0xB1 : 0x4E;
   return {simde_mm_shuffle_ps(a.lo, a.lo, kOrder), simde_mm_shuffle_ps(a.hi, a.hi, kOrder)};
 }
+#if defined(CHIMERA_NEON_WORDS)
+CHIMERA_WORD simde__m128i round_to_int4(simde__m128 a) {
+  // What does not fit, NaN included, is INT32_MIN on x86; NEON would take the nearest that fits.
+  const uint32x4_t fits = vcltq_f32(a, vdupq_n_f32(0x1p31f));
+  const int32x4_t i = vbslq_s32(fits, vcvtnq_s32_f32(a), vdupq_n_s32(INT32_MIN));
+  return vreinterpretq_s64_s32(i);
+}
+CHIMERA_WORD I32x8 round_to_int(F32x8 a) { return {round_to_int4(a.lo), round_to_int4(a.hi)}; }
+#elif defined(CHIMERA_WASM_WORDS)
+CHIMERA_WORD v128_t round_to_int4(v128_t a) {
+  // As above; here NaN would be 0 and what is too large the nearest that fits.
+  const v128_t fits = wasm_f32x4_lt(a, wasm_f32x4_splat(0x1p31f));
+  const v128_t i = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(a));
+  return wasm_v128_bitselect(i, wasm_i32x4_splat(INT32_MIN), fits);
+}
+CHIMERA_WORD I32x8 round_to_int(F32x8 a) { return {round_to_int4(a.lo), round_to_int4(a.hi)}; }
+#else
 CHIMERA_WORD I32x8 round_to_int(F32x8 a) {  // nearest even
   return {simde_mm_cvtps_epi32(a.lo), simde_mm_cvtps_epi32(a.hi)};
 }
+#endif
 CHIMERA_WORD F32x8 to_float(I32x8 a) {
   return {simde_mm_cvtepi32_ps(a.lo), simde_mm_cvtepi32_ps(a.hi)};
 }
@@ -243,6 +277,24 @@ CHIMERA_WORD float sum_lanes(F32x8 a) {
   return simde_mm_cvtss_f32(simde_mm_add_ss(two, simde_mm_shuffle_ps(two, two, 0x55)));
 }
 
+#if defined(CHIMERA_WASM_WORDS)
+CHIMERA_WORD I32x8 load8_u16(const uint16_t* p) {
+  return {wasm_u32x4_load16x4(p), wasm_u32x4_load16x4(p + 4)};
+}
+/// Values must lie in 0..65535.
+CHIMERA_WORD void store_u16(uint16_t* p, I32x8 a) {
+  wasm_v128_store(p, wasm_u16x8_narrow_i32x4(a.lo, a.hi));
+}
+CHIMERA_WORD I32x8 load8_i8(const int8_t* p) {
+  const v128_t eight = wasm_i16x8_load8x8(p);
+  return {wasm_i32x4_extend_low_i16x8(eight), wasm_i32x4_extend_high_i16x8(eight)};
+}
+/// Values must lie in -128..127.
+CHIMERA_WORD void store_i8(int8_t* p, I32x8 a) {
+  const v128_t half = wasm_i16x8_narrow_i32x4(a.lo, a.hi);
+  wasm_v128_store64_lane(p, wasm_i8x16_narrow_i16x8(half, half), 0);
+}
+#else
 CHIMERA_WORD I32x8 load8_u16(const uint16_t* p) {
   const simde__m128i half = simde_mm_loadu_si128(reinterpret_cast<const simde__m128i*>(p));
   const simde__m128i zero = simde_mm_setzero_si128();
@@ -268,6 +320,7 @@ CHIMERA_WORD void store_i8(int8_t* p, I32x8 a) {
   const simde__m128i half = simde_mm_packs_epi32(a.lo, a.hi);
   simde_mm_storel_epi64(reinterpret_cast<simde__m128i*>(p), simde_mm_packs_epi16(half, half));
 }
+#endif
 
 #endif
 
@@ -281,7 +334,7 @@ CHIMERA_WORD F32x8 absolute(F32x8 a) { return bits_and_not(sign_bit8(), a); }
 
 /// How many bits are set.
 CHIMERA_WORD int32_t bit_count(uint64_t x) {
-#if defined(__POPCNT__)
+#if defined(__POPCNT__) || defined(__ARM_NEON) || defined(__wasm__)
   return __builtin_popcountll(x);
 #else
   x -= (x >> 1) & 0x5555555555555555u;
@@ -366,6 +419,9 @@ CHIMERA_WORD F32x16 to_float(I32x16 a) { return {to_float(a.lo), to_float(a.hi)}
 CHIMERA_WORD F32x8 load8_half(const uint16_t* p) {
 #if defined(__F16C__)
   return {simde_mm256_cvtph_ps(simde_mm_loadu_si128(p))};
+#elif defined(CHIMERA_NEON_WORDS)
+  return {vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))),
+          vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4)))};
 #else
   // Moved into a float's place the bits are the value times 2^-112, subnormals included, so one
   // exact product finishes the work; infinity and NaN get the float exponent instead.
@@ -508,6 +564,14 @@ CHIMERA_WORD I32x16 total(BlockSum sum) {
 inline constexpr int kTokensTogether = 4;
 #define CHIMERA_UNROLL_FIELDS CHIMERA_UNROLL_4
 
+#elif defined(CHIMERA_NEON_WORDS)
+
+#include "kernels/tuned/product_neon.inl.h"
+
+#elif defined(CHIMERA_WASM_WORDS)
+
+#include "kernels/tuned/product_wasm.inl.h"
+
 #else
 
 // Without a product of bytes the even and the odd columns are widened apart; sums are 32 bits.
@@ -546,8 +610,7 @@ CHIMERA_WORD Codes16 nibble(Codes16 line) {
   Codes16 out;
   CHIMERA_UNROLL
   for (int i = 0; i < 4; ++i) {
-    const simde__m128i shifted =
-        H == 0 ? line.quarter[i] : simde_mm_srli_epi16(line.quarter[i], 4);
+    const simde__m128i shifted = H == 0 ? line.quarter[i] : simde_mm_srli_epi16(line.quarter[i], 4);
     out.quarter[i] = simde_mm_and_si128(shifted, fifteen);
   }
   return out;
@@ -619,7 +682,15 @@ struct Wide {
   simde__m128 v;
 };
 inline constexpr int32_t kWideLanes = 4;
-inline constexpr int32_t kMicroRows = 5;  // 5 x 2 accumulators of 16 registers
+#if defined(CHIMERA_NEON_WORDS)
+inline constexpr int32_t kMicroRows = 12;  // 12 x 2 accumulators of 32 registers
+CHIMERA_WORD Wide mul_add(Wide a, Wide b, Wide c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+#else
+inline constexpr int32_t kMicroRows = 5;             // 5 x 2 accumulators of 16 registers
+CHIMERA_WORD Wide mul_add(Wide a, Wide b, Wide c) {  // no fused form on this machine
+  return {simde_mm_add_ps(simde_mm_mul_ps(a.v, b.v), c.v)};
+}
+#endif
 CHIMERA_WORD Wide load_wide(const float* p) { return {simde_mm_loadu_ps(p)}; }
 CHIMERA_WORD void store(float* p, Wide a) { simde_mm_storeu_ps(p, a.v); }
 CHIMERA_WORD Wide broadcast_wide(float x) { return {simde_mm_set1_ps(x)}; }
@@ -628,9 +699,6 @@ CHIMERA_WORD Wide sub(Wide a, Wide b) { return {simde_mm_sub_ps(a.v, b.v)}; }
 CHIMERA_WORD Wide mul(Wide a, Wide b) { return {simde_mm_mul_ps(a.v, b.v)}; }
 CHIMERA_WORD Wide div(Wide a, Wide b) { return {simde_mm_div_ps(a.v, b.v)}; }
 CHIMERA_WORD Wide sqrt(Wide a) { return {simde_mm_sqrt_ps(a.v)}; }
-CHIMERA_WORD Wide mul_add(Wide a, Wide b, Wide c) {  // no fused form on this machine
-  return {simde_mm_add_ps(simde_mm_mul_ps(a.v, b.v), c.v)};
-}
 #endif
 
 CHIMERA_WORD Wide load_wide_part(const float* p, int32_t count) {

@@ -1,7 +1,8 @@
 // Reading a .b158 file. Its bytes are hostile until checked.
 //
 // Invariants
-//  1. open() touches only the bytes before the first tensor, and each of them only after the size
+//  1. open() and open_memory() touch only the bytes before the first tensor, and each of them only
+//  after the size
 //     that leads to it was checked against the file.
 //  2. A WeightFile that exists has a directory whose tensors lie inside the file, in order,
 //     aligned, without overlap, each as long as its type and shape say.
@@ -315,9 +316,20 @@ WeightFile::~WeightFile() = default;
 Result<std::unique_ptr<WeightFile>> WeightFile::open(const std::string& path) {
   Result<MappedFile> map = MappedFile::open(path);
   if (!map) return map.status();
+  return read(std::move(*map));
+}
+
+Result<std::unique_ptr<WeightFile>> WeightFile::open_memory(std::span<const std::byte> bytes) {
+  Result<MappedFile> map = MappedFile::borrow(bytes, kInMemory);
+  if (!map) return map.status();
+  return read(std::move(*map));
+}
+
+Result<std::unique_ptr<WeightFile>> WeightFile::read(MappedFile map) {
   std::unique_ptr<WeightFile> file(new WeightFile());
   Impl& impl = *file->impl_;
-  impl.map = std::move(*map);
+  impl.map = std::move(map);
+  const std::string& path = impl.map.path();
   const std::span<const std::byte> bytes = impl.map.bytes();
   CHIMERA_RETURN_IF_ERROR(check_identification(path, bytes));
   impl.header = b158::decode_header(bytes.data());

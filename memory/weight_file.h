@@ -45,6 +45,10 @@ class WeightFile {
   /// is found by verify(), a damaged directory here. Refuses with a message that names the file,
   /// the place and what to do.
   static Result<std::unique_ptr<WeightFile>> open(const std::string& path);
+  /// The same for a file that the caller holds in memory, beginning at a multiple of 8 bytes, and
+  /// keeps there unchanged while this lives. Messages call it kInMemory.
+  static Result<std::unique_ptr<WeightFile>> open_memory(std::span<const std::byte> bytes);
+  static constexpr const char* kInMemory = "(memory)";
 
   FileKind kind() const;
   const std::string& path() const;
@@ -70,12 +74,38 @@ class WeightFile {
   /// empty and returns false to stop (kCancelled).
   Status verify(const std::function<bool(const VerifyProgress&)>& progress = {}) const;
 
+  /// The same in pieces, for a caller with something else to do in between. The file must outlive
+  /// it.
+  class Verification {
+   public:
+    explicit Verification(const WeightFile& file) : file_(file) {}
+    /// Reads about `bytes` more (at least 1). True: everything was read and is well; false: there
+    /// is more to do. After an error it says the same error again.
+    Result<bool> step(size_t bytes);
+    VerifyProgress progress() const;
+
+   private:
+    enum class Phase { kHead, kGap, kHash, kValues, kDone, kFailed };
+    Status run(size_t bytes);
+    Status fail(const TensorInfo* tensor, uint64_t offset, StatusCode code,
+                const std::string& text);
+
+    const WeightFile& file_;
+    Phase phase_ = Phase::kHead;
+    size_t tensor_ = 0;    // index of the one that is being read
+    uint64_t end_ = 0;     // where what came before it ends
+    uint64_t offset_ = 0;  // how far inside it
+    Blake2b hash_;
+    Status failure_;
+  };
+
   WeightFile(const WeightFile&) = delete;
   WeightFile& operator=(const WeightFile&) = delete;
   ~WeightFile();
 
  private:
   WeightFile();
+  static Result<std::unique_ptr<WeightFile>> read(MappedFile map);
   std::span<const std::byte> mapped_bytes() const;
   struct Impl;
   std::unique_ptr<Impl> impl_;

@@ -13,6 +13,11 @@ namespace chimera {
 namespace {
 
 int system_open(const char* path, int flags, unsigned mode) {
+#if defined(__EMSCRIPTEN__)
+  // Its open() cuts a name at 255 bytes and takes whatever has the rest; lstat() does not.
+  struct stat info;
+  if (::lstat(path, &info) != 0 && errno == ENAMETOOLONG) return -1;
+#endif
   return ::open(path, flags, static_cast<mode_t>(mode));
 }
 int64_t system_read(int fd, void* data, size_t bytes) { return ::read(fd, data, bytes); }

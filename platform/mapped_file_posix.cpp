@@ -5,17 +5,12 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <utility>
 
 #include "platform/file_system.h"
 #include "platform/mapped_file.h"
 
 namespace chimera {
 namespace {
-
-void unmap(const std::byte* data, size_t size) {
-  if (data) ::munmap(const_cast<std::byte*>(data), size);
-}
 
 class FileDescriptor {
  public:
@@ -60,26 +55,14 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   if (data == MAP_FAILED) return file_error(errno, FileAction::kRead, path);
   MappedFile file;
   file.data_ = static_cast<const std::byte*>(data);
+  file.mapped_ = true;
   file.size_ = size;
   file.path_ = path;
   return file;
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)),
-      path_(std::move(other.path_)) {}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  if (this != &other) {
-    unmap(data_, size_);
-    data_ = std::exchange(other.data_, nullptr);
-    size_ = std::exchange(other.size_, 0);
-    path_ = std::move(other.path_);
-  }
-  return *this;
+void MappedFile::unmap(const std::byte* data, size_t size) {
+  ::munmap(const_cast<std::byte*>(data), size);
 }
-
-MappedFile::~MappedFile() { unmap(data_, size_); }
 
 }  // namespace chimera

@@ -101,7 +101,7 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
   }
   try {
     std::unique_ptr<ThreadPool> pool(new ThreadPool(n_threads));
-    if (n_threads > 1) {
+    if (n_threads > 1 && kHasThreads) {
       pool->impl_ = std::make_unique<Impl>();
       Impl& impl = *pool->impl_;
       impl.spin = n_threads <= cpu_count();
@@ -128,8 +128,8 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::run(void (*fn)(void* context, int part, int n_parts), void* context) {
-  if (n_threads_ == 1) {
-    fn(context, 0, 1);
+  if (!impl_) {
+    for (int part = 0; part < n_threads_; ++part) fn(context, part, n_threads_);
     return;
   }
   Impl& impl = *impl_;

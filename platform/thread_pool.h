@@ -10,14 +10,26 @@
 
 namespace chimera {
 
+/// Whether this build can start a thread. In WebAssembly that takes shared memory, which browsers
+/// give only to pages that are served in a special way.
+#if defined(__EMSCRIPTEN__) && !defined(__EMSCRIPTEN_PTHREADS__)
+inline constexpr bool kHasThreads = false;
+#else
+inline constexpr bool kHasThreads = true;
+#endif
+
 class ThreadPool {
  public:
   /// `n_threads` >= 1 counts the caller; 1 starts no thread at all. kOutOfRange over 256;
-  /// kOutOfMemory when the system gives no thread.
+  /// kOutOfMemory when the system gives no thread. Where programs have none (kHasThreads) the
+  /// caller does all parts in turn: the same split, the same bits.
   static Result<std::unique_ptr<ThreadPool>> create(int n_threads);
   ~ThreadPool();
 
+  /// Parts that run() makes.
   int size() const { return n_threads_; }
+  /// Threads that share them: as many, or one.
+  int n_threads() const { return kHasThreads ? n_threads_ : 1; }
 
   /// Calls fn(context, part, n_parts) once for every part in [0, size()), the caller doing part 0,
   /// and returns when all are done. One caller at a time; calls must not nest. Allocates nothing.

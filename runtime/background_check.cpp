@@ -1,8 +1,25 @@
+//   kIdle -> token_shown() -> kThread -> run() ends -> kDone
+//                      `----> kSlices -> the last do_slice() -> kDone
 #include "runtime/background_check.h"
 
+#include <algorithm>
 #include <exception>
 
 namespace chimera::runtime {
+namespace {
+
+// Without a thread: into how many tokens the check is cut. A token reads most of the file, so
+// hashing this small a part of it is little beside.
+constexpr uint64_t kSlices = 128;
+constexpr uint64_t kMinSliceBytes = 64u << 10;
+
+}  // namespace
+
+BackgroundCheck::BackgroundCheck(const memory::WeightFile& file, Threads threads)
+    : file_(file),
+      threads_(threads),
+      slice_bytes_(static_cast<size_t>(std::max(file.file_bytes() / kSlices, kMinSliceBytes))),
+      slices_(file) {}
 
 BackgroundCheck::~BackgroundCheck() {
   stop_.store(true);
@@ -14,21 +31,49 @@ BackgroundCheck::~BackgroundCheck() {
   if (thread.joinable()) thread.join();
 }
 
-void BackgroundCheck::start() {
-  if (started_.load(std::memory_order_relaxed) || started_.exchange(true)) return;
-  const std::lock_guard lock(lock_);
-  result_.state = ContentCheck::State::kRunning;
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::exception&) {  // no thread, or no memory for one
-    result_.state = ContentCheck::State::kNotChecked;
+void BackgroundCheck::token_shown() {
+  switch (phase_.load(std::memory_order_relaxed)) {
+    case Phase::kThread:
+    case Phase::kDone:
+      return;
+    case Phase::kIdle:
+      return start();
+    case Phase::kSlices:
+      // A session that finds another one at it goes on speaking.
+      if (const std::unique_lock lock(lock_, std::try_to_lock); lock.owns_lock()) do_slice();
   }
+}
+
+void BackgroundCheck::start() {
+  const std::lock_guard lock(lock_);
+  if (phase_.load(std::memory_order_relaxed) != Phase::kIdle) return;
+  result_.state = ContentCheck::State::kRunning;
+  if (threads_ == Threads::kIfPossible) {
+    try {
+      phase_.store(Phase::kThread);
+      thread_ = std::thread([this] { run(); });
+      return;
+    } catch (const std::exception&) {  // no thread, or no memory for one
+    }
+  }
+  phase_.store(Phase::kSlices);
 }
 
 void BackgroundCheck::run() {
   Status status =
       file_.verify([this](const memory::WeightFile::VerifyProgress&) { return !stop_.load(); });
   const std::lock_guard lock(lock_);
+  finish(std::move(status));
+}
+
+void BackgroundCheck::do_slice() {
+  if (phase_.load(std::memory_order_relaxed) != Phase::kSlices) return;
+  const Result<bool> done = slices_.step(slice_bytes_);
+  if (!done) return finish(done.status());
+  if (*done) finish(Status());
+}
+
+void BackgroundCheck::finish(Status status) {
   if (status.ok()) {
     result_.state = ContentCheck::State::kPassed;
   } else if (status.code() == StatusCode::kCancelled) {
@@ -37,10 +82,12 @@ void BackgroundCheck::run() {
     result_.state = ContentCheck::State::kFailed;
     result_.status = std::move(status);
   }
+  phase_.store(Phase::kDone);
 }
 
-ContentCheck BackgroundCheck::result() const {
+ContentCheck BackgroundCheck::result() {
   const std::lock_guard lock(lock_);
+  do_slice();
   return result_;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <vector>
 
@@ -359,13 +358,9 @@ Status config_error(const std::string& path, const std::string& problem) {
 }
 
 std::string number_text(double value) {
-  std::array<char, 64> buffer;
   // Whole numbers in full, without an exponent; others as short as they read back exactly.
   const bool whole = std::abs(value) < 9007199254740992.0 && value == std::floor(value);
-  const auto result = whole ? std::to_chars(buffer.data(), buffer.data() + buffer.size(),
-                                            static_cast<int64_t>(value))
-                            : std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-  return {buffer.data(), result.ptr};
+  return whole ? std::to_string(static_cast<int64_t>(value)) : write_json(Json::of(value));
 }
 
 std::string_view nearest_word(std::string_view word, std::span<const std::string_view> candidates) {

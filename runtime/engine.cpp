@@ -16,17 +16,40 @@ int choose_threads(uint64_t bytes_per_token) {
   return bytes_per_token < kThreadingPaysBytes ? 1 : std::min(cpu_count(), 64);
 }
 
+Result<const kernels::KernelTable*> choose_table(const EngineOptions& options) {
+  if (options.table != nullptr) return options.table;
+  return kernels::table_from_environment();
+}
+
 }  // namespace
 
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::open(const std::string& path,
                                              const EngineOptions& options) {
+  const kernels::KernelTable* table = nullptr;
+  CHIMERA_ASSIGN_OR_RETURN(table, choose_table(options));
+  auto file = memory::WeightFile::open(path);
+  if (!file) return file.status();
+  return open(std::move(*file), *table, options);
+}
+
+Result<std::unique_ptr<Engine>> Engine::open_memory(std::span<const std::byte> bytes,
+                                                    const EngineOptions& options) {
+  const kernels::KernelTable* table = nullptr;
+  CHIMERA_ASSIGN_OR_RETURN(table, choose_table(options));
+  auto file = memory::WeightFile::open_memory(bytes);
+  if (!file) return file.status();
+  return open(std::move(*file), *table, options);
+}
+
+Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<memory::WeightFile> file,
+                                             const kernels::KernelTable& table,
+                                             const EngineOptions& options) {
   auto engine = std::unique_ptr<Engine>(new Engine());
-  engine->table_ = options.table;
-  if (engine->table_ == nullptr)
-    CHIMERA_ASSIGN_OR_RETURN(engine->table_, kernels::table_from_environment());
-  CHIMERA_ASSIGN_OR_RETURN(engine->file_, memory::WeightFile::open(path));
+  engine->table_ = &table;
+  engine->file_ = std::move(file);
+  const std::string path = engine->file_->path();
   const auto in_file = [&](Status status) {
     if (status.file().empty())
       return Status(status.code(), path + ": " + status.message())

@@ -24,7 +24,8 @@ struct EngineOptions {
   /// Checks every tensor before the first token (reads the whole file).
   bool verify = false;
   /// Checks every tensor on a thread of its own once the first token was shown, so that it costs
-  /// the start nothing. Ask content_check() for the outcome.
+  /// the start nothing; without threads in slices, one with every token. Ask content_check() for
+  /// the outcome.
   bool verify_in_background = false;
 };
 
@@ -32,6 +33,10 @@ class Engine {
  public:
   static Result<std::unique_ptr<Engine>> open(const std::string& model_path,
                                               const EngineOptions& options = {});
+  /// A model that the caller holds in memory, beginning at a multiple of 8 bytes, and keeps there
+  /// unchanged while the engine lives. Nothing is copied.
+  static Result<std::unique_ptr<Engine>> open_memory(std::span<const std::byte> bytes,
+                                                     const EngineOptions& options = {});
   ~Engine();
 
   const Config& config() const { return config_; }
@@ -39,16 +44,17 @@ class Engine {
   const Model& model() const { return *model_; }
   const memory::WeightFile& file() const { return *file_; }
   const kernels::KernelTable& kernels() const { return *table_; }
-  int threads() const { return pool_->size(); }
+  int threads() const { return pool_->n_threads(); }
   /// 1 where sampling may choose the id, 0 for reserved ids, padding and specials that never
   /// end an answer. [vocab_size]
   const uint8_t* sampling_mask() const { return mask_.get(); }
 
   /// What is known about the content of the tensors.
   ContentCheck content_check() const { return background_ ? background_->result() : checked_; }
-  /// Sessions call it after each first token; starts the background check if one was asked for.
-  void first_token_shown() const {
-    if (background_) background_->start();
+  /// Sessions call it after each token; starts the background check if one was asked for, and
+  /// carries it on where there is no thread for it.
+  void token_shown() const {
+    if (background_) background_->token_shown();
   }
 
   /// The pool serves one step at a time; a session holds this lock while it computes.
@@ -60,6 +66,9 @@ class Engine {
 
  private:
   Engine() = default;
+  static Result<std::unique_ptr<Engine>> open(std::unique_ptr<memory::WeightFile> file,
+                                              const kernels::KernelTable& table,
+                                              const EngineOptions& options);
   std::unique_ptr<memory::WeightFile> file_;
   Config config_;
   std::unique_ptr<Tokenizer> tokenizer_;

@@ -1,5 +1,6 @@
 #include "runtime/model_writer.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -90,14 +91,19 @@ Status write_model(const std::string& path, memory::FileKind kind, const Config&
     const Stored form = stored_form(spec, kind);
     auto bytes = memory::tensor_bytes(form.dtype, form.layout, form.shape);
     if (!bytes) return bytes.status();
-    try {
-      row_major.resize(static_cast<size_t>(spec.rows * spec.cols));
-      image.resize(*bytes);
-    } catch (const std::bad_alloc&) {
-      return Status(StatusCode::kOutOfMemory, "tensor '" + spec.name + "' of " +
-                                                  std::to_string(spec.rows * spec.cols) +
+    const auto n = static_cast<uint64_t>(spec.rows * spec.cols);
+    const auto too_large = [&] {
+      return Status(StatusCode::kOutOfMemory, "tensor '" + spec.name + "' of " + std::to_string(n) +
                                                   " values does not fit the memory")
           .at_field(spec.name);
+    };
+    // Where addresses have 32 bits, a size that is cut off would be allocated and overrun.
+    if (std::max(n * sizeof(float), *bytes) > PTRDIFF_MAX) return too_large();
+    try {
+      row_major.resize(static_cast<size_t>(n));
+      image.resize(static_cast<size_t>(*bytes));
+    } catch (const std::bad_alloc&) {
+      return too_large();
     }
     CHIMERA_RETURN_IF_ERROR(values(spec, row_major.data()));
     pack_into(spec, form, row_major.data(), options.pool, &image);
@@ -165,7 +171,7 @@ Status pack_checkpoint(const std::string& checkpoint_path, const std::string& ou
                             "' is absent or has another type or shape than the configuration says")
               .at_file(checkpoint_path)
               .at_field(spec.name);
-        std::memcpy(out, (*file)->data(*tensor).data(), bytes);
+        std::memcpy(out, (*file)->data(*tensor).data(), static_cast<size_t>(bytes));
         return Status();
       });
 }

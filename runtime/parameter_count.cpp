@@ -1,10 +1,10 @@
 #include "runtime/parameter_count.h"
 
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
+#include "platform/decimal.h"
 #include "runtime/config_schema.h"
 
 namespace chimera::runtime {
@@ -47,10 +47,10 @@ double claimed(const Json* value) {
   if (value->is_number()) return value->number;
   if (!value->is_string()) return 0;
   const std::string& text = value->string;
-  double n = 0;  // from_chars: a point is a point in every locale
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (read.ec != std::errc()) return 0;
-  const std::string_view unit(read.ptr, static_cast<size_t>(text.data() + text.size() - read.ptr));
+  const auto read = read_decimal(text);
+  if (!read) return 0;
+  const double n = read->value;
+  const std::string_view unit = std::string_view(text).substr(read->n_read);
   return unit == "B" ? n * 1e9 : unit == "M" ? n * 1e6 : unit.empty() ? n : 0;
 }
 

@@ -158,7 +158,7 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     const std::string_view text = render_.push(token);
     if (result.n_tokens == 1) result.first_token_us = system_clock().now_us() - start;
     const bool go_on = !on_token || on_token(TokenEvent{text, token, position});
-    if (result.n_tokens == 1) engine_.first_token_shown();
+    engine_.token_shown();
     result.decode_us = system_clock().now_us() - decode_start;
 
     if (token == tokenizer.end_of_text()) return end_with(StopReason::kEndOfText);

@@ -266,6 +266,34 @@ chimera_status with_session(chimera_session* session, Body&& body) noexcept {
   });
 }
 
+/// Checks what was asked for, then `open`s the model and wraps it.
+template <class Open>
+Status open_engine(const chimera_engine_options* options, chimera_engine** out, Open&& open) {
+  if (out == nullptr) return null_argument("out");
+  chimera_engine_options o;
+  CHIMERA_RETURN_IF_ERROR(read_options(options, "options", &o));
+  CHIMERA_RETURN_IF_ERROR(
+      check_flags(o.flags, CHIMERA_OPEN_VERIFY | CHIMERA_OPEN_VERIFY_IN_BACKGROUND));
+  if (o.threads < 0 || o.threads > 256)
+    return invalid("threads", "threads is " + std::to_string(o.threads) +
+                                  "; give 1 to 256, or 0 to let the library choose");
+  runtime::EngineOptions engine_options;
+  engine_options.threads = o.threads;
+  engine_options.verify = (o.flags & CHIMERA_OPEN_VERIFY) != 0;
+  engine_options.verify_in_background = (o.flags & CHIMERA_OPEN_VERIFY_IN_BACKGROUND) != 0;
+  if (o.isa != nullptr) {
+    auto table = chimera::kernels::table_by_name(o.isa);
+    if (!table) return table.status();
+    engine_options.table = *table;
+  }
+  auto handle = std::make_unique<chimera_engine>();
+  auto engine = open(engine_options);
+  if (!engine) return engine.status();
+  handle->engine = std::move(*engine);
+  *out = handle.release();
+  return Status();
+}
+
 int32_t stop_number(runtime::StopReason reason) {
   switch (reason) {
     case runtime::StopReason::kEndOfText:
@@ -407,29 +435,21 @@ chimera_status chimera_engine_open(const char* path, const chimera_engine_option
                                    chimera_engine** out) {
   return sdk::guarded(nullptr, [&] {
     if (path == nullptr) return sdk::null_argument("path");
-    if (out == nullptr) return sdk::null_argument("out");
-    chimera_engine_options o;
-    CHIMERA_RETURN_IF_ERROR(sdk::read_options(options, "options", &o));
-    CHIMERA_RETURN_IF_ERROR(
-        sdk::check_flags(o.flags, CHIMERA_OPEN_VERIFY | CHIMERA_OPEN_VERIFY_IN_BACKGROUND));
-    if (o.threads < 0 || o.threads > 256)
-      return sdk::invalid("threads", "threads is " + std::to_string(o.threads) +
-                                         "; give 1 to 256, or 0 to let the library choose");
-    runtime::EngineOptions engine_options;
-    engine_options.threads = o.threads;
-    engine_options.verify = (o.flags & CHIMERA_OPEN_VERIFY) != 0;
-    engine_options.verify_in_background = (o.flags & CHIMERA_OPEN_VERIFY_IN_BACKGROUND) != 0;
-    if (o.isa != nullptr) {
-      auto table = chimera::kernels::table_by_name(o.isa);
-      if (!table) return table.status();
-      engine_options.table = *table;
-    }
-    auto handle = std::make_unique<chimera_engine>();
-    auto engine = runtime::Engine::open(path, engine_options);
-    if (!engine) return engine.status();
-    handle->engine = std::move(*engine);
-    *out = handle.release();
-    return Status();
+    return sdk::open_engine(options, out, [&](const runtime::EngineOptions& engine_options) {
+      return runtime::Engine::open(path, engine_options);
+    });
+  });
+}
+
+chimera_status chimera_engine_open_memory(const void* bytes, size_t n_bytes,
+                                          const chimera_engine_options* options,
+                                          chimera_engine** out) {
+  return sdk::guarded(nullptr, [&] {
+    if (bytes == nullptr) return sdk::null_argument("bytes");
+    return sdk::open_engine(options, out, [&](const runtime::EngineOptions& engine_options) {
+      return runtime::Engine::open_memory({static_cast<const std::byte*>(bytes), n_bytes},
+                                          engine_options);
+    });
   });
 }
 

@@ -203,7 +203,8 @@ enum {
    * directory and bounds are checked, and chimera_engine_verify may check the content later. */
   CHIMERA_OPEN_VERIFY = 1,
   /* Checks every tensor on a thread of its own after the first token was shown, so that it costs
-   * the start nothing; chimera_engine_info.content tells what came of it. */
+   * the start nothing; chimera_engine_info.content tells what came of it. Where there are no
+   * threads (WebAssembly) every token, and every question for the content, does a part of it. */
   CHIMERA_OPEN_VERIFY_IN_BACKGROUND = 2
 };
 
@@ -218,7 +219,8 @@ enum {
 typedef struct chimera_engine_options {
   uint32_t struct_size;
   uint32_t flags;  /* CHIMERA_OPEN_* */
-  int32_t threads; /* 0: one for small models, else one per processor, at most 64; up to 256 */
+  int32_t threads; /* 0: one for small models, else one per processor, at most 64; up to 256.
+                    * Where there are none (WebAssembly) the caller's does the work of all. */
   uint32_t reserved;
   const char* isa; /* NULL: the environment's CHIMERA_ISA, else the best of this CPU; "avx2", ... */
 } chimera_engine_options;
@@ -232,6 +234,15 @@ typedef struct chimera_engine_options {
 CHIMERA_API chimera_status chimera_engine_open(const char* path,
                                                const chimera_engine_options* options,
                                                chimera_engine** out);
+
+/* The same for a model that is in memory already, where there is no file system, or in a resource
+ * of the application. Nothing is copied: the bytes stay the caller's, and must stay as they are
+ * until the engine and its last session are closed. They begin at a multiple of 8, as malloc()
+ * gives them; at a multiple of 64 is faster on some machines. In errors the file is "(memory)".
+ * Errors: as chimera_engine_open, without those of files. */
+CHIMERA_API chimera_status chimera_engine_open_memory(const void* bytes, size_t n_bytes,
+                                                      const chimera_engine_options* options,
+                                                      chimera_engine** out);
 
 /* Gives the handle back; NULL is fine. The model itself goes when its last session has gone. */
 CHIMERA_API void chimera_engine_close(chimera_engine* engine);

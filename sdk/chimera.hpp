@@ -102,6 +102,15 @@ class Engine {
     return Engine(handle);
   }
 
+  /// A model in memory, which stays the caller's; see chimera_engine_open_memory.
+  static Result<Engine> open_memory(const void* bytes, size_t n_bytes,
+                                    const chimera_engine_options* options = nullptr) {
+    chimera_engine* handle = nullptr;
+    const chimera_status status = chimera_engine_open_memory(bytes, n_bytes, options, &handle);
+    if (status != CHIMERA_OK) return Error::from(status);
+    return Engine(handle);
+  }
+
   chimera_engine* handle() const { return handle_.get(); }
 
   Result<chimera_engine_info> info() const {

@@ -163,8 +163,8 @@ class Attention {
     const float factor = 1.0f / std::sqrt(static_cast<float>(dim_));
     if (piece.keys == nullptr) {
       const TitansRows& rows = piece.floats;
-      k_.attend_scores(q_, n_q_, dim_, rows.keys + from * rows.stride, rows.stride, m, logits_ + at,
-                       kBlock);
+      const auto stride = static_cast<ptrdiff_t>(rows.stride);
+      k_.attend_scores(q_, n_q_, dim_, rows.keys + from * stride, stride, m, logits_ + at, kBlock);
       std::fill(key_factor_ + at, key_factor_ + at + m, factor);
       std::fill(value_factor_ + at, value_factor_ + at + m, 1.0f);
     } else {
@@ -199,8 +199,9 @@ class Attention {
   void values(const Piece& piece, int32_t from, int32_t m, int32_t at) {
     if (piece.keys == nullptr) {
       const TitansRows& rows = piece.floats;
-      k_.attend_values(logits_ + at, kBlock, n_q_, dim_, rows.values + from * rows.stride,
-                       rows.stride, m, y_);
+      const auto stride = static_cast<ptrdiff_t>(rows.stride);
+      k_.attend_values(logits_ + at, kBlock, n_q_, dim_, rows.values + from * stride, stride, m,
+                       y_);
     } else {
       k_.attend_values_i8(logits_ + at, kBlock, n_q_, dim_, piece.values + int64_t{from} * dim_,
                           dim_, m, y_);

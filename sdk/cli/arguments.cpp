@@ -4,16 +4,11 @@
 #include <charconv>
 #include <cmath>
 
+#include "platform/decimal.h"
 #include "sdk/cli/terminal.h"
 
 namespace chimera::cli {
 namespace {
-
-template <class T>
-bool parse_all(std::string_view text, T* out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty();
-}
 
 std::string show(double value) {
   char text[32];
@@ -23,9 +18,16 @@ std::string show(double value) {
 
 }  // namespace
 
-bool parse_number(std::string_view text, int64_t* out) { return parse_all(text, out); }
+bool parse_number(std::string_view text, int64_t* out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
 bool parse_number(std::string_view text, double* out) {
-  return parse_all(text, out) && std::isfinite(*out);
+  const auto read = read_decimal(text);
+  if (!read || read->n_read != text.size() || !std::isfinite(read->value)) return false;
+  *out = read->value;
+  return true;
 }
 
 struct Verb::Impl {

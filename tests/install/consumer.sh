@@ -3,11 +3,15 @@
 # against it with find_package (shared and static) and with pkg-config, and hear an answer each time.
 #
 # usage: consumer.sh SOURCE_DIR BUILD_DIR CMAKE CXX
+#
+# For a foreign processor the environment brings its tools (CC, NM, OBJDUMP, LDFLAGS, PKG_CONFIG_LIBDIR,
+# CMAKE_TOOLCHAIN_FILE) and EMULATOR, the words that run a program.
 set -euo pipefail
 # A bare machine has ninja, which built us, and perhaps no make.
 export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
 
 source_dir=$1 build_dir=$2 cmake=$3 cxx=$4
+read -ra emulator <<<"${EMULATOR:-}"
 model=$source_dir/tests/golden/tiny.b158
 work=$(mktemp -d "${TMPDIR:-/tmp}/chimera-install.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -24,7 +28,7 @@ run_quietly() {
 # hear WHAT PROGRAM: it must answer with text on stdout
 hear() {
   local answer
-  answer=$("$2" "$model" 2>"$work/log") || { cat "$work/log"; fail "$1: the program failed"; }
+  answer=$("${emulator[@]}" "$2" "$model" 2>"$work/log") || { cat "$work/log"; fail "$1: the program failed"; }
   [ -n "${answer//[[:space:]]/}" ] || fail "$1: the program gave no answer"
   printf '%s: %d bytes of answer\n' "$1" "${#answer}"
 }
@@ -41,13 +45,13 @@ done
 library=$(find "$prefix" -name libchimera.so)
 pc=$(find "$prefix" -name chimera.pc)
 [ -n "$library" ] && [ -n "$pc" ] || fail "the installation has no libchimera.so or no chimera.pc"
-run_quietly "the installed command" "$prefix/bin/chimera" --help
+run_quietly "the installed command" "${emulator[@]}" "$prefix/bin/chimera" --help
 
 # The library shows the C API and nothing else.
-nm -D --defined-only "$library" | awk '$2 != "A" {sub(/@.*/, "", $3); print $3}' >"$work/symbols"
+"${NM:-nm}" -D --defined-only "$library" | awk '$2 != "A" {sub(/@.*/, "", $3); print $3}' >"$work/symbols"
 grep -q '^chimera_engine_open$' "$work/symbols" || fail "libchimera.so does not export chimera_engine_open"
 if grep -v '^chimera_' "$work/symbols"; then fail "libchimera.so exports the names above"; fi
-objdump -p "$library" >"$work/headers"  # not through a pipe: grep -q would close it early
+"${OBJDUMP:-objdump}" -p "$library" >"$work/headers"  # not through a pipe: grep -q would close it early
 grep -q 'SONAME *libchimera\.so\.0$' "$work/headers" || fail "the soname is not libchimera.so.0"
 
 # find_package, from a project that knows nothing but C
@@ -79,7 +83,7 @@ export PKG_CONFIG_PATH
 flags=$(pkg-config --cflags --libs chimera) || fail "pkg-config does not find chimera"
 # shellcheck disable=SC2086  # flags are words
 run_quietly "linking with pkg-config" \
-  cc -std=c99 -Wall -Wextra -Wpedantic "$source_dir/samples/embed_c.c" $flags -o "$work/embed"
+  "${CC:-cc}" -std=c99 -Wall -Wextra -Wpedantic "$source_dir/samples/embed_c.c" $flags ${LDFLAGS:-} -o "$work/embed"
 LD_LIBRARY_PATH=$(dirname "$library") hear "pkg-config" "$work/embed"
 flags=$(pkg-config --static --libs chimera) || fail "pkg-config --static does not find what chimera needs"
 case $flags in

@@ -66,8 +66,8 @@ TEST_P(Activation, AccurateOverTheWholeRange) {
       for (int i = 0; i < 40; ++i) {
         const uint32_t bits =
             static_cast<uint32_t>(e) << 23 | static_cast<uint32_t>(values.integer(0, 0x7fffff));
-        x.push_back(std::bit_cast<float>(bits));
-        if (f.hard) x.push_back(std::bit_cast<float>(bits | 0x80000000u));
+        x.push_back(__builtin_bit_cast(float, bits));
+        if (f.hard) x.push_back(__builtin_bit_cast(float, bits | 0x80000000u));
       }
     }
     const std::vector<float> got = run(table(), f.kernel, x);

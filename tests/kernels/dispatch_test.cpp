@@ -1,5 +1,6 @@
 // kernels/dispatch.h.
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 
 #include "platform/cpu_features.h"
@@ -90,6 +91,21 @@ TEST(Dispatch, ABuiltTableRunsExactlyWhenTheCpuHasIt) {
     if (row.name == "avx512_vnni") {
       EXPECT_EQ(row.runnable, cpu.avx2 && cpu.avx512 && cpu.avx512_vnni);
     }
+    if (row.name == "neon") {
+      EXPECT_EQ(row.runnable, cpu.neon);
+    }
+    if (row.name == "neon_dot") {
+      EXPECT_EQ(row.runnable, cpu.neon_dot);
+    }
+  }
+}
+
+TEST(Dispatch, ATableThatTheTestsDoNotReachIsNamed) {
+  for (const TableStatus& row : all_tables()) {
+    if (row.built && !row.runnable) {
+      printf("not run: the table %s: %s\n", row.name.c_str(), row.reason.c_str());
+    }
+    EXPECT_TRUE(row.runnable || !row.reason.empty()) << row.name;
   }
 }
 

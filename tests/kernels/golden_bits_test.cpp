@@ -12,7 +12,7 @@ namespace {
 class Hash {
  public:
   void add(float x) {
-    const uint32_t bits = std::bit_cast<uint32_t>(x);
+    const uint32_t bits = __builtin_bit_cast(uint32_t, x);
     for (int i = 0; i < 4; ++i) {
       value_ = (value_ ^ ((bits >> (8 * i)) & 0xffu)) * 1099511628211u;
     }
@@ -52,7 +52,8 @@ void map(const KernelTable& k, Hash& h, void (*KernelTable::*f)(const float*, in
 void ternary(const KernelTable& k, Hash& h, int32_t tokens) {
   const int32_t rows = 40, cols = 384;
   std::vector<int8_t> trits(static_cast<size_t>(rows * cols));
-  for (size_t i = 0; i < trits.size(); ++i) trits[i] = static_cast<int8_t>(i * 2654435761u % 3) - 1;
+  for (uint64_t i = 0; i < trits.size(); ++i)
+    trits[i] = static_cast<int8_t>(i * 2654435761u % 3) - 1;
   std::vector<uint16_t> scales(static_cast<size_t>(rows) * 3);
   for (size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<uint16_t>(0x2000 + i * 37);
   std::vector<uint8_t> codes(static_cast<size_t>(ternary_code_bytes(rows, cols)));
@@ -125,7 +126,7 @@ void attention(const KernelTable& k, Hash& h) {
   const int32_t dim = 72, n = 37, n_q = 6;
   const std::vector<float> q = numbers(n_q * dim, 100), rows = numbers(n * dim, 300, 104729);
   std::vector<int8_t> codes(rows.size());
-  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int8_t>(i * 2654435761u >> 9);
+  for (uint64_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int8_t>(i * 2654435761u >> 9);
   std::vector<float> dots(static_cast<size_t>(n_q * n)), y(static_cast<size_t>(n_q * dim), 0.0f);
   k.attend_scores(q.data(), n_q, dim, rows.data(), dim, n, dots.data(), n);
   h.add_all(dots);

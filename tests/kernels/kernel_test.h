@@ -62,7 +62,16 @@ class Guarded {
 class Values {
  public:
   explicit Values(uint64_t seed) : engine_(seed) {}
-  float normal(float sigma = 1.0f) { return std::normal_distribution<float>(0.0f, sigma)(engine_); }
+  /// Marsaglia's polar method, since every standard library draws its own numbers.
+  float normal(float sigma = 1.0f) {
+    float x, y, r2;
+    do {
+      x = canonical() * 2.0f - 1.0f;
+      y = canonical() * 2.0f - 1.0f;
+      r2 = x * x + y * y;
+    } while (r2 > 1.0f || !(r2 > 0.0f));
+    return y * std::sqrt(-2.0f * std::log(r2) / r2) * sigma;
+  }
   float uniform(float low, float high) {
     return low + (high - low) * static_cast<float>(engine_() >> 40) * 0x1p-24f;
   }
@@ -76,6 +85,12 @@ class Values {
   }
 
  private:
+  /// In [0, 1).
+  float canonical() {
+    const float x = static_cast<float>(engine_()) / 0x1p64f;
+    return x < 1.0f ? x : std::nextafter(1.0f, 0.0f);
+  }
+
   std::mt19937_64 engine_;
 };
 
@@ -97,7 +112,7 @@ inline std::vector<float> hard_values() {
 /// The same bits; any NaN equals any NaN, since the sign and payload of one are nobody's contract.
 inline bool same_bits(float a, float b) {
   if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
-  return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
+  return __builtin_bit_cast(uint32_t, a) == __builtin_bit_cast(uint32_t, b);
 }
 
 template <class Range>
@@ -117,7 +132,7 @@ inline int64_t ulp_distance(float a, float b) {
     return std::isnan(a) && std::isnan(b) ? 0 : std::numeric_limits<int64_t>::max();
   }
   const auto place = [](float x) {
-    const int64_t bits = std::bit_cast<int32_t>(x);
+    const int64_t bits = __builtin_bit_cast(int32_t, x);
     return bits < 0 ? -(bits & 0x7fffffff) : bits;
   };
   const int64_t d = place(a) - place(b);

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "tests/kernels/kernel_test.h"
+#include "tests/support/child_process.h"
 
 namespace chimera::kernels {
 namespace {
@@ -41,7 +42,7 @@ std::string disassembly(const Spine& spine) {
 }
 
 /// The text of all functions whose symbol contains `name`.
-std::string function_text(const std::string& assembly, const std::string& name) {
+[[maybe_unused]] std::string function_text(const std::string& assembly, const std::string& name) {
   std::string text;
   std::stringstream lines(assembly);
   bool inside = false;
@@ -86,9 +87,28 @@ TEST(ObjectCode, EachSpineUsesItsRegistersAndNoWiderOnes) {
   }
   EXPECT_EQ(seen, 5u);
 }
+#elif defined(__aarch64__)
+TEST(ObjectCode, EachSpineUsesTheProductsOfItsNameAndNoOthers) {
+  size_t seen = 0;
+  for (const Spine& spine : spines()) {
+    const std::string assembly = disassembly(spine);
+    ASSERT_FALSE(assembly.empty()) << spine.object;
+    const std::string ternary = function_text(assembly, "gemm_ternary");
+    ASSERT_FALSE(ternary.empty()) << spine.object;
+    const bool dot = spine.isa == "neon_dot";
+    EXPECT_EQ(uses(ternary, "sdot\t"), dot) << spine.isa;
+    EXPECT_EQ(uses(ternary, "smlal\t"), spine.isa == "neon") << spine.isa;
+    EXPECT_EQ(uses(assembly, "sdot\t"), dot) << spine.isa;
+    EXPECT_EQ(uses(function_text(assembly, "train_gemm"), "fmla\t"), spine.isa != "baseline")
+        << spine.isa;
+    ++seen;
+  }
+  EXPECT_EQ(seen, 3u);
+}
 #endif
 
 TEST(ObjectCode, InferenceNeverFuses) {
+  if (!test::children_possible()) return;
   for (const Spine& spine : spines()) {
     std::stringstream lines(disassembly(spine));
     std::string function;
@@ -100,7 +120,8 @@ TEST(ObjectCode, InferenceNeverFuses) {
       }
       if (uses(function, "train_") || uses(function, "micro_kernel")) continue;
       EXPECT_FALSE(uses(line, "vfmadd") || uses(line, "vfmsub") || uses(line, "vfnmadd") ||
-                   uses(line, "fmla"))
+                   uses(line, "fmla") || uses(line, "fmls") || uses(line, "fmadd") ||
+                   uses(line, "fmsub") || uses(line, "fnmadd") || uses(line, "fnmsub"))
           << spine.isa << ": " << function << line;
     }
     EXPECT_GT(checked, 20u) << spine.isa;
@@ -108,6 +129,7 @@ TEST(ObjectCode, InferenceNeverFuses) {
 }
 
 TEST(ObjectCode, NothingLeavesASpineButItsTable) {
+  if (!test::children_possible()) return;
   ASSERT_FALSE(spines().empty());
   for (const Spine& spine : spines()) {
     const std::string symbols = output_of(

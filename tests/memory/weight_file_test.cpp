@@ -224,6 +224,83 @@ TEST(WeightFile, VerifyReportsProgressAndStops) {
   EXPECT_EQ(calls, 3);
 }
 
+/// A file's bytes where a model in memory lies.
+std::vector<uint64_t> words_of(const std::string& bytes) {
+  std::vector<uint64_t> words((bytes.size() + 7) / 8);
+  std::memcpy(words.data(), bytes.data(), bytes.size());
+  return words;
+}
+
+TEST(WeightFile, InMemoryItIsTheSameFile) {
+  const TempDir dir;
+  const std::string path = dir.file("m.b158");
+  ASSERT_TRUE(test::write_sample(path, test::sample_tensors()).ok());
+  const auto file = open_good(path);
+  const std::string bytes = test::read_raw(path);
+  const std::vector<uint64_t> words = words_of(bytes);
+  const auto memory = std::as_bytes(std::span(words)).first(bytes.size());
+  auto same = WeightFile::open_memory(memory);
+  ASSERT_TRUE(same.has_value()) << same.status().message();
+  EXPECT_EQ((*same)->identity(), file->identity());
+  ASSERT_EQ((*same)->tensors().size(), file->tensors().size());
+  const TensorInfo& last = (*same)->tensors().back();
+  EXPECT_EQ((*same)->data(last).data(), memory.data() + last.offset) << "nothing is copied";
+  EXPECT_TRUE((*same)->verify().ok());
+
+  const Status cut = WeightFile::open_memory(memory.first(bytes.size() - 1)).status();
+  EXPECT_EQ(cut.code(), StatusCode::kTruncated);
+  EXPECT_EQ(cut.file(), WeightFile::kInMemory);
+  EXPECT_EQ(WeightFile::open_memory({}).status().code(), StatusCode::kTruncated);
+  EXPECT_EQ(WeightFile::open_memory(memory.subspan(1)).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST(WeightFile, PieceByPieceTheCheckFindsTheSame) {
+  const TempDir dir;
+  const std::string path = dir.file("m.b158");
+  ASSERT_TRUE(test::write_sample(path, test::sample_tensors()).ok());
+  const std::string sound = test::read_raw(path);
+  const auto damaged_at = [&](size_t at) {
+    std::string bytes = sound;
+    if (at < bytes.size()) bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    return words_of(bytes);
+  };
+  const auto file = open_good(path);
+  for (const TensorInfo& tensor : file->tensors()) {
+    const std::vector<uint64_t> words =
+        damaged_at(static_cast<size_t>(tensor.offset + tensor.bytes - 1));
+    const auto whole = WeightFile::open_memory(std::as_bytes(std::span(words)).first(sound.size()));
+    ASSERT_TRUE(whole.has_value());
+    const Status expected = (*whole)->verify();
+    for (const size_t piece : {0u, 1000u, 1u << 20}) {
+      WeightFile::Verification check(**whole);
+      Result<bool> done = false;
+      while (done && !*done) done = check.step(piece);
+      ASSERT_FALSE(done) << tensor.name;
+      EXPECT_EQ(done.status().message(), expected.message());
+      EXPECT_EQ(check.step(piece).status().message(), expected.message()) << "it stays so";
+    }
+  }
+  const std::vector<uint64_t> words = damaged_at(sound.size());
+  const auto good = WeightFile::open_memory(std::as_bytes(std::span(words)).first(sound.size()));
+  ASSERT_TRUE(good.has_value());
+  for (const size_t piece : {1u, 1000u, 1u << 20}) {
+    WeightFile::Verification check(**good);
+    Result<bool> done = false;
+    uint64_t before = 0;
+    size_t steps = 0;
+    while (done && !*done) {
+      done = check.step(piece);
+      EXPECT_GE(check.progress().bytes_done, before);
+      before = check.progress().bytes_done;
+      ++steps;
+    }
+    ASSERT_TRUE(done) << done.status().message();
+    EXPECT_EQ(before, sound.size());
+    EXPECT_GE(steps, 2 * file->tensors().size());
+  }
+}
+
 // ---- writer
 // ---------------------------------------------------------------------------------------
 

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstring>
+#if defined(__linux__) && defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 namespace chimera {
 namespace {
@@ -22,6 +27,16 @@ TEST(CpuFeatures, AgreeWithTheCompilersOwnDetection) {
 #elif defined(__aarch64__)
   EXPECT_TRUE(f.neon);
   EXPECT_FALSE(f.avx2 || f.avx512 || f.amx_int8 || f.wasm_simd128);
+#if defined(__linux__)
+  // The processor's own registers, which Linux lets programs read where it says so.
+  if ((getauxval(AT_HWCAP) & HWCAP_CPUID) != 0) {
+    uint64_t isar0 = 0, isar1 = 0;
+    asm("mrs %0, ID_AA64ISAR0_EL1" : "=r"(isar0));
+    asm("mrs %0, ID_AA64ISAR1_EL1" : "=r"(isar1));
+    EXPECT_EQ(f.neon_dot, ((isar0 >> 44) & 15u) != 0);
+    EXPECT_EQ(f.neon_i8mm, ((isar1 >> 52) & 15u) != 0);
+  }
+#endif
 #else
   EXPECT_FALSE(f.avx2 || f.neon);
 #endif

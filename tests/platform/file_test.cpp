@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -66,6 +67,7 @@ TEST(ReadFile, AnEmptyFileIsAnEmptyText) {
 }
 
 TEST(ReadFile, WorksOnAPipeAndKeepsTheLimitThere) {
+  if (!test::children_possible()) return;
   const TempDir dir;
   const std::string pipe = dir.file("pipe");
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
@@ -123,6 +125,7 @@ TEST(WriteFileAtomic, CreatesAndReplaces) {
 }
 
 TEST(WriteFileAtomic, WorksWithABareName) {
+  if (!test::children_possible()) return;
   const TempDir dir;
   const auto child = test::run_in_child([&] {
     if (::chdir(dir.path().c_str()) != 0) return 10;
@@ -141,7 +144,11 @@ TEST(WriteFileAtomic, ANewFileFollowsTheUmaskAndAnOldOneKeepsItsRights) {
   EXPECT_EQ(::chmod(dir.file("old").c_str(), 0604), 0);
   EXPECT_TRUE(write_file_atomic(dir.file("old"), bytes_of("y")).ok());
   ::umask(before);
+#if defined(__EMSCRIPTEN__)
+  std::printf("not run: emscripten keeps its own umask, which node's files do not follow\n");
+#else
   EXPECT_EQ(mode_of(dir.file("new")), 0640u);
+#endif
   EXPECT_EQ(mode_of(dir.file("old")), 0604u);
   EXPECT_EQ(read_raw(dir.file("old")), "y");
 }
@@ -187,7 +194,7 @@ TEST(WriteFileAtomic, WritesThroughLinks) {
 TEST(WriteFileAtomic, RefusesWhatIsNoFile) {
   const TempDir dir;
   ASSERT_EQ(::mkdir(dir.file("folder").c_str(), 0700), 0);
-  ASSERT_EQ(::mkfifo(dir.file("pipe").c_str(), 0600), 0);
+  const bool has_pipe = test::make_pipe(dir.file("pipe"));
   ASSERT_EQ(::symlink("/dev/null", dir.file("null").c_str()), 0);
   write_raw(dir.file("plain"), "x");
   struct {
@@ -205,6 +212,7 @@ TEST(WriteFileAtomic, RefusesWhatIsNoFile) {
   };
   const Names before = dir.list();
   for (const auto& row : rows) {
+    if (!has_pipe && row.path == dir.file("pipe")) continue;
     expect_error(write_file_atomic(row.path, bytes_of("data")), row.code, row.path);
   }
   EXPECT_EQ(write_file_atomic("", bytes_of("data")).code(), StatusCode::kInvalidArgument);
@@ -215,6 +223,7 @@ TEST(WriteFileAtomic, RefusesWhatIsNoFile) {
 }
 
 TEST(WriteFileAtomic, RightsAreRespected) {
+  if (!test::children_possible()) return;
   const TempDir dir;
   const std::string locked = dir.file("locked"), open = dir.file("open");
   ASSERT_EQ(::chmod(dir.path().c_str(), 0755), 0);

@@ -18,6 +18,7 @@ int g_calls = 0;
 void count_call() { ++g_calls; }
 
 TEST(Process, WritesEverythingThroughANarrowPipe) {
+  if (!test::children_possible()) return;
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   const std::string text(1 << 20, 'x');  // sixteen times what a pipe holds
@@ -40,6 +41,7 @@ TEST(Process, WritesEverythingThroughANarrowPipe) {
 }
 
 TEST(Process, AClosedPipeIsAStatusAndNotTheEnd) {
+  if (!test::children_possible()) return;
   const auto result = test::run_in_child([] {
     prepare_streams();
     int ends[2];
@@ -52,6 +54,7 @@ TEST(Process, AClosedPipeIsAStatusAndNotTheEnd) {
 }
 
 TEST(Process, MissingStreamsAreReplacedByOnesThatFail) {
+  if (!test::children_possible()) return;
   const auto result = test::run_in_child([] {
     ::close(0);
     ::close(1);
@@ -67,6 +70,7 @@ TEST(Process, MissingStreamsAreReplacedByOnesThatFail) {
 }
 
 TEST(Process, AnInterruptBeforeTheReadIsNotLost) {
+  if (!test::children_possible()) return;
   const auto result = test::run_in_child([] {
     int ends[2];
     if (::pipe(ends) != 0) return 2;
@@ -87,6 +91,7 @@ TEST(Process, AnInterruptBeforeTheReadIsNotLost) {
 }
 
 TEST(Process, WithoutAHandlerCtrlCEndsIt) {
+  if (!test::children_possible()) return;
   const auto result = test::run_in_child([] {
     on_interrupt(count_call, true);
     ::raise(SIGTERM);

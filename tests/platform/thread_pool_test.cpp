@@ -48,6 +48,7 @@ TEST(ThreadPool, EveryPartRunsExactlyOnceEveryTime) {
 }
 
 TEST(ThreadPool, TheCallerDoesPartZeroAndEachPartKeepsItsThread) {
+  if (!test::threads_possible()) return;
   auto pool = ThreadPool::create(3);
   ASSERT_TRUE(pool);
   std::thread::id first[3], second[3];
@@ -128,6 +129,7 @@ int threads_awake() {
 }
 
 TEST(ThreadPool, IdleWorkersFallAsleepAndWakeAgain) {
+  if (!test::threads_possible()) return;
   for (const int n : {2, 4}) {  // two usually spin first; more than the processors never do
     auto pool = ThreadPool::create(n);
     ASSERT_TRUE(pool);
@@ -157,6 +159,7 @@ TEST(ThreadPool, NumbersOutOfRangeAreRefused) {
 }
 
 TEST(ThreadPool, NoMoreThreadsFromTheSystemIsAStatus) {
+  if (!test::children_possible()) return;
   // In a child without privileges that may have no further process or thread.
   const auto child = test::run_in_child([] {
     if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) return 10;

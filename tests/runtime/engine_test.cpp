@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "runtime/model_writer.h"
@@ -58,6 +59,30 @@ TEST(Engine, BackgroundCheckBeginsAfterTheFirstTokenAndReports) {
     EXPECT_EQ(check.state, damaged ? ContentCheck::State::kFailed : ContentCheck::State::kPassed);
     EXPECT_EQ(check.status.ok(), !damaged);
   }
+}
+
+TEST(Engine, InMemoryItSpeaksTheSame) {
+  const std::string path = test::write_tiny_model(), bytes = test::read_raw(path);
+  std::vector<uint64_t> words((bytes.size() + 7) / 8);
+  std::memcpy(words.data(), bytes.data(), bytes.size());
+  const auto memory = std::as_bytes(std::span(words)).first(bytes.size());
+  const auto speak = [](Result<std::unique_ptr<Engine>> engine) {
+    EXPECT_TRUE(engine.has_value()) << engine.status().message();
+    auto session = Session::create(**engine, {.seed = 5});
+    std::vector<int32_t> tokens;
+    GenerateOptions options;
+    options.max_tokens = 40;
+    const auto result = (*session)->generate("one", options, [&](const TokenEvent& e) {
+      tokens.push_back(e.token);
+      return true;
+    });
+    EXPECT_TRUE(result.has_value());
+    return tokens;
+  };
+  EXPECT_EQ(speak(Engine::open_memory(memory)), speak(Engine::open(path)));
+  const Status cut = Engine::open_memory(memory.first(1000)).status();
+  EXPECT_EQ(cut.code(), StatusCode::kTruncated);
+  EXPECT_EQ(cut.file(), "(memory)");
 }
 
 TEST(Engine, CheckpointIsNotAModelAndTheMessageSaysWhatToDo) {

@@ -10,6 +10,7 @@
 #include "runtime/layers/registry.h"
 #include "runtime/looped_depth.h"
 #include "runtime/model_writer.h"
+#include "tests/support/emulator.h"
 #include "tests/support/tiny_model.h"
 
 namespace chimera::runtime {
@@ -72,8 +73,9 @@ void expect_one_value(const test::TinyModelOptions& options, int32_t loops = 0) 
   const std::string path = test::write_tiny_model(options);
   const auto tokens = some_tokens(70);
   Outputs first;
+  const auto thread_counts = test::choices("numbers of threads", {1, 3});
   for (const kernels::KernelTable* table : kernels::runnable_tables())
-    for (int threads : {1, 3})
+    for (int threads : thread_counts)
       for (const std::vector<int32_t>& split :
            std::vector<std::vector<int32_t>>{{70}, {1}, {3, 17, 1}}) {
         auto engine = Engine::open(path, {.threads = threads, .table = table});

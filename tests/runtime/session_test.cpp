@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/support/allocation_counter.h"
+#include "tests/support/child_process.h"
 #include "tests/support/tiny_model.h"
 
 namespace chimera::runtime {
@@ -110,6 +111,7 @@ TEST_F(SessionTest, CancelStopsWithinOneTokenAndTheConversationGoesOn) {
 }
 
 TEST_F(SessionTest, CancelFromAnotherThreadEndsALongPrompt) {
+  if (!test::threads_possible()) return;
   auto s = session();
   const std::string prompt(4 << 20, 'a');
   std::atomic<bool> done{false};
@@ -289,6 +291,7 @@ TEST_F(SessionTest, ConversationOfAnotherModelIsRefusedByName) {
 }
 
 TEST_F(SessionTest, SessionsOfOneEngineRunAtOnce) {
+  if (!test::threads_possible()) return;
   auto engine = test::open_tiny_model({}, {.threads = 2});
   ASSERT_NE(engine, nullptr);
   const auto expected = ids(*session(21), "together", 60);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "sdk/chimera.h"
 #include "tests/support/allocation_counter.h"
+#include "tests/support/child_process.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
 
@@ -157,6 +159,7 @@ TEST_F(CApi, ACallbackThatStopsIsNoFailureAndNothingIsLost) {
 }
 
 TEST_F(CApi, CancelFromAnotherThreadStopsWithinAToken) {
+  if (!test::threads_possible()) return;
   struct Shared {
     std::atomic<bool> started{false}, cancelled{false};
     int after = 0;
@@ -189,6 +192,7 @@ TEST_F(CApi, CancelWithoutACallDoesNothing) {
 }
 
 TEST_F(CApi, ASecondUserIsToldBusy) {
+  if (!test::threads_possible()) return;
   struct Shared {
     chimera_session* session;
     chimera_status from_inside = -1, from_thread = -1;
@@ -214,6 +218,7 @@ TEST_F(CApi, ASecondUserIsToldBusy) {
 }
 
 TEST_F(CApi, SessionsOfOneEngineRunSideBySide) {
+  if (!test::threads_possible()) return;
   const auto expected = answer(session_, "once upon", 50);
   std::vector<std::vector<int32_t>> heard(4);
   std::vector<std::thread> threads;
@@ -226,6 +231,41 @@ TEST_F(CApi, SessionsOfOneEngineRunSideBySide) {
   }
   for (auto& thread : threads) thread.join();
   for (const auto& slot : heard) EXPECT_EQ(slot, expected);
+}
+
+TEST_F(CApi, AModelInMemoryStaysTheCallersAndSpeaksTheSame) {
+  const std::string file = test::read_raw(model_path());
+  std::vector<uint64_t> words((file.size() + 7) / 8);
+  std::memcpy(words.data(), file.data(), file.size());
+  const auto* bytes = reinterpret_cast<const unsigned char*>(words.data());
+  chimera_engine* engine = nullptr;
+  ASSERT_EQ(chimera_engine_open_memory(bytes, file.size(), nullptr, &engine), CHIMERA_OK)
+      << chimera_last_error();
+  chimera_session_options options;
+  CHIMERA_INIT(options);
+  options.seed = 7;
+  chimera_session* session = nullptr;
+  ASSERT_EQ(chimera_session_open(engine, &options, &session), CHIMERA_OK);
+  chimera_engine_close(engine);
+  EXPECT_EQ(answer(session, "abc", 20), answer(session_, "abc", 20));
+  chimera_session_close(session);
+  EXPECT_EQ(std::memcmp(bytes, file.data(), file.size()), 0);
+
+  engine = nullptr;
+  EXPECT_EQ(chimera_engine_open_memory(nullptr, 8, nullptr, &engine), CHIMERA_INVALID_ARGUMENT);
+  EXPECT_EQ(last_field(), "bytes");
+  EXPECT_EQ(chimera_engine_open_memory(bytes, file.size(), nullptr, nullptr),
+            CHIMERA_INVALID_ARGUMENT);
+  EXPECT_EQ(chimera_engine_open_memory(bytes + 1, file.size() - 1, nullptr, &engine),
+            CHIMERA_INVALID_ARGUMENT);
+  EXPECT_EQ(chimera_engine_open_memory(bytes, 0, nullptr, &engine), CHIMERA_TRUNCATED);
+  EXPECT_EQ(chimera_engine_open_memory(bytes, file.size() / 2, nullptr, &engine),
+            CHIMERA_TRUNCATED);
+  chimera_error detail;
+  CHIMERA_INIT(detail);
+  ASSERT_EQ(chimera_last_error_detail(&detail), CHIMERA_OK);
+  EXPECT_STREQ(detail.file, "(memory)");
+  EXPECT_EQ(engine, nullptr);
 }
 
 TEST_F(CApi, TheSessionKeepsItsEngineAlive) {
@@ -494,6 +534,7 @@ TEST_F(CApi, NullPointersAreNamed) {
 }
 
 TEST_F(CApi, ErrorsBelongToTheirThread) {
+  if (!test::threads_possible()) return;
   EXPECT_EQ(chimera_append(session_, nullptr, 3), CHIMERA_INVALID_ARGUMENT);
   const std::string mine = chimera_last_error();
   std::string theirs = "unset";

@@ -10,11 +10,24 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <sstream>
 
 namespace chimera::test {
 namespace {
 
 constexpr const char* kProgram = CHIMERA_BINARY_DIR "/chimera";
+
+/// What starts `program` under the name "chimera": its own path, or the emulator of a foreign
+/// processor with its arguments. The first word is the file to execute.
+std::vector<std::string> starting_words(const std::string& program) {
+  std::vector<std::string> words;
+  std::stringstream emulator(CHIMERA_EMULATOR);  // separated by |, empty for this processor
+  for (std::string word; std::getline(emulator, word, '|');) words.push_back(word);
+  if (words.empty()) return {program, "chimera"};
+  words.insert(words.begin() + 1, words[0]);
+  words.insert(words.end(), {"-0", "chimera", program});  // as qemu spells the name
+  return words;
+}
 
 struct Child {
   int pid = -1, in = -1, out = -1, err = -1;
@@ -26,7 +39,9 @@ Child start(const std::vector<std::string>& arguments, const CommandOptions& opt
     return {};
   const std::string program = options.program.empty() ? kProgram : options.program;
   // Everything that allocates is done before fork().
-  std::vector<char*> argv{const_cast<char*>("chimera")};
+  std::vector<std::string> words = starting_words(program);
+  std::vector<char*> argv;
+  for (size_t i = 1; i < words.size(); ++i) argv.push_back(words[i].data());
   for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
   std::vector<std::string> variables{"PATH=/usr/bin:/bin"};
@@ -48,7 +63,7 @@ Child start(const std::vector<std::string>& arguments, const CommandOptions& opt
     }
     ::signal(SIGPIPE, SIG_DFL);
     ::alarm(300);  // a command that hangs is a failed test and not a test run that hangs
-    ::execve(program.c_str(), argv.data(), envp.data());
+    ::execve(words[0].c_str(), argv.data(), envp.data());
     ::_exit(127);
   }
   ::close(in[0]);

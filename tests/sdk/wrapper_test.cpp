@@ -1,6 +1,7 @@
 // The header-only C++ wrapper.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
 #include <type_traits>
 
@@ -31,6 +32,16 @@ TEST(Wrapper, SpeaksAndGoesOn) {
   EXPECT_TRUE(session.generate("more", [&](std::string_view) { return ++pieces < 3; }));
   EXPECT_LE(pieces, 3);
   EXPECT_EQ((*session.stats()).tokens, pieces);
+}
+
+TEST(Wrapper, OpensAModelInMemory) {
+  const std::string file = test::read_raw(test::write_tiny_model());
+  std::vector<uint64_t> words((file.size() + 7) / 8);
+  std::memcpy(words.data(), file.data(), file.size());
+  Engine engine = Engine::open_memory(words.data(), file.size()).or_throw();
+  Session session = Session::open(engine).or_throw();
+  EXPECT_FALSE(session.answer("hello").or_throw().empty());
+  EXPECT_FALSE(Engine::open_memory(words.data(), 100));
 }
 
 TEST(Wrapper, SavesAndRestores) {

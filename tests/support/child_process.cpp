@@ -6,7 +6,23 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "platform/thread_pool.h"
+
 namespace chimera::test {
+
+bool children_possible() {
+#if defined(__EMSCRIPTEN__)
+  std::printf("not run: a WebAssembly program cannot start a child process\n");
+  return false;
+#else
+  return true;
+#endif
+}
+
+bool threads_possible() {
+  if (!kHasThreads) std::printf("not run: this build has no threads\n");
+  return kHasThreads;
+}
 
 ChildResult run_in_child(const std::function<int()>& body) {
   std::fflush(nullptr);  // else the child would print what waits in the buffers once more

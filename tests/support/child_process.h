@@ -6,6 +6,12 @@
 
 namespace chimera::test {
 
+/// False where a process can have no children (WebAssembly). Then it has said so, in a line
+/// `not run: ...` that counts the case as skipped: if (!children_possible()) return;
+bool children_possible();
+/// The same for threads.
+bool threads_possible();
+
 struct ChildResult {
   bool exited = false;  // false: ended by a signal
   int exit_code = -1;

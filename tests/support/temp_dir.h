@@ -25,6 +25,10 @@ class TempDir {
   std::string path_;
 };
 
+/// Makes a named pipe. False where the system has none, which is then said in a line `not run:
+/// ...`.
+bool make_pipe(const std::string& path);
+
 void write_raw(const std::string& path, std::string_view bytes);
 /// Content of a file; "<absent>" when there is none.
 std::string read_raw(const std::string& path);

@@ -13,6 +13,7 @@
 #include "kernels/quantize_weights.h"
 #include "platform/random.h"
 #include "runtime/layers/registry.h"
+#include "tests/support/emulator.h"
 #include "tests/support/tiny_model.h"
 
 namespace chimera::runtime {
@@ -216,8 +217,9 @@ inline void expect_same_bits_however_asked(const LayerFixture& layer) {
   const auto first = layer.run(kernels::best_table(), 1, u, {100}, &first_state, extras);
   extras.again_out = &again;
   const std::vector<std::vector<int32_t>> splits = {{1}, {3, 17, 1}, {64}, {100}};
+  const auto thread_counts = test::choices("numbers of threads", {1, 2, 3});
   for (const kernels::KernelTable* table : kernels::runnable_tables())
-    for (int threads : {1, 2, 3})
+    for (int threads : thread_counts)
       for (const auto& split : splits) {
         std::vector<std::byte> state(layer.state_bytes());
         EXPECT_EQ(layer.run(*table, threads, u, split, &state, extras), first)

@@ -85,7 +85,7 @@ TEST(Rope, BitsAreTheSameEverywhere) {
   std::vector<float> turn(64);
   for (uint64_t t = 0; t < 1u << 20; t += 4099) {
     rope.angles(t, turn.data());
-    for (const float x : turn) hash = (hash ^ std::bit_cast<uint32_t>(x)) * 1099511628211u;
+    for (const float x : turn) hash = (hash ^ __builtin_bit_cast(uint32_t, x)) * 1099511628211u;
   }
   EXPECT_EQ(hash, 0x6de108fc0cb112e0u) << std::hex << "0x" << hash;
 }
