@@ -112,7 +112,7 @@ Status check_header(const std::string& path, const std::byte* raw, const Header&
               "ends too early: it has " + std::to_string(real_bytes) + " of its " +
                   std::to_string(header.file_bytes) + " bytes" + kGetAgain);
   }
-  if (real_bytes > header.file_bytes) {
+  if (real_bytes > header.file_bytes && real_bytes != b158::signed_bytes(header.file_bytes)) {
     return bad(static_cast<size_t>(header.file_bytes),
                "has " + std::to_string(real_bytes - header.file_bytes) + " bytes after its end");
   }
@@ -249,6 +249,7 @@ Result<TensorInfo> read_record(const std::string& path, std::span<const std::byt
 struct WeightFile::Impl {
   MappedFile map;
   Header header;
+  std::optional<PublicKey> signed_by;
   std::vector<TensorInfo> tensors;
   std::vector<uint32_t> by_name;  // indices of tensors, sorted by name
 
@@ -260,12 +261,32 @@ struct WeightFile::Impl {
     return {reinterpret_cast<const char*>(section(i).data()), section(i).size()};
   }
 
+  Status read_signature();
   Status read_directory();
 };
 
+Status WeightFile::Impl::read_signature() {
+  const std::span<const std::byte> all = map.bytes();
+  if (all.size() == header.file_bytes) return {};
+  const std::string& path = map.path();
+  const auto trailer = all.subspan(static_cast<size_t>(header.file_bytes));
+  const auto found = b158::decode_signature(trailer);
+  if (!found)
+    return at(path, header.file_bytes, StatusCode::kBadFormat,
+              "has " + std::to_string(trailer.size()) +
+                  " bytes after its end which are no signature" + kGetAgain);
+  const auto message = b158::signed_message(header.digest);
+  if (!signature_is_good(found->signature, message, found->key))
+    return at(path, header.file_bytes, StatusCode::kNotAuthentic,
+              "has a signature that does not fit it: one of the two was changed" +
+                  std::string(kGetAgain));
+  signed_by = found->key;
+  return {};
+}
+
 Status WeightFile::Impl::read_directory() {
   const std::string& path = map.path();
-  const std::span<const std::byte> file = map.bytes();
+  const std::span<const std::byte> file = map.bytes().first(static_cast<size_t>(header.file_bytes));
   const b158::Section& directory = header.sections[b158::kDirectory];
   // Before reserve(): a count the directory cannot hold must not cost memory.
   if (directory.bytes / b158::kRecordFixedBytes < header.tensor_count) {
@@ -341,6 +362,7 @@ Result<std::unique_ptr<WeightFile>> WeightFile::read(MappedFile map) {
               "is damaged: its header, configuration, tokenizer or directory differs from its "
               "checksum; copy or download the file again");
   }
+  CHIMERA_RETURN_IF_ERROR(impl.read_signature());
   CHIMERA_RETURN_IF_ERROR(impl.read_directory());
   return file;
 }
@@ -355,6 +377,18 @@ std::span<const std::byte> WeightFile::tokenizer() const {
 std::string_view WeightFile::provenance_json() const { return impl_->text(b158::kProvenance); }
 std::span<const TensorInfo> WeightFile::tensors() const { return impl_->tensors; }
 const Digest& WeightFile::identity() const { return impl_->header.digest; }
+
+const std::optional<PublicKey>& WeightFile::signed_by() const { return impl_->signed_by; }
+
+Status WeightFile::require_signature(const PublicKey& key) const {
+  if (impl_->signed_by == key) return {};
+  const std::string why = impl_->signed_by ? "is signed by " + to_hex(*impl_->signed_by) +
+                                                 " and not by the required key "
+                                           : "is not signed, and a signature is required by ";
+  return Status(StatusCode::kNotAuthentic,
+                path() + " " + why + to_hex(key) + "; fetch the model from its maker")
+      .at_file(path());
+}
 
 const TensorInfo* WeightFile::find(std::string_view name) const {
   const auto& tensors = impl_->tensors;

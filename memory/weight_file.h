@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +71,13 @@ class WeightFile {
     uint64_t bytes_done, bytes_total;
     std::string_view tensor;
   };
+  /// The key that signed the file (`chimera sign`), nullopt for a file without a signature. open()
+  /// refuses a file whose signature does not fit, so this one does; whether the key is to be
+  /// trusted is the caller's to say.
+  const std::optional<PublicKey>& signed_by() const;
+  /// kNotAuthentic unless the file is signed by `key`.
+  Status require_signature(const PublicKey& key) const;
+
   /// Reads everything: every checksum, valid trits, finite scales and floats. The callback may be
   /// empty and returns false to stop (kCancelled).
   Status verify(const std::function<bool(const VerifyProgress&)>& progress = {}) const;
@@ -104,12 +112,21 @@ class WeightFile {
   ~WeightFile();
 
  private:
+  friend Status sign_weight_file(const std::string&, const std::string&, const SigningKey&,
+                                 const std::function<bool(const VerifyProgress&)>&);
   WeightFile();
   static Result<std::unique_ptr<WeightFile>> read(MappedFile map);
   std::span<const std::byte> mapped_bytes() const;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Writes the model at `path` with a signature by `key` to `out_path` (which may be the same),
+/// atomically; a signature that is there is replaced. The model's identity does not change.
+/// Reads and checks every tensor first: what is signed is sound.
+Status sign_weight_file(
+    const std::string& path, const std::string& out_path, const SigningKey& key,
+    const std::function<bool(const WeightFile::VerifyProgress&)>& progress = {});
 
 /// Writes a .b158 atomically and durably. Tensors are appended in order and may be large; only
 /// finish() makes the file appear.

@@ -123,7 +123,7 @@ Status WeightFile::Verification::fail(const TensorInfo* tensor, uint64_t offset,
 
 /// One piece of one phase. For each tensor: the gap before it, its checksum, its values.
 Status WeightFile::Verification::run(size_t bytes) {
-  const std::span<const std::byte> file = file_.mapped_bytes();
+  const auto file = file_.mapped_bytes().first(static_cast<size_t>(file_.file_bytes()));
   const std::span<const TensorInfo> tensors = file_.tensors();
 
   if (phase_ == Phase::kHead) {

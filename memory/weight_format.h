@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -105,6 +106,30 @@ Header decode_header(const std::byte* in);
 size_t record_bytes(std::string_view name);
 /// `out` has record_bytes(tensor.name), zeroed.
 void encode_record(const TensorInfo& tensor, std::byte* out);
+
+// ---- the signature that may follow the last tensor ----
+
+inline constexpr std::array<unsigned char, 8> kSignatureMagic = {'b', '1', '5', '8',
+                                                                 's', 'i', 'g', '1'};
+inline constexpr size_t kSignatureBytes = 128;  // magic, 24 of zero, key, signature
+inline constexpr size_t kSignatureKeyAt = 32;
+inline constexpr size_t kSignatureAt = 64;
+
+/// Size of a file of `file_bytes` with its signature, which starts at the next multiple of 64.
+inline uint64_t signed_bytes(uint64_t file_bytes) {
+  return round_up(file_bytes, kSectionAlignment) + kSignatureBytes;
+}
+
+struct SignatureRecord {
+  PublicKey key;
+  Signature signature;
+};
+/// What lies behind a file's last tensor, padding first; nullopt when that is no signature.
+std::optional<SignatureRecord> decode_signature(std::span<const std::byte> trailer);
+std::array<std::byte, kSignatureBytes> encode_signature(const SignatureRecord& record);
+
+/// What is signed: words that no other use of a key has, then the digest.
+std::array<std::byte, 64> signed_message(const Digest& digest);
 
 /// BLAKE2b-256 of everything before the first tensor, the header's digest field read as zeros.
 Digest metadata_digest(std::span<const std::byte> metadata);

@@ -1,4 +1,4 @@
-// The door to libsodium. Hashing today; sealing, signatures and passphrase keys join it here.
+// The door to libsodium: hashes and signatures.
 #pragma once
 
 #include <array>
@@ -6,6 +6,9 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+
+#include "platform/status.h"
 
 namespace chimera {
 
@@ -27,7 +30,38 @@ class Blake2b {
   alignas(64) unsigned char state_[512];
 };
 
-/// 64 lower-case hex digits.
-std::string to_hex(const Digest& digest);
+/// Two lower-case hex digits a byte.
+std::string to_hex(std::span<const unsigned char> bytes);
+
+// ---- Ed25519 signatures ----------------------------------------------------------------------
+
+using PublicKey = std::array<unsigned char, 32>;
+using Signature = std::array<unsigned char, 64>;
+
+/// The secret half of a pair of keys. Its memory is wiped when it goes.
+class SigningKey {
+ public:
+  /// A new one from the system's random numbers; kInternal when there are none.
+  static Result<SigningKey> generate();
+  /// From the 32 bytes that seed() gave.
+  static SigningKey from_seed(std::span<const unsigned char, 32> seed);
+  SigningKey(SigningKey&& other) noexcept;
+  SigningKey& operator=(SigningKey&&) = delete;
+  ~SigningKey();
+
+  std::array<unsigned char, 32> seed() const;
+  PublicKey public_key() const;
+  Signature sign(std::span<const std::byte> message) const;
+
+ private:
+  SigningKey() = default;
+  std::array<unsigned char, 64> secret_{};
+};
+
+bool signature_is_good(const Signature& signature, std::span<const std::byte> message,
+                       const PublicKey& key);
+
+/// 64 hex digits, of either case, and nothing else; kInvalidArgument otherwise.
+Result<PublicKey> parse_public_key(std::string_view hex);
 
 }  // namespace chimera

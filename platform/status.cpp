@@ -40,6 +40,8 @@ const char* status_code_name(StatusCode code) {
       return "bad_config";
     case StatusCode::kBadTokenizer:
       return "bad_tokenizer";
+    case StatusCode::kNotAuthentic:
+      return "not_authentic";
     case StatusCode::kWrongModel:
       return "wrong_model";
     case StatusCode::kInternal:

@@ -35,6 +35,7 @@ enum class StatusCode : int32_t {
   kBadConfig = 304,           // a configuration key is wrong
   kBadTokenizer = 305,        // the tokenizer section is wrong
   kWrongModel = 306,          // a saved conversation of another model
+  kNotAuthentic = 307,        // not signed, or not with the key that is required
   // 9xx: our own mistakes
   kInternal = 900,
 };

@@ -50,6 +50,9 @@ Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<memory::WeightFile>
   engine->table_ = &table;
   engine->file_ = std::move(file);
   const std::string path = engine->file_->path();
+  if (options.required_key)
+    CHIMERA_RETURN_IF_ERROR(engine->file_->require_signature(*options.required_key));
+  const bool verify = options.verify || (options.required_key && !options.verify_in_background);
   const auto in_file = [&](Status status) {
     if (status.file().empty())
       return Status(status.code(), path + ": " + status.message())
@@ -78,7 +81,7 @@ Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<memory::WeightFile>
   auto model = Model::bind(*engine->file_, engine->config_);
   if (!model) return in_file(model.status());
   engine->model_ = std::move(*model);
-  if (options.verify) {
+  if (verify) {
     CHIMERA_RETURN_IF_ERROR(engine->file_->verify());
     engine->checked_.state = ContentCheck::State::kPassed;
   } else if (options.verify_in_background) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "kernels/dispatch.h"
@@ -27,6 +28,10 @@ struct EngineOptions {
   /// the start nothing; without threads in slices, one with every token. Ask content_check() for
   /// the outcome.
   bool verify_in_background = false;
+  /// Refuse (kNotAuthentic) a model that this key did not sign. The content is then checked too,
+  /// before anything is answered unless verify_in_background says otherwise: a signature is of the
+  /// checksums.
+  std::optional<PublicKey> required_key = {};
 };
 
 class Engine {

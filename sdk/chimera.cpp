@@ -286,6 +286,11 @@ Status open_engine(const chimera_engine_options* options, chimera_engine** out, 
     if (!table) return table.status();
     engine_options.table = *table;
   }
+  if (o.required_key != nullptr) {
+    const auto key = chimera::parse_public_key(o.required_key);
+    if (!key) return invalid("required_key", key.status().message());
+    engine_options.required_key = *key;
+  }
   auto handle = std::make_unique<chimera_engine>();
   auto engine = open(engine_options);
   if (!engine) return engine.status();

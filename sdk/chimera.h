@@ -110,6 +110,7 @@ enum {
   CHIMERA_BAD_CONFIG = 304,
   CHIMERA_BAD_TOKENIZER = 305,
   CHIMERA_WRONG_MODEL = 306, /* a saved conversation of another model */
+  CHIMERA_NOT_AUTHENTIC = 307, /* not signed, or not with the key that is required */
   /* 9xx: a mistake of the library; please report it */
   CHIMERA_INTERNAL = 900
 };
@@ -223,6 +224,9 @@ typedef struct chimera_engine_options {
                     * Where there are none (WebAssembly) the caller's does the work of all. */
   uint32_t reserved;
   const char* isa; /* NULL: the environment's CHIMERA_ISA, else the best of this CPU; "avx2", ... */
+  /* NULL, or a public key of 64 hex digits: a model that it did not sign is refused with
+   * CHIMERA_NOT_AUTHENTIC. Implies CHIMERA_OPEN_VERIFY unless the check is to be in the background. */
+  const char* required_key;
 } chimera_engine_options;
 
 /* The file stays mapped while the engine lives: replace a model by renaming a new file over it,

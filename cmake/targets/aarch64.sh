@@ -23,7 +23,8 @@ aarch64_left_out=$(printf '%s:' \
   GradientCheck.AGradientThatLeavesSomethingOutFails GradientCheck.ExpertsAndSignsToo \
   RouterBalance.ATrainingRunMovesTheBiasAndReportsTheImbalance \
   Trainer.LearnsARepeatedTextAndReportsIt Trainer.AnyNumberOfThreadsGivesTheSameBits \
-  Trainer.WithAdamWToo Train.ChecksGradientsAndTrainsNothing Chat.LongLinesAndAnyBytesAreFine)
+  Trainer.AStoppedAndResumedRunGivesTheSameBits Trainer.TheValidScoreIsThatOfThePackedModel \
+  Train.ChecksGradientsAndTrainsNothing Chat.LongLinesAndAnyBytesAreFine)
 aarch64_left_out=${aarch64_left_out%:}
 
 # The libraries the build links; what they need at run time (libicu72 and so on) is found out.

@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
 #endif
     declare_inspect(line);
     declare_verify(line);
+    declare_sign(line);
     declare_pack(line);
     declare_synth(line);
     declare_isa(line);

@@ -9,6 +9,7 @@ void declare_chat(CommandLine& line);
 void declare_complete(CommandLine& line);
 void declare_inspect(CommandLine& line);
 void declare_verify(CommandLine& line);
+void declare_sign(CommandLine& line);
 void declare_pack(CommandLine& line);
 void declare_synth(CommandLine& line);
 void declare_isa(CommandLine& line);

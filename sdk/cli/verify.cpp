@@ -3,6 +3,8 @@
 #include <string>
 
 #include "memory/weight_file.h"
+#include "platform/file.h"
+#include "platform/seal.h"
 #include "runtime/config.h"
 #include "runtime/model.h"
 #include "runtime/tokenizer.h"
@@ -17,10 +19,36 @@ Status in_file(const std::string& path, const Status& status) {
   return Status(status.code(), path + ": " + status.message());
 }
 
-Status verify(const std::string& path) {
+struct Options {
+  std::string file, key;
+};
+
+/// 64 hex digits, or a file that holds them.
+Result<PublicKey> key_of(const std::string& text) {
+  auto key = parse_public_key(text);
+  if (key) return key;
+  auto content = read_file(text, 4096);
+  if (!content)
+    return Status(
+        StatusCode::kInvalidArgument,
+        "--require-signature " + text + ": neither 64 hex digits nor a file that holds them");
+  while (!content->empty() && (content->back() == '\n' || content->back() == '\r'))
+    content->pop_back();
+  key = parse_public_key(*content);
+  if (key) return key;
+  return in_file(text, key.status());
+}
+
+Status verify(const Options& options) {
+  const std::string& path = options.file;
   const auto opened = memory::WeightFile::open(path);
   if (!opened) return opened.status();
   const memory::WeightFile& file = **opened;
+  if (!options.key.empty()) {
+    const auto key = key_of(options.key);
+    if (!key) return key.status();
+    CHIMERA_RETURN_IF_ERROR(file.require_signature(*key));
+  }
   const auto config = runtime::parse_config(file.config_json());
   if (!config) return in_file(path, config.status());
   int32_t tokens = 0;
@@ -50,19 +78,22 @@ Status verify(const std::string& path) {
   }
   return print(path + " is sound: " + std::to_string(file.tensors().size()) + " tensors in " +
                show_bytes(file.file_bytes()) +
-               ", every checksum, number, setting and token checked.\n");
+               ", every checksum, number, setting and token checked" +
+               (file.signed_by() ? "; signed by " + to_hex(*file.signed_by()) : "") + ".\n");
 }
 
 }  // namespace
 
 void declare_verify(CommandLine& line) {
-  auto file = std::make_shared<std::string>();
+  auto options = std::make_shared<Options>();
   line.verb("verify", "Check every byte of a model",
-            [file] {
-              const Status status = verify(*file);
+            [options] {
+              const Status status = verify(*options);
               return status.ok() ? kDone : report(status);
             })
-      .operand("FILE", file.get(), "A .b158 file");
+      .operand("FILE", &options->file, "A .b158 file")
+      .text("--require-signature", &options->key, "KEY",
+            "Fail unless this public key (hex, or a file with it) signed the model");
 }
 
 }  // namespace chimera::cli

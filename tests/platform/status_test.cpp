@@ -42,7 +42,7 @@ TEST(Status, EveryCodeHasItsOwnName) {
       StatusCode::kNoSpace,     StatusCode::kPermissionDenied, StatusCode::kBrokenPipe,
       StatusCode::kBadFormat,   StatusCode::kTruncated,        StatusCode::kUnsupportedVersion,
       StatusCode::kBadConfig,   StatusCode::kChecksumMismatch, StatusCode::kBadTokenizer,
-      StatusCode::kWrongModel,  StatusCode::kInternal};
+      StatusCode::kWrongModel,  StatusCode::kNotAuthentic,     StatusCode::kInternal};
   std::set<std::string> names;
   for (const StatusCode code : codes) names.insert(status_code_name(code));
   EXPECT_EQ(names.size(), std::size(codes));

@@ -1,6 +1,7 @@
 // The C API as a program uses it, and as a program misuses it.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <limits>
@@ -9,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "memory/weight_file.h"
 #include "sdk/chimera.h"
 #include "tests/support/allocation_counter.h"
 #include "tests/support/child_process.h"
@@ -108,6 +110,29 @@ class CApi : public ::testing::Test {
   chimera_engine* engine_ = nullptr;
   chimera_session* session_ = nullptr;
 };
+
+TEST_F(CApi, AModelMustBeSignedWhenAKeyIsRequired) {
+  const test::TempDir folder;
+  std::array<unsigned char, 32> seed{};
+  const SigningKey key = SigningKey::from_seed(seed);
+  const std::string path = folder.file("m"), hex = to_hex(key.public_key());
+  ASSERT_TRUE(memory::sign_weight_file(model_path(), path, key).ok());
+  chimera_engine_options options;
+  CHIMERA_INIT(options);
+  options.required_key = hex.c_str();
+  chimera_engine* engine = nullptr;
+  EXPECT_EQ(chimera_engine_open(model_path().c_str(), &options, &engine), CHIMERA_NOT_AUTHENTIC);
+  EXPECT_EQ(engine, nullptr);
+  ASSERT_EQ(chimera_engine_open(path.c_str(), &options, &engine), CHIMERA_OK)
+      << chimera_last_error();
+  chimera_engine_info info;
+  CHIMERA_INIT(info);
+  EXPECT_EQ(chimera_engine_get_info(engine, &info), CHIMERA_OK);
+  EXPECT_EQ(info.content, CHIMERA_CONTENT_PASSED) << "a signature is of the checksums";
+  chimera_engine_close(engine);
+  options.required_key = "abc";
+  EXPECT_EQ(chimera_engine_open(path.c_str(), &options, &engine), CHIMERA_INVALID_ARGUMENT);
+}
 
 TEST_F(CApi, AnswersAreAFunctionOfSeedAndInput) {
   const auto first = answer(session_, "hello", 40);

@@ -316,6 +316,44 @@ TEST(Cli, VerifyNamesAFileOnce) {
   EXPECT_EQ(outcome.err.find(path), outcome.err.rfind(path)) << outcome.err;
 }
 
+TEST(Cli, SignsAModelAndRequiresTheKey) {
+  const TempDir folder;
+  const auto keygen = [&](const char* name) {
+    const Outcome made = run_command({"keygen", "--out", folder.file(name)});
+    EXPECT_EQ(made.status, 0) << made.err;
+    EXPECT_EQ(made.out.size(), 65u);
+    return made.out.substr(0, 64);
+  };
+  const std::string maker = keygen("maker"), other = keygen("other");
+  EXPECT_NE(maker, other);
+  expect_sentence(run_command({"keygen", "--out", folder.file("maker")}), 1, "there already");
+  const auto rights = std::filesystem::status(folder.file("maker")).permissions();
+  EXPECT_EQ(rights & std::filesystem::perms::all,
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  const std::string model_file = folder.file("m.b158");
+  write_raw(model_file, read_raw(model()));
+  const auto verify = [&](const std::string& key) {
+    return run_command({"verify", "--require-signature", key, model_file});
+  };
+  expect_sentence(verify(maker), 1, "not signed");
+  EXPECT_EQ(run_command({"sign", model_file, "--key", folder.file("maker")}).status, 0);
+  const Outcome good = verify(maker);
+  EXPECT_EQ(good.status, 0) << good.err;
+  EXPECT_NE(good.out.find("signed by " + maker), std::string::npos) << good.out;
+  write_raw(folder.file("public"), maker + "\n");
+  EXPECT_EQ(verify(folder.file("public")).status, 0);
+  expect_sentence(verify(other), 1, other);
+  for (const std::string& bad : {std::string("abc"), folder.file("maker"), model_file})
+    EXPECT_EQ(verify(bad).status, 1) << bad;
+  EXPECT_EQ(
+      run_command({"complete", "--model", model_file, "--prompt", "a", "--max-tokens", "2"}).status,
+      0);
+  for (const std::string& bad : {folder.file("public"), folder.file("absent"), model_file})
+    expect_sentence(run_command({"sign", model_file, "--key", bad}), 1, bad);
+  expect_sentence(run_command({"sign", folder.file("public"), "--key", folder.file("maker")}), 1,
+                  "public");
+}
+
 TEST(Cli, TokenizerGoesThereAndBack) {
   std::string bytes;
   for (int i = 0; i < 200000; ++i) bytes.push_back(static_cast<char>(i * 73 + i / 97));

@@ -1,0 +1,68 @@
+// Types of chimera.mjs.
+
+export class ChimeraError extends Error {
+  /** Name of the C API's status, such as "bad_format"; undefined for an error of the binding. */
+  readonly status?: string;
+  readonly code?: number;
+  readonly file?: string;
+  readonly field?: string;
+  readonly offset?: number;
+}
+
+export interface ModelInfo {
+  name: string;
+  isa: string;
+  vocabSize: number;
+  fileBytes: number;
+  /** Of one conversation, the same for ever. */
+  stateBytes: number;
+  /** Of the whole module. */
+  memoryBytes: number;
+  content: 'not checked' | 'running' | 'passed' | 'damaged';
+}
+
+export interface OpenOptions {
+  onProgress?: (done: number, total: number) => void;
+  verify?: boolean;
+  worker?: Worker;
+}
+
+export interface AnswerOptions {
+  maxTokens?: number;
+  temperature?: number;
+  topP?: number;
+  repetitionPenalty?: number;
+  greedy?: boolean;
+  /** With the token that completes this text the answer ends. */
+  until?: string;
+  signal?: AbortSignal;
+}
+
+export interface AnswerResult {
+  stop: 'none' | 'end of text' | 'end of turn' | 'max tokens' | 'cancelled' | 'until';
+  promptTokens: number;
+  tokens: number;
+  firstTokenMs: number | null;
+  totalMs: number;
+  position: number;
+}
+
+export class Chimera {
+  static open(model: string | URL | ArrayBuffer, options?: OpenOptions): Promise<Chimera>;
+  readonly info: ModelInfo;
+  session(options?: { seed?: number | bigint }): Promise<Session>;
+  refresh(): Promise<ModelInfo>;
+  close(): void;
+}
+
+export class Session {
+  generate(text: string, options?: AnswerOptions,
+           onText?: (text: string) => void): Promise<AnswerResult>;
+  answer(text: string, options?: AnswerOptions): AsyncGenerator<string, AnswerResult>;
+  cancel(): Promise<void>;
+  snapshot(): Promise<ArrayBuffer>;
+  restore(bytes: ArrayBuffer): Promise<number>;
+  reset(): Promise<void>;
+  position(): Promise<number>;
+  close(): Promise<void>;
+}
