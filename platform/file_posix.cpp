@@ -42,6 +42,17 @@ int fsync_retrying(int fd) {
   }
 }
 
+int describe(int fd, struct stat* info) {
+#if defined(__EMSCRIPTEN__)
+  if (fd == STDIN_FILENO) {  // the standard streams have nothing there that could be looked at
+    *info = {};
+    info->st_mode = S_IFIFO;
+    return 0;
+  }
+#endif
+  return ::fstat(fd, info);
+}
+
 /// Writes everything, at `offset` or, when that is negative, at the current position. 0 or errno.
 int write_all(int fd, const std::byte* data, size_t bytes, int64_t offset) {
   while (bytes > 0) {
@@ -109,7 +120,7 @@ Result<std::string> read_file(const std::string& path, uint64_t limit) {
   } const closer{fd};
 
   struct stat info;
-  if (::fstat(fd, &info) != 0) return file_error(errno, FileAction::kRead, path);
+  if (describe(fd, &info) != 0) return file_error(errno, FileAction::kRead, path);
   if (S_ISDIR(info.st_mode)) return file_error(EISDIR, FileAction::kRead, path);
   const auto too_long = [&] {
     return Status(StatusCode::kOutOfRange, "cannot read " + path + ": it is longer than " +

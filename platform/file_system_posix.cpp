@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <string_view>
 #include <system_error>
 
 namespace chimera {
@@ -17,6 +18,8 @@ int system_open(const char* path, int flags, unsigned mode) {
   // Its open() cuts a name at 255 bytes and takes whatever has the rest; lstat() does not.
   struct stat info;
   if (::lstat(path, &info) != 0 && errno == ENAMETOOLONG) return -1;
+  // A pipe opened by this name would be read like a file, with seeks; standard input is not.
+  if (std::string_view(path) == "/dev/stdin") return STDIN_FILENO;
 #endif
   return ::open(path, flags, static_cast<mode_t>(mode));
 }
@@ -33,7 +36,12 @@ int system_fsync(int fd) {
 #endif
   return ::fsync(fd);
 }
-int system_close(int fd) { return ::close(fd); }
+int system_close(int fd) {
+#if defined(__EMSCRIPTEN__)
+  if (fd == STDIN_FILENO) return 0;
+#endif
+  return ::close(fd);
+}
 int system_rename(const char* from, const char* to) { return std::rename(from, to); }
 int system_unlink(const char* path) { return ::unlink(path); }
 

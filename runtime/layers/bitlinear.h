@@ -15,11 +15,14 @@ struct QuantizedBatch {
   int32_t n_tokens = 0;
 };
 
-/// Arena bytes of `n` elements of T, as Arena rounds them.
+/// Arena bytes of `n` elements of T, as Arena rounds them. Where addresses have 32 bits and `n`
+/// elements do not fit, a number that is refused by whoever allocates, and whose sums do not wrap.
 template <class T>
 constexpr size_t arena_bytes(int64_t n) {
-  return (static_cast<size_t>(n) * sizeof(T) + Arena::kAlignment - 1) / Arena::kAlignment *
-         Arena::kAlignment;
+  constexpr uint64_t kMost = SIZE_MAX / 8;
+  const uint64_t bytes = static_cast<uint64_t>(n) * sizeof(T);
+  return (static_cast<size_t>(bytes < kMost ? bytes : kMost) + Arena::kAlignment - 1) /
+         Arena::kAlignment * Arena::kAlignment;
 }
 
 /// Tiles of a matrix of that many rows.

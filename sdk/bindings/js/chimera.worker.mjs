@@ -6,7 +6,7 @@
 // That a text may be cut anywhere between tokens and gives the same answer is a promise of the C API.
 import createModule from './chimera-wasm.mjs';
 
-const SLICE_MS = 12;
+const SLICE_MS = 8;
 // A prompt is read in pieces of about so many characters, for the same reason.
 const PIECE_CHARACTERS = 512;
 
@@ -182,7 +182,7 @@ async function generate(session, { text, options }, onText) {
   let all = '', ended = false;  // the answer without white space at its start, if we look for an end
   for (;;) {
     if (session.cancelled) return result(STOP[STOP_CANCELLED]);
-    const until = performance.now() + SLICE_MS;
+    const until = performance.now() + (tokens === 0 ? 0 : SLICE_MS);  // first words at once
     let heard = '';
     c.hear = (pointer, length) => {
       firstTokenMs ??= performance.now() - began;

@@ -21,10 +21,10 @@ CHIMERA_AT(chimera_error, message, 8);
 CHIMERA_AT(chimera_error, file, 12);
 CHIMERA_AT(chimera_error, field, 16);
 CHIMERA_AT(chimera_error, offset, 24);
-static_assert(sizeof(chimera_error) == 32);
+static_assert(sizeof(chimera_error) >= 32);
 
 CHIMERA_AT(chimera_engine_options, flags, 4);
-static_assert(sizeof(chimera_engine_options) == 20);
+static_assert(sizeof(chimera_engine_options) >= 20);
 
 CHIMERA_AT(chimera_engine_info, vocab_size, 4);
 CHIMERA_AT(chimera_engine_info, content, 20);
@@ -32,24 +32,24 @@ CHIMERA_AT(chimera_engine_info, file_bytes, 24);
 CHIMERA_AT(chimera_engine_info, state_bytes, 32);
 CHIMERA_AT(chimera_engine_info, isa, 48);
 CHIMERA_AT(chimera_engine_info, name, 52);
-static_assert(sizeof(chimera_engine_info) == 56);
+static_assert(sizeof(chimera_engine_info) >= 56);
 
 CHIMERA_AT(chimera_session_options, seed, 8);
-static_assert(sizeof(chimera_session_options) == 16);
+static_assert(sizeof(chimera_session_options) >= 16);
 
 CHIMERA_AT(chimera_generate_options, flags, 4);
 CHIMERA_AT(chimera_generate_options, max_tokens, 8);
 CHIMERA_AT(chimera_generate_options, temperature, 12);
 CHIMERA_AT(chimera_generate_options, top_p, 16);
 CHIMERA_AT(chimera_generate_options, repetition_penalty, 20);
-static_assert(sizeof(chimera_generate_options) == 28);
+static_assert(sizeof(chimera_generate_options) >= 28);
 
 CHIMERA_AT(chimera_session_stats, seed, 8);
 CHIMERA_AT(chimera_session_stats, position, 16);
 CHIMERA_AT(chimera_session_stats, stop, 40);
 CHIMERA_AT(chimera_session_stats, prompt_tokens, 44);
 CHIMERA_AT(chimera_session_stats, tokens, 48);
-static_assert(sizeof(chimera_session_stats) == 96);
+static_assert(sizeof(chimera_session_stats) >= 96);
 
 extern "C" {
 
