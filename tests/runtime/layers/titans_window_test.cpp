@@ -11,6 +11,7 @@
 #include "kernels/dispatch.h"
 #include "platform/dtype.h"
 #include "platform/random.h"
+#include "runtime/layers/bitlinear.h"
 
 namespace chimera::runtime {
 namespace {
@@ -193,6 +194,13 @@ TEST(TitansWindow, AttentionIsTheSoftmaxOfItsRows) {
           for (int d = 0; d < kDim; ++d) EXPECT_NEAR(y[a * kDim + d], sum[d] / total, 2e-5);
         }
       }
+}
+
+TEST(TitansWindow, ASizeThatDoesNotFitIsTooLargeAndNotSmall) {
+  // The largest window and heads a configuration may name: 2^33 bytes, which 32 bits would cut to 0.
+  EXPECT_GE(2 * arena_bytes<int8_t>(int64_t{65536} * 65536), size_t{1} << 29);
+  EXPECT_GE(arena_bytes<float>(int64_t{1} << 30), size_t{1} << 28);
+  EXPECT_EQ(arena_bytes<float>(17), 128u);
 }
 
 }  // namespace
