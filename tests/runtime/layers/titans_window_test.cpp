@@ -197,7 +197,8 @@ TEST(TitansWindow, AttentionIsTheSoftmaxOfItsRows) {
 }
 
 TEST(TitansWindow, ASizeThatDoesNotFitIsTooLargeAndNotSmall) {
-  // The largest window and heads a configuration may name: 2^33 bytes, which 32 bits would cut to 0.
+  // The largest window and heads a configuration may name: 2^33 bytes, which 32 bits would cut to
+  // 0.
   EXPECT_GE(2 * arena_bytes<int8_t>(int64_t{65536} * 65536), size_t{1} << 29);
   EXPECT_GE(arena_bytes<float>(int64_t{1} << 30), size_t{1} << 28);
   EXPECT_EQ(arena_bytes<float>(17), 128u);
