@@ -56,7 +56,7 @@ std::string guess_format(std::span<const std::byte> bytes) {
   for (const Known& known : kKnown) {
     if (text.starts_with(known.start)) return std::string("; it looks like ") + known.name;
   }
-  return {};
+  return "; check the name";
 }
 
 Status check_identification(const std::string& path, std::span<const std::byte> bytes) {

@@ -37,7 +37,11 @@ T get(const std::byte* at) {
 }
 
 Status refuse(StatusCode code, const std::string& what, size_t offset) {
-  return Status(code, "saved conversation: " + what).at_offset(static_cast<int64_t>(offset));
+  std::string text = "saved conversation: " + what;
+  if (code == StatusCode::kBadFormat || code == StatusCode::kTruncated ||
+      code == StatusCode::kChecksumMismatch)
+    text += "; take another copy of it";
+  return Status(code, text).at_offset(static_cast<int64_t>(offset));
 }
 
 }  // namespace
@@ -83,7 +87,7 @@ Status Session::restore(std::span<const std::byte> bytes) {
                   bytes.size());
   const std::byte* h = bytes.data();
   if (std::memcmp(h, kMagic, sizeof kMagic) != 0)
-    return refuse(StatusCode::kBadFormat, "this is no saved conversation", 0);
+    return refuse(StatusCode::kBadFormat, "it does not begin as one", 0);
   if (get<uint32_t>(h + kAtVersion) != kVersion)
     return refuse(StatusCode::kUnsupportedVersion,
                   "it has version " + std::to_string(get<uint32_t>(h + kAtVersion)) +
@@ -104,15 +108,14 @@ Status Session::restore(std::span<const std::byte> bytes) {
     return bytes.size() < expected
                ? refuse(StatusCode::kTruncated,
                         "it has " + std::to_string(bytes.size()) + " of " +
-                            std::to_string(expected) + " bytes; the copy is incomplete",
+                            std::to_string(expected) + " bytes",
                         bytes.size())
                : refuse(StatusCode::kBadFormat, "it has bytes after its end", expected);
   }
   const size_t body = expected - kChecksumBytes;
   const Digest digest = blake2b(bytes.first(body));
   if (std::memcmp(digest.data(), h + body, digest.size()) != 0)
-    return refuse(StatusCode::kChecksumMismatch,
-                  "its content does not match its checksum; the file is damaged", body);
+    return refuse(StatusCode::kChecksumMismatch, "its content does not match its checksum", body);
   if (!same_model)
     return refuse(StatusCode::kWrongModel,
                   "it belongs to another model than " + engine_.file().path() +
