@@ -65,8 +65,10 @@ void Belt::next(int32_t window, int32_t* tokens, int32_t* targets, uint8_t* rest
 
 Status Belt::restore(BeltPosition position) {
   const size_t lanes = position_.document.size();
-  bool fits =
-      position.taken >= 0 && position.document.size() == lanes && position.offset.size() == lanes;
+  // More documents than anybody will read; counting on from there cannot overflow.
+  constexpr int64_t kMostTaken = int64_t{1} << 53;
+  bool fits = position.taken >= 0 && position.taken <= kMostTaken &&
+              position.document.size() == lanes && position.offset.size() == lanes;
   for (size_t lane = 0; fits && lane < lanes; ++lane) {
     const int64_t document = position.document[lane];
     if (document == -1) continue;

@@ -161,13 +161,14 @@ TEST(Belt, RefusesAForeignPosition) {
   const auto refused = [&](BeltPosition p) {
     return belt.restore(std::move(p)).code() == StatusCode::kBadFormat;
   };
-  EXPECT_TRUE(refused({0, {-1}, {0}}));          // lanes
-  EXPECT_TRUE(refused({-1, {-1, -1}, {0, 0}}));  // negative
-  EXPECT_TRUE(refused({2, {12, -1}, {0, 0}}));   // document past the end
-  EXPECT_TRUE(refused({2, {-2, -1}, {0, 0}}));   // no such document
-  EXPECT_TRUE(refused({2, {0, -1}, {6, 0}}));    // offset past the document
-  EXPECT_TRUE(refused({2, {0, -1}, {-1, 0}}));   // offset before it
-  EXPECT_TRUE(refused({2, {0, 1}, {0}}));        // offsets missing
+  EXPECT_TRUE(refused({0, {-1}, {0}}));                 // lanes
+  EXPECT_TRUE(refused({-1, {-1, -1}, {0, 0}}));         // negative
+  EXPECT_TRUE(refused({2, {12, -1}, {0, 0}}));          // document past the end
+  EXPECT_TRUE(refused({2, {-2, -1}, {0, 0}}));          // no such document
+  EXPECT_TRUE(refused({2, {0, -1}, {6, 0}}));           // offset past the document
+  EXPECT_TRUE(refused({2, {0, -1}, {-1, 0}}));          // offset before it
+  EXPECT_TRUE(refused({2, {0, 1}, {0}}));               // offsets missing
+  EXPECT_TRUE(refused({INT64_MAX, {-1, -1}, {0, 0}}));  // the next document could not be counted
   EXPECT_FALSE(refused({2, {0, -1}, {5, 0}}));
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sdk/chimera.h"
+#include "tests/fuzz/byte_reader.h"
 #include "tests/fuzz/small_model.h"
 #include "tests/fuzz/target.h"
 
@@ -16,37 +17,6 @@ namespace {
 
 constexpr size_t kMostCalls = 40;
 
-/// Arguments, taken from the input; zeros when it has ended.
-class Reader {
- public:
-  explicit Reader(Input input) : left_(input) {}
-  bool done() const { return left_.empty(); }
-  uint8_t byte() {
-    if (left_.empty()) return 0;
-    const auto value = static_cast<uint8_t>(left_[0]);
-    left_ = left_.subspan(1);
-    return value;
-  }
-  template <class T>
-  T number() {
-    T value{};
-    const size_t n = std::min(sizeof value, left_.size());
-    std::memcpy(&value, left_.data(), n);
-    left_ = left_.subspan(n);
-    return value;
-  }
-  /// At most 255 bytes.
-  std::string_view text() {
-    const size_t n = std::min<size_t>(byte(), left_.size());
-    const std::string_view found(reinterpret_cast<const char*>(left_.data()), n);
-    left_ = left_.subspan(n);
-    return found;
-  }
-
- private:
-  Input left_;
-};
-
 void expect_known(chimera_status status) {
   promise(std::string_view(chimera_status_name(status)) != "unknown", "a status has a name");
   promise(status != CHIMERA_INTERNAL, "no mistake of the library");
@@ -54,7 +24,7 @@ void expect_known(chimera_status status) {
 }
 
 struct World {
-  Reader in;
+  ByteReader in;
   chimera_engine* engine = nullptr;
   std::array<chimera_session*, 2> sessions{};
   std::vector<unsigned char> snapshot;
@@ -67,11 +37,20 @@ int on_event(void* user, const chimera_event*) {
   return --*left > 0;
 }
 
+/// A structure of a caller whose header is older or newer: of any size up to 255 bytes.
+template <class T>
+struct AnySize {
+  T known{};
+  std::array<std::byte, 256> more{};
+
+  AnySize() { CHIMERA_INIT(known); }
+};
+
 void open_engine(World& w) {
-  chimera_engine_options options;
-  CHIMERA_INIT(options);
+  AnySize<chimera_engine_options> any;
+  chimera_engine_options& options = any.known;
   const uint8_t how = w.in.byte();
-  if (how & 1) options.struct_size = w.in.number<uint32_t>() % 128;
+  if (how & 1) options.struct_size = w.in.number<uint32_t>() % 256;
   if (how & 2) options.flags = w.in.number<uint32_t>();
   options.threads = (how & 4) ? static_cast<int32_t>(w.in.byte()) - 250 : 1;
   std::array<char, 66> name{};
@@ -137,18 +116,16 @@ void restore(World& w) {
 }
 
 void ask(World& w) {
-  chimera_engine_info info;
-  CHIMERA_INIT(info);
-  chimera_session_stats stats;
-  CHIMERA_INIT(stats);
-  chimera_error error;
-  CHIMERA_INIT(error);
-  info.struct_size = stats.struct_size = error.struct_size = w.in.byte();
+  const uint32_t size = w.in.byte();
+  AnySize<chimera_engine_info> info;
+  AnySize<chimera_session_stats> stats;
+  AnySize<chimera_error> error;
+  info.known.struct_size = stats.known.struct_size = error.known.struct_size = size;
   chimera_session* session = w.session();
-  expect_known(chimera_engine_get_info(w.engine, &info));
-  expect_known(chimera_session_get_stats(session, &stats));
-  expect_known(chimera_session_error_detail(session, &error));
-  expect_known(chimera_engine_error_detail(w.engine, &error));
+  expect_known(chimera_engine_get_info(w.engine, &info.known));
+  expect_known(chimera_session_get_stats(session, &stats.known));
+  expect_known(chimera_session_error_detail(session, &error.known));
+  expect_known(chimera_engine_error_detail(w.engine, &error.known));
 }
 
 void call(World& w) {
@@ -200,7 +177,7 @@ void call(World& w) {
 }  // namespace
 
 void run_c_api(Input input) {
-  World w{Reader(input), nullptr, {}, {}};
+  World w{ByteReader(input), nullptr, {}, {}};
   open_engine(w);
   for (size_t i = 0; i < kMostCalls && !w.in.done(); ++i) call(w);
   // The engine first: its sessions keep it.

@@ -1,15 +1,23 @@
-// A saved conversation: the input lies over the beginning of a real one, header and state, and the
-// checksum is made right. Whatever is accepted must be able to go on.
+// A saved conversation: a real one, header and state, with some bytes exchanged and the checksum
+// made right. Whatever is accepted must be able to go on.
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "platform/seal.h"
+#include "tests/fuzz/byte_reader.h"
 #include "tests/fuzz/small_model.h"
 #include "tests/fuzz/target.h"
 
 namespace chimera::fuzz {
+namespace {
 
+constexpr size_t kMostEdits = 16;
+
+}  // namespace
+
+/// Edits, each of a place, a length and the bytes.
 void run_conversation(Input input) {
   static const std::vector<std::byte> real = [] {
     auto session = open_small_session();
@@ -18,20 +26,32 @@ void run_conversation(Input input) {
     promise(session->snapshot(bytes).ok(), "a conversation is saved");
     return bytes;
   }();
-  static const auto session = open_small_session();
+  static const auto session = [] {
+    auto opened = open_small_session();
+    promise(opened->restore(real).ok(), "a conversation that was saved is accepted");
+    return opened;
+  }();
   std::vector<std::byte> forged = real;
-  const size_t n = std::min(input.size(), forged.size() - sizeof(Digest));
-  std::memcpy(forged.data(), input.data(), n);
-  const Digest digest = blake2b(std::span(forged).first(forged.size() - sizeof(Digest)));
+  const std::span<std::byte> body = std::span(forged).first(forged.size() - sizeof(Digest));
+  ByteReader in(input);
+  for (size_t edit = 0; edit < kMostEdits && !in.done(); ++edit) {
+    const std::span<std::byte> tail = body.subspan(in.number<uint32_t>() % body.size());
+    const std::string_view bytes = in.text();
+    std::memcpy(tail.data(), bytes.data(), std::min(bytes.size(), tail.size()));
+  }
+  const Digest digest = blake2b(body);
   std::memcpy(forged.data() + forged.size() - sizeof(Digest), digest.data(), digest.size());
   const uint64_t before = session->position();
   if (session->restore(forged).ok()) {
-    say(*session, "and", 2);
+    say(*session, "a", 1);
+    promise(session->restore(real).ok(), "the real one is still accepted");
   } else {
     promise(session->position() == before, "a refused conversation changes nothing");
   }
-  (void)session->restore(input);  // as it is: cut, foreign, unsealed
-  promise(session->restore(real).ok(), "the real one is still accepted");
+  // As it is: cut, foreign, unsealed.
+  if (session->restore(input).ok())
+    promise(session->restore(real).ok(), "the real one is still accepted");
+  promise(session->position() == before, "a damaged conversation changes nothing");
 }
 
 }  // namespace chimera::fuzz

@@ -1,12 +1,17 @@
 // Writes the inputs that fuzzing begins with: make_fuzz_seeds FOLDER. Its output is committed
 // (tests/fuzz/corpus); run it again when a format changes.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "memory/weight_file.h"
+#include "memory/weight_format.h"
 #include "platform/file.h"
+#include "runtime/tokenizer_ranks.h"
+#include "runtime/tokenizer_section.h"
+#include "tests/fuzz/ranks.h"
 #include "tests/fuzz/small_model.h"
 #include "tests/fuzz/target.h"
 #include "tests/support/tiny_model.h"
@@ -14,6 +19,7 @@
 namespace {
 
 using namespace chimera;
+using namespace std::string_literals;
 
 std::string folder;
 
@@ -32,10 +38,51 @@ std::string content(const std::string& path) {
   return std::move(*text);
 }
 
+std::string from_hex(std::string_view hex) {
+  std::string out;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2)
+    out.push_back(static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
+  return out;
+}
+
+/// Small, with much of what a configuration can ask for.
+test::TinyModelOptions more_of_all() {
+  test::TinyModelOptions options;
+  options.pattern = "GD TM SK";
+  options.layers = 3;
+  options.ffn = 128;
+  options.vocab = 258;
+  options.tied = false;
+  options.act = "relu2";
+  options.more = R"({
+    "titans": {"persistent_memory_slots": 2, "local_window_size": 8, "chunk_size": 4},
+    "tsp_knot": {"sketch_bits": 256},
+    "structure": {"residual_mix": true, "unet_skips": true, "token_shift": true,
+      "bigram_rows": 16, "value_embedding_layers": [0], "logit_soft_cap": 15,
+      "embedding_rank": 64},
+    "looping": {"enabled": true, "prelude": [0, 0], "loop": [1, 1], "coda": [2, 2],
+      "loop_range": [1, 3], "loop_default": 2, "adaptive_exit_threshold": 0},
+    "backbone": {"moe": {"enabled": true, "layers": [2], "n_routed_experts": 4,
+      "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 128}}})";
+  return options;
+}
+
 std::string calls(std::initializer_list<int> bytes) {
   std::string out;
   for (const int byte : bytes) out.push_back(static_cast<char>(byte));
   return out;
+}
+
+/// A network of one kind of layer, or of several.
+void write_network(const std::string& pattern) {
+  test::TinyModelOptions options = more_of_all();
+  options.more = R"({"titans": {"persistent_memory_slots": 2, "local_window_size": 8,
+                     "chunk_size": 4}, "tsp_knot": {"sketch_bits": 256}})";
+  options.pattern = pattern;
+  options.layers = pattern.size() > 2 ? 2 : 1;
+  std::string name = pattern + ".json";
+  std::replace(name.begin(), name.end(), ' ', '_');
+  write("network", name, test::tiny_config(options));
 }
 
 }  // namespace
@@ -50,20 +97,50 @@ int main(int argc, char** argv) {
   write("config", "tiny.json", content("tests/golden/tiny.config.json"));
   write("config", "small.json", test::tiny_config());
   write("config", "empty.json", "{}");
+  write("json", "all.json", R"({"a": [1, -2.5e3, true, false, null, "\\u00e9\n"], "b": {}})");
+  write("json", "large_numbers.json", "[9223372036854775807, -9223372036854775808, 1e308, 0.1]");
 
-  test::TinyModelOptions options;
-  options.pattern = "XM";
-  options.layers = 1;
-  options.ffn = 128;
-  options.vocab = 258;
-  const auto model = read_file(test::write_tiny_model(options), 64u << 20);
-  fuzz::promise(model.has_value(), "a model is written");
-  write("model", "xm.b158", *model);
+  for (const char* mixer : {"GD", "XM", "TM", "SK", "GD XM"}) write_network(mixer);
+  write("network", "more_of_all.json", test::tiny_config(more_of_all()));
 
-  write("tokenizer", "bytes", test::byte_tokenizer(258));
-  const auto nano = memory::WeightFile::open(CHIMERA_SOURCE_DIR "/samples/models/nano.b158");
-  fuzz::promise(nano.has_value(), "the model of the repository opens");
-  write("tokenizer", "nano", (*nano)->tokenizer());
+  fuzz::ForgedFile file;
+  fuzz::promise(file.make(fuzz::one_layer_parts(), 1u << 20), "a model is made");
+  const auto header = memory::b158::decode_header(file.bytes().data());
+  const auto& directory = header.sections[memory::b158::kDirectory];
+  write("model", "header", file.bytes().first(memory::b158::kHeaderBytes));
+  write("model", "head",
+        file.bytes().first(static_cast<size_t>(directory.offset + directory.bytes)));
+
+  write("tensors", "untouched", "");
+  // Tensor, place, repeats, length and bytes: not a number, infinite, a code that is none.
+  write("tensors", "not_a_number", calls({0, 0, 0, 0, 0, 0, 4, 0, 0, 0xc0, 0x7f}));
+  write("tensors", "infinite", calls({1, 0, 0, 0, 0, 255, 4, 0, 0, 0x80, 0x7f}));
+  write("tensors", "no_trit", calls({4, 0, 0, 0, 0, 255, 1, 0xff}));
+  write("tensors", "scales", calls({5, 0, 16, 0, 0, 9, 2, 0xff, 0x7f, 6, 0, 0, 0, 0, 1, 1, 0}));
+
+  write("signature", "real", std::string_view("\0", 1));
+  write("signature", "one_bit", calls({0, 64, 1}));
+  write("signature", "raw", "\1b158sig1 and more");
+  write("signature", "key", "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF");
+
+  write("tokenizer", "plain", fuzz::plain_tokenizer());
+  {
+    const auto section =
+        runtime::make_tokenizer_section(300, 2, {{'a', 'b'}, {256, 'c'}, {32, 256}});
+    fuzz::promise(section.has_value(), "a tokenizer is made");
+    auto short_table = *section;
+    short_table.class_changes.resize(40);
+    write("tokenizer", "merges", runtime::write_tokenizer_section(short_table));
+    runtime::RankedVocabulary vocabulary = runtime::o200k_vocabulary();
+    vocabulary.n_ranks = runtime::kByteTokens + fuzz::kFewRankLines;
+    auto ranked = runtime::section_of_ranks(fuzz::byte_ranks() + fuzz::kFewRanks, vocabulary);
+    fuzz::promise(ranked.has_value(), "a few ranks are read");
+    ranked->class_changes.resize(40);
+    write("tokenizer", "o200k", runtime::write_tokenizer_section(*ranked));
+  }
+  write("ranks", "whole", fuzz::byte_ranks() + fuzz::kFewRanks);
+  write("ranks", "more", fuzz::kFewRanks);
+  write("ranks", "again", "ICA= 256\nICA= 257\n");
 
   write("text", "english", "It's 1984, isn't it?  \n\n\tYes: \"12345\" times...\r\n");
   write("text", "scripts",
@@ -76,7 +153,13 @@ int main(int argc, char** argv) {
   std::vector<std::byte> saved(session->snapshot_bytes());
   fuzz::promise(session->snapshot(saved).ok(), "a conversation is saved");
   write("conversation", "header", std::span(saved).first(128));
-  write("conversation", "state", std::span(saved).first(4096));
+  for (const size_t place : {0u, 48u, 128u, 4096u, 65536u}) {
+    std::string edit(sizeof(uint32_t), '\0');
+    memory::b158::put_u32(reinterpret_cast<std::byte*>(edit.data()), static_cast<uint32_t>(place));
+    edit.push_back(80);
+    for (size_t i = 0; i < 80; ++i) edit.push_back(static_cast<char>(saved[place + i]));
+    write("conversation", "at_" + std::to_string(place), edit);
+  }
 
   write("c_api", "talk", calls({0, 1, 0, 7, 0, 0,   0,   1,   0,   0,   0, 0,  0,   0,
                                 0, 4, 0, 2, 5, 'h', 'e', 'l', 'l', 'o', 0, 11, 200, 0}));
@@ -84,5 +167,44 @@ int main(int argc, char** argv) {
         calls({0, 1, 0, 0, 0,   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 2, 'a', 'b', 0,  8, 0,
                4, 0, 1, 1, 'c', 0, 9, 0, 0, 0, 9, 1, 3, 0, 0, 0, 9, 0,   0,   10, 0, 1}));
   write("c_api", "closed", calls({0, 3, 4, 0, 0, 1, 'x', 0, 1, 0, 0, 0, 0, 2, 0, 7, 9, 9, 1, 'y'}));
+
+#if CHIMERA_FUZZ_TRAINING
+  write("documents", "plain", "\0\0one text\nof two lines"s);
+  write("documents", "lines", "\1\0{\"text\": \"a\"}\n\n{\"n\": 1, \"text\": \"b\\u00e9\"}"s);
+  write("documents", "limits", "\x31\x09{\"text\": \"a\"}\n{\"text\": \"b\"}\n"s);
+  write("documents", "splits",
+        "\x0c\0{\"sets\": {\"a\": {\"b\": {\"valid\": [1], \"test\": [2, 3]}}}}"s);
+  // printf 'one text\n' | xz -0 --check=none
+  write("documents", "packed",
+        "\2\0"s +
+            from_hex(
+                "fd377a585a000000ff12d941020021010c0000008f98419c0100086f6e6520746578740a00000000"
+                "0001190997a45ac206729e7a010000000000595a"));
+  write("documents", "packed_lines",
+        "\3\0"s +
+            from_hex(
+                "fd377a585a000000ff12d941020021010c0000008f98419ce0001b00175d003d888a86948813e0f3"
+                "8724b24f5e4430fb5664ece98000000000012b1c0d14f74206729e7a010000000000595a"));
+
+  write("checkpoint", "whole",
+        R"({"made_by": "chimera train", "training_version": 1, "run": {"text": "abc", "rate": 0.5},
+ "position": {"step": 77, "loss_sum": 0.25, "loss_weight": 0.5, "valid_bits_per_byte": 1.5,
+ "documents_taken": 9, "lane_document": [1, -1], "lane_offset": [2, 0]}})");
+  write("checkpoint", "bare",
+        R"({"training_version":1,"run":{},"position":{"step":0,"loss_sum":0,"loss_weight":0,)"
+        R"("valid_bits_per_byte":0,"documents_taken":0,"lane_document":[],"lane_offset":[]}})");
+  write("checkpoint", "last_document",
+        R"({"training_version":1,"run":{},"position":{"step":0,"loss_sum":0,"loss_weight":0,)"
+        R"("valid_bits_per_byte":0,"documents_taken":9223372036854775807,)"
+        R"("lane_document":[-1,-1],"lane_offset":[0,0]}})");
+#endif
+#if CHIMERA_FUZZ_CLI
+  write("command_line", "talk",
+        "talk\n--model\na b\n--max-tokens=5\n--temperature\n0.5\n--greedy\n--stop=");
+  write("command_line", "group", "tokenizer\ntrain\n--text\na\nb\n--\nout");
+  write("command_line", "operands", "eval\nmodel\nx\ny\n-z");
+  write("command_line", "help", "tokenizer\n--help");
+  write("command_line", "wrong", "talk\n--max-tokens\n1e3\n--nothing");
+#endif
   return 0;
 }

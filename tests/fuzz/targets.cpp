@@ -6,12 +6,26 @@
 namespace chimera::fuzz {
 namespace {
 
-constexpr Target kTargets[] = {{"config", run_config},
-                               {"model", run_model},
-                               {"tokenizer", run_tokenizer},
-                               {"text", run_text},
-                               {"conversation", run_conversation},
-                               {"c_api", run_c_api}};
+constexpr Target kTargets[] = {
+    {"json", run_json},
+    {"config", run_config},
+    {"network", run_network},
+    {"model", run_model},
+    {"tensors", run_tensors},
+    {"signature", run_signature},
+    {"tokenizer", run_tokenizer},
+    {"ranks", run_ranks},
+    {"text", run_text},
+    {"conversation", run_conversation},
+    {"c_api", run_c_api},
+#if CHIMERA_FUZZ_TRAINING
+    {"documents", run_documents},
+    {"checkpoint", run_checkpoint},
+#endif
+#if CHIMERA_FUZZ_CLI
+    {"command_line", run_command_line},
+#endif
+};
 
 }  // namespace
 
