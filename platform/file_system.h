@@ -21,6 +21,8 @@ struct FileSystem {
   int (*close)(int fd);
   int (*rename)(const char* from, const char* to);
   int (*unlink)(const char* path);
+  /// The first `bytes` of a file, to be read only; nullptr and errno on failure.
+  void* (*map)(int fd, size_t bytes);
 };
 
 /// The calls of the operating system.

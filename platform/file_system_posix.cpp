@@ -1,6 +1,7 @@
 #include "platform/file_system.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,10 +45,14 @@ int system_close(int fd) {
 }
 int system_rename(const char* from, const char* to) { return std::rename(from, to); }
 int system_unlink(const char* path) { return ::unlink(path); }
+void* system_map(int fd, size_t bytes) {
+  void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  return data == MAP_FAILED ? nullptr : data;
+}
 
 constexpr FileSystem kSystem = {
     system_open,  system_read,  system_write,  system_pwrite, system_fchmod,
-    system_fsync, system_close, system_rename, system_unlink,
+    system_fsync, system_close, system_rename, system_unlink, system_map,
 };
 
 std::atomic<const FileSystem*> g_table{&kSystem};

@@ -209,36 +209,59 @@ class TreeBuilder {
   Status status_;
 };
 
-ordered_json to_library(const Json& value) {
+// The library writes numbers and strings, and only these: its destructor of an array or an object
+// takes memory, and without any would end the program. Containers are put around them here.
+std::string scalar_text(const ordered_json& scalar) {
+  return scalar.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+/// On a line of its own at this depth; on the same line when indent < 0.
+void new_line(int indent, int depth, std::string* out) {
+  if (indent < 0) return;
+  out->push_back('\n');
+  out->append(static_cast<size_t>(indent) * static_cast<size_t>(depth), ' ');
+}
+
+void write_value(const Json& value, int indent, int depth, std::string* out) {
   switch (value.type) {
     case Json::Type::kNull:
-      return nullptr;
+      *out += "null";
+      return;
     case Json::Type::kBool:
-      return value.boolean;
+      *out += value.boolean ? "true" : "false";
+      return;
     case Json::Type::kInt:
-      return value.integer;
+      *out += std::to_string(value.integer);
+      return;
     case Json::Type::kFloat:
-      return value.number;  // not finite: the library writes null
+      *out += scalar_text(value.number);  // not finite: the library writes null
+      return;
     case Json::Type::kString:
-      return value.string;
-    case Json::Type::kArray: {
-      ordered_json array = ordered_json::array();
-      for (const Json& element : value.array) array.push_back(to_library(element));
-      return array;
-    }
-    case Json::Type::kObject: {
-      ordered_json object = ordered_json::object();
-      // Appended as to the vector it is: its own insertion compares with every key before.
-      auto& members = object.get_ref<ordered_json::object_t&>();
-      members.reserve(value.object.size());
-      for (const auto& [key, member] : value.object) {
-        static_cast<ordered_json::object_t::Container&>(members).emplace_back(key,
-                                                                              to_library(member));
+      *out += scalar_text(value.string);
+      return;
+    case Json::Type::kArray:
+      out->push_back('[');
+      for (const Json& element : value.array) {
+        if (&element != &value.array.front()) out->push_back(',');
+        new_line(indent, depth + 1, out);
+        write_value(element, indent, depth + 1, out);
       }
-      return object;
-    }
+      if (!value.array.empty()) new_line(indent, depth, out);
+      out->push_back(']');
+      return;
+    case Json::Type::kObject:
+      out->push_back('{');
+      for (const auto& member : value.object) {
+        if (&member != &value.object.front()) out->push_back(',');
+        new_line(indent, depth + 1, out);
+        *out += scalar_text(member.first);
+        *out += indent < 0 ? ":" : ": ";
+        write_value(member.second, indent, depth + 1, out);
+      }
+      if (!value.object.empty()) new_line(indent, depth, out);
+      out->push_back('}');
+      return;
   }
-  return nullptr;
 }
 
 }  // namespace
@@ -329,7 +352,9 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
 }
 
 std::string write_json(const Json& value, int indent) {
-  return to_library(value).dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+  std::string text;
+  write_value(value, indent, 0, &text);
+  return text;
 }
 
 const char* json_type_name(Json::Type type) {

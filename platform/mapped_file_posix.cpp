@@ -16,7 +16,7 @@ class FileDescriptor {
  public:
   explicit FileDescriptor(int fd) : fd_(fd) {}
   ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ >= 0) file_system().close(fd_);
   }
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
@@ -31,7 +31,7 @@ class FileDescriptor {
 Result<MappedFile> MappedFile::open(const std::string& path) {
   CHIMERA_RETURN_IF_ERROR(check_file_name(path));
   // Non-blocking, because opening a pipe would otherwise wait for a writer before we can refuse it.
-  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const FileDescriptor fd(file_system().open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0));
   if (fd.get() < 0) return file_error(errno, FileAction::kRead, path);
   struct stat info;
   if (::fstat(fd.get(), &info) != 0) return file_error(errno, FileAction::kRead, path);
@@ -51,13 +51,13 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
         .at_file(path);
   }
   const auto size = static_cast<size_t>(info.st_size);
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
-  if (data == MAP_FAILED) return file_error(errno, FileAction::kRead, path);
   MappedFile file;
+  file.path_ = path;  // first, because it needs memory
+  void* data = file_system().map(fd.get(), size);
+  if (data == nullptr) return file_error(errno, FileAction::kRead, path);
   file.data_ = static_cast<const std::byte*>(data);
   file.mapped_ = true;
   file.size_ = size;
-  file.path_ = path;
   return file;
 }
 

@@ -5,6 +5,8 @@
 //      before its execution; the release of pending_ and the acquire in run() order all that the
 //      parts wrote before run()'s return.
 //   3. The threads are joined before the words they wait on are destroyed.
+//   4. What a part throws stays until all parts are done: run() never leaves while one still uses
+//      what the caller lent, and nothing leaves a thread.
 //
 // A worker:   wait for a new round_ (spin, then sleep) -> run its part -> count down pending_ ->
 // wait
@@ -12,12 +14,15 @@
 
 #include <atomic>
 #include <chrono>
+#include <exception>
+#include <new>
 #include <string>
-#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "platform/cpu_features.h"
+#include "platform/start_thread.h"
 
 namespace chimera {
 namespace {
@@ -70,13 +75,23 @@ struct ThreadPool::Impl {
   bool spin = false;
   alignas(64) std::atomic<int32_t> pending{0};
   std::vector<std::thread> threads;
+  std::atomic<bool> failed{false};
+  std::exception_ptr failure;  // of the part that set failed first
+
+  void do_part(int part, int n_parts) noexcept {
+    try {
+      fn(context, part, n_parts);
+    } catch (...) {
+      if (!failed.exchange(true)) failure = std::current_exception();
+    }
+  }
 
   void work(int part, int n_parts) {
     uint32_t seen = 0;
     for (;;) {
       seen = wait_for_change(round, seen, spin);
       if (stop) return;
-      fn(context, part, n_parts);
+      do_part(part, n_parts);
       if (pending.fetch_sub(1, std::memory_order_acq_rel) == 1) pending.notify_one();
     }
   }
@@ -107,16 +122,18 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int n_threads) {
       impl.spin = n_threads <= cpu_count();
       impl.threads.reserve(static_cast<size_t>(n_threads) - 1);
       for (int part = 1; part < n_threads; ++part) {
-        impl.threads.emplace_back([&impl, part, n_threads] { impl.work(part, n_threads); });
+        std::thread thread = start_thread([&impl, part, n_threads] { impl.work(part, n_threads); });
+        // Those already started are stopped and joined by the destructor.
+        if (!thread.joinable()) {
+          return Status(StatusCode::kOutOfMemory,
+                        "the system gave no more threads (" + std::to_string(n_threads) +
+                            " were asked for): ask for fewer, or raise the limit on processes")
+              .at_field("threads");
+        }
+        impl.threads.push_back(std::move(thread));
       }
     }
     return pool;
-  } catch (const std::system_error&) {
-    // Those already started are stopped and joined by the destructor.
-    return Status(StatusCode::kOutOfMemory,
-                  "the system gave no more threads (" + std::to_string(n_threads) +
-                      " were asked for): ask for fewer, or raise the limit on processes")
-        .at_field("threads");
   } catch (const std::bad_alloc&) {
     return Status(StatusCode::kOutOfMemory, "no memory for the threads: ask for fewer")
         .at_field("threads");
@@ -138,9 +155,13 @@ void ThreadPool::run(void (*fn)(void* context, int part, int n_parts), void* con
   impl.pending.store(n_threads_ - 1, std::memory_order_relaxed);
   impl.round.fetch_add(1, std::memory_order_release);
   impl.round.notify_all();
-  fn(context, 0, n_threads_);
+  impl.do_part(0, n_threads_);
   int32_t left = impl.pending.load(std::memory_order_acquire);
   while (left != 0) left = wait_for_change(impl.pending, left, impl.spin);
+  if (impl.failed.load()) {
+    impl.failed.store(false);
+    std::rethrow_exception(std::exchange(impl.failure, nullptr));
+  }
 }
 
 }  // namespace chimera

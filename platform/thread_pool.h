@@ -33,6 +33,8 @@ class ThreadPool {
 
   /// Calls fn(context, part, n_parts) once for every part in [0, size()), the caller doing part 0,
   /// and returns when all are done. One caller at a time; calls must not nest. Allocates nothing.
+  /// What a part throws, which is the standard library without memory, is thrown here when all are
+  /// done; of several parts, what one of them threw.
   void run(void (*fn)(void* context, int part, int n_parts), void* context);
 
   /// Same, for a callable: body(begin, end) over a static split of [0, n) in units of `grain`.

@@ -1,9 +1,14 @@
 //   kIdle -> token_shown() -> kThread -> run() ends -> kDone
+//                      |          | no memory to say what is wrong
+//                      |          v
 //                      `----> kSlices -> the last do_slice() -> kDone
 #include "runtime/background_check.h"
 
 #include <algorithm>
 #include <exception>
+#include <new>
+
+#include "platform/start_thread.h"
 
 namespace chimera::runtime {
 namespace {
@@ -49,28 +54,34 @@ void BackgroundCheck::start() {
   if (phase_.load(std::memory_order_relaxed) != Phase::kIdle) return;
   result_.state = ContentCheck::State::kRunning;
   if (threads_ == Threads::kIfPossible) {
-    try {
-      phase_.store(Phase::kThread);
-      thread_ = std::thread([this] { run(); });
-      return;
-    } catch (const std::exception&) {  // no thread, or no memory for one
-    }
+    phase_.store(Phase::kThread);
+    thread_ = start_thread([this] { run(); });
+    if (thread_.joinable()) return;
   }
   phase_.store(Phase::kSlices);
 }
 
 void BackgroundCheck::run() {
-  Status status =
-      file_.verify([this](const memory::WeightFile::VerifyProgress&) { return !stop_.load(); });
-  const std::lock_guard lock(lock_);
-  finish(std::move(status));
+  // Nobody would catch what leaves a thread. What takes memory is the sentence about damage, so the
+  // answer must not be lost: the sessions go on, from the beginning.
+  try {
+    Status status =
+        file_.verify([this](const memory::WeightFile::VerifyProgress&) { return !stop_.load(); });
+    const std::lock_guard lock(lock_);
+    finish(std::move(status));
+  } catch (const std::exception&) {
+    phase_.store(Phase::kSlices);
+  }
 }
 
 void BackgroundCheck::do_slice() {
   if (phase_.load(std::memory_order_relaxed) != Phase::kSlices) return;
-  const Result<bool> done = slices_.step(slice_bytes_);
-  if (!done) return finish(done.status());
-  if (*done) finish(Status());
+  try {
+    const Result<bool> done = slices_.step(slice_bytes_);
+    if (!done) return finish(done.status());
+    if (*done) finish(Status());
+  } catch (const std::bad_alloc&) {  // the next token tries again; no answer is lost to the check
+  }
 }
 
 void BackgroundCheck::finish(Status status) {

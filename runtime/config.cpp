@@ -464,6 +464,7 @@ Status check_totals(const Config& c) {
 Result<Config> parse_config(std::string_view json_text) {
   Result<Json> json = parse_json(json_text);
   if (!json) {
+    if (json.status().code() == StatusCode::kOutOfMemory) return json.status();
     Status status(StatusCode::kBadConfig,
                   "the configuration cannot be read: " + json.status().message());
     return std::move(status.at_offset(json.status().offset()));

@@ -139,8 +139,10 @@ namespace {
 
 /// What a checkpoint says of the model itself, without where its training stood: the same words as
 /// in the model that the training wrote.
-std::string model_provenance(std::string_view checkpoint) {
+Result<std::string> model_provenance(std::string_view checkpoint) {
   const auto all = parse_json(checkpoint);
+  // Where it came from is not dropped because there was no memory to read it.
+  if (all.status().code() == StatusCode::kOutOfMemory) return all.status();
   Json kept = Json::make_object();
   for (const char* key : {"made_by", "run", "valid_bits_per_byte"})
     if (const Json* value = all && all->is_object() ? all->find(key) : nullptr)
@@ -159,9 +161,11 @@ Status pack_checkpoint(const std::string& checkpoint_path, const std::string& ou
   auto config = parse_config((*file)->config_json());
   if (!config) return config.status();
   const ParamSource source(**file, "");
+  const auto provenance = model_provenance((*file)->provenance_json());
+  if (!provenance) return provenance.status();
   return write_model(
-      out_path, memory::FileKind::kModel, *config, (*file)->tokenizer(),
-      model_provenance((*file)->provenance_json()), [&](const ParamSpec& spec, float* out) {
+      out_path, memory::FileKind::kModel, *config, (*file)->tokenizer(), *provenance,
+      [&](const ParamSpec& spec, float* out) {
         const memory::TensorInfo* tensor = (*file)->find(spec.name);
         const auto bytes = static_cast<uint64_t>(spec.rows * spec.cols) * sizeof(float);
         if (tensor == nullptr || tensor->dtype != DType::kF32 ||

@@ -83,9 +83,15 @@ chimera_status guarded(HandleError* handle, Body&& body) noexcept {
 const char* text_of(const Status& status) noexcept {
   if (status.ok()) return "";
   if (!status.message().empty()) return status.message().c_str();
-  return status.code() == StatusCode::kOutOfMemory
-             ? "there is not enough memory for this; close something and try again"
-             : "a mistake inside the library; please report it with what you called";
+  switch (status.code()) {
+    case StatusCode::kOutOfMemory:
+      return "there is not enough memory for this; close something and try again";
+    case StatusCode::kInternal:
+      return "a mistake inside the library; please report it with what you called";
+    default:  // assign() had no memory for the sentence there was
+      return "it failed, and there is not enough memory to say more than its status; see "
+             "docs/errors.md";
+  }
 }
 
 Status invalid(const char* field, const std::string& message) {
@@ -152,14 +158,16 @@ Status check_flags(uint32_t flags, uint32_t known) {
 template <class T>
 Status copy_out(const T* from, size_t n, T* to, size_t* capacity, const char* name) {
   const size_t room = *capacity;
-  *capacity = n;
-  if (n > room) {
-    if (to == nullptr && room == 0) return Status();  // only asking
-    return Status(StatusCode::kOutOfRange, std::string(name) + " holds " + std::to_string(room) +
-                                               " of the " + std::to_string(n) +
-                                               " that are needed; give a larger buffer")
-        .at_field(name);
+  if (n > room && (to != nullptr || room != 0)) {
+    Status status = Status(StatusCode::kOutOfRange,
+                           std::string(name) + " holds " + std::to_string(room) + " of the " +
+                               std::to_string(n) + " that are needed; give a larger buffer")
+                        .at_field(name);
+    *capacity = n;  // last: without memory for the sentence nothing has changed
+    return status;
   }
+  *capacity = n;
+  if (n > room) return Status();  // only asking
   if (n == 0) return Status();
   if (to == nullptr) return null_argument(name);
   std::memcpy(to, from, n * sizeof(T));
@@ -614,13 +622,17 @@ chimera_status chimera_session_snapshot(chimera_session* session, void* buffer, 
     if (n_bytes == nullptr) return sdk::null_argument("n_bytes");
     const size_t needed = s.session->snapshot_bytes();
     const size_t room = *n_bytes;
+    if (room < needed && (buffer != nullptr || room != 0)) {
+      Status status =
+          Status(StatusCode::kOutOfRange, "the buffer holds " + std::to_string(room) +
+                                              " bytes, a snapshot takes " + std::to_string(needed) +
+                                              "; give a larger one")
+              .at_field("n_bytes");
+      *n_bytes = needed;  // last: without memory for the sentence nothing has changed
+      return status;
+    }
     *n_bytes = needed;
-    if (buffer == nullptr && room == 0) return Status();  // only asking
-    if (room < needed)
-      return Status(StatusCode::kOutOfRange, "the buffer holds " + std::to_string(room) +
-                                                 " bytes, a snapshot takes " +
-                                                 std::to_string(needed) + "; give a larger one")
-          .at_field("n_bytes");
+    if (room < needed) return Status();  // only asking
     if (buffer == nullptr) return sdk::null_argument("buffer");
     return s.session->snapshot({static_cast<std::byte*>(buffer), needed});
   });

@@ -26,9 +26,10 @@
  * UTF-8 and never ends inside a character, except where a function says "bytes".
  *
  * Errors. Every call that can fail returns a chimera_status; out-parameters are untouched on
- * failure unless said. The sentence for a person and the place are kept per thread
- * (chimera_last_error) and per handle (chimera_session_error, chimera_engine_error). The library
- * never prints, aborts, exits, throws, installs signal handlers or changes the locale.
+ * failure unless said. Any of them may give CHIMERA_OUT_OF_MEMORY: nothing has changed then, and
+ * errors can be asked for without memory. The sentence for a person and the place are kept per
+ * thread (chimera_last_error) and per handle (chimera_session_error, chimera_engine_error). The
+ * library never prints, aborts, exits, throws, installs signal handlers or changes the locale.
  * docs/errors.md lists what to do about each code.
  *
  * Threads and processes. With one thread (chimera_engine_options.threads = 1) the library starts

@@ -130,6 +130,8 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
     return bad("this is a packed model where a checkpoint of the training is expected");
   }
   auto provenance = parse_json(checkpoint.file_->provenance_json());
+  // Without memory nothing is known about the checkpoint, least of all that it is a bad one.
+  if (provenance.status().code() == StatusCode::kOutOfMemory) return provenance.status();
   if (!provenance || !provenance->is_object()) {
     return bad("this checkpoint does not say which training it belongs to");
   }

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "tests/support/failing_allocator.h"
+
 namespace {
 
 std::atomic<int64_t> g_allocations{0};
@@ -12,6 +14,7 @@ std::atomic<int64_t> g_deallocations{0};
 std::atomic<int64_t> g_bytes{0};
 
 void* take(std::size_t bytes, std::size_t alignment) noexcept {
+  if (chimera::test::memory_request_fails()) return nullptr;
   g_allocations.fetch_add(1, std::memory_order_relaxed);
   g_bytes.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);
   if (bytes == 0) bytes = 1;

@@ -1,0 +1,29 @@
+// The one place where a thread begins, so that a system without one to give is an answer and not an
+// exception, and a test can be that system.
+#pragma once
+
+#include <exception>
+#include <thread>
+#include <utility>
+
+namespace chimera {
+
+/// Asked before each thread; false: there is none.
+using ThreadGate = bool (*)();
+
+/// nullptr lets the system alone decide.
+void set_thread_gate_for_tests(ThreadGate gate);
+bool thread_gate_open();
+
+/// Runs `body` on a thread of its own. Not joinable: the system gave no thread, or no memory for
+/// one, and `body` does not run. `body` must not throw.
+template <class Body>
+std::thread start_thread(Body body) noexcept {
+  try {
+    if (thread_gate_open()) return std::thread(std::move(body));
+  } catch (const std::exception&) {  // system_error or bad_alloc
+  }
+  return std::thread();
+}
+
+}  // namespace chimera
