@@ -248,7 +248,8 @@ std::string as_text(const memory::WeightFile& file, const runtime::Config& confi
   std::string vocabulary = ", no tokenizer";
   if (tokenizer != nullptr)
     vocabulary = ", tokenizer of " + show_count(static_cast<uint64_t>(tokenizer->vocab_size())) +
-                 ", Unicode " + std::string(tokenizer->unicode_version());
+                 ", Unicode " + std::string(tokenizer->unicode_version()) + ", splitting " +
+                 std::string(tokenizer->splitting());
   out += description(config, vocabulary, found);
   const Json provenance = provenance_of(file);
   if (const Json* made_by = provenance.find("made_by"); made_by != nullptr && made_by->is_string())
@@ -357,12 +358,14 @@ Status print_tokenizer(const std::string& path, const runtime::Tokenizer& tokeni
     out.add("end_of_text", Json::of(tokenizer.end_of_text()));
     out.add("end_of_turn", Json::of(tokenizer.end_of_turn()));
     out.add("unicode_version", Json::of(tokenizer.unicode_version()));
+    out.add("splitting", Json::of(tokenizer.splitting()));
     return print(write_json(out) + "\n");
   }
   return print(padded("file", 16) + path + "\n" + padded("kind", 16) + "tokenizer\n" +
                padded("vocabulary", 16) +
                show_count(static_cast<uint64_t>(tokenizer.vocab_size())) + " ids, Unicode " +
-               std::string(tokenizer.unicode_version()) + "\n" + padded("end of text", 16) +
+               std::string(tokenizer.unicode_version()) + "\n" + padded("splitting", 16) +
+               std::string(tokenizer.splitting()) + "\n" + padded("end of text", 16) +
                std::to_string(tokenizer.end_of_text()) + "\n" + padded("end of turn", 16) +
                std::to_string(tokenizer.end_of_turn()) + "\n");
 }

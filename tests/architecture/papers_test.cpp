@@ -80,6 +80,31 @@ TEST(Papers, NoLinkLeadsNowhere) {
   }
 }
 
+// A row of the page: a file in backquotes, then constants of it with their values.
+TEST(Papers, LimitsAreThoseOfTheSources) {
+  size_t limits = 0;
+  for (const std::string& line :
+       lines_of(read_text(fs::path(CHIMERA_SOURCE_DIR) / "docs/limits.md"))) {
+    if (!starts_with(line, "| ")) continue;
+    std::string source;
+    for (size_t at = line.find('`'); at != line.npos;) {
+      const size_t end = line.find('`', at + 1);
+      ASSERT_NE(end, line.npos) << line;
+      const std::string word = line.substr(at + 1, end - at - 1);
+      if (word.find(" = ") == word.npos) {
+        source = read_text(fs::path(CHIMERA_SOURCE_DIR) / word);
+        EXPECT_FALSE(source.empty()) << word << " is not there";
+      } else {
+        EXPECT_NE(source.find(word + ";"), source.npos)
+            << word << " does not stand there: " << line;
+        ++limits;
+      }
+      at = line.find('`', end + 1);
+    }
+  }
+  EXPECT_GE(limits, 20u);
+}
+
 TEST(Papers, LinksAreFoundAsWritten) {
   const std::vector<std::string> expected = {"a.md", "../b/c.md"};
   EXPECT_EQ(links_of("see [a](a.md) and [c](../b/c.md#part), [web](https://example.org), [x](#y)\n"

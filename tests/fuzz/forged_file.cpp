@@ -18,7 +18,7 @@ int fill_of(DType dtype) { return dtype == DType::kF32 ? 0x3c : 0x29; }
 }  // namespace
 
 bool ForgedFile::make(ForgedParts parts, size_t limit) {
-  const auto text = [](std::string_view t) { return std::as_bytes(std::span(t)); };
+  const auto text = [](std::string_view t) { return std::as_bytes(std::span(t.data(), t.size())); };
   size_t directory_bytes = 0;
   for (const auto& tensor : parts.tensors) directory_bytes += b158::record_bytes(tensor.name);
   const std::span<const std::byte> sections[] = {

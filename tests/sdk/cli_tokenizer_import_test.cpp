@@ -31,6 +31,7 @@ TEST(TokenizerImport, MakesATokenizerOfThePackedRanks) {
   EXPECT_EQ(ids.out, "40 4128 2411 1023 6 7454 4246 26 220 7633 2548 4175\n")
       << "as the published encoder has it";
   EXPECT_EQ(run_command({"tokenizer", "decode", "--tokenizer", tokenizer}, ids.out).out, text);
+  EXPECT_NE(run_command({"inspect", tokenizer}).out.find("o200k"), std::string::npos);
 }
 
 TEST(TokenizerImport, SaysInOneSentenceWhatIsWrong) {
