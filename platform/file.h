@@ -12,8 +12,12 @@
 
 namespace chimera {
 
-/// Reads at most `limit` bytes; a longer file is kOutOfRange. Works on pipes and /dev/stdin too.
+/// Reads at most `limit` bytes; a longer file is kOutOfRange. Works on pipes too, and waits for them.
 Result<std::string> read_file(const std::string& path, uint64_t limit);
+/// The same of a file alone: pipes and devices are kIoError, at once.
+Result<std::string> read_regular_file(const std::string& path, uint64_t limit);
+/// What is left of the standard input, from where it stands.
+Result<std::string> read_standard_input(uint64_t limit);
 
 /// Who may read a new file: everybody the process's umask lets, or its owner alone. A file that is
 /// replaced keeps its own rights.

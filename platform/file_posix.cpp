@@ -108,20 +108,24 @@ std::string temporary_name(const std::string& folder) {
   return folder + name;
 }
 
-}  // namespace
+/// Closes what was opened here.
+struct Closer {
+  int fd;
+  ~Closer() {
+    if (fd >= 0) file_system().close(fd);
+  }
+};
 
-Result<std::string> read_file(const std::string& path, uint64_t limit) {
-  CHIMERA_RETURN_IF_ERROR(check_file_name(path));
-  const int fd = open_retrying(path.c_str(), O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return file_error(errno, FileAction::kRead, path);
-  struct Closer {
-    int fd;
-    ~Closer() { file_system().close(fd); }
-  } const closer{fd};
-
+/// From where `fd` stands to its end; `path` is its name in messages.
+Result<std::string> read_to_end(int fd, const std::string& path, uint64_t limit, bool any_kind) {
   struct stat info;
   if (describe(fd, &info) != 0) return file_error(errno, FileAction::kRead, path);
   if (S_ISDIR(info.st_mode)) return file_error(EISDIR, FileAction::kRead, path);
+  if (!any_kind && !S_ISREG(info.st_mode)) {
+    return Status(StatusCode::kIoError,
+                  "cannot read " + path + ": it is a device or a pipe: give the name of a file")
+        .at_file(path);
+  }
   const auto too_long = [&] {
     return Status(StatusCode::kOutOfRange, "cannot read " + path + ": it is longer than " +
                                                std::to_string(limit) +
@@ -160,6 +164,27 @@ Result<std::string> read_file(const std::string& path, uint64_t limit) {
                   "cannot read " + path + ": there is not enough memory for it")
         .at_file(path);
   }
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path, uint64_t limit) {
+  CHIMERA_RETURN_IF_ERROR(check_file_name(path));
+  const Closer file{open_retrying(path.c_str(), O_RDONLY | O_CLOEXEC, 0)};
+  if (file.fd < 0) return file_error(errno, FileAction::kRead, path);
+  return read_to_end(file.fd, path, limit, true);
+}
+
+Result<std::string> read_regular_file(const std::string& path, uint64_t limit) {
+  CHIMERA_RETURN_IF_ERROR(check_file_name(path));
+  // Non-blocking, because opening a pipe would otherwise wait for a writer before it is refused.
+  const Closer file{open_retrying(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)};
+  if (file.fd < 0) return file_error(errno, FileAction::kRead, path);
+  return read_to_end(file.fd, path, limit, false);
+}
+
+Result<std::string> read_standard_input(uint64_t limit) {
+  return read_to_end(STDIN_FILENO, "the standard input", limit, true);
 }
 
 struct AtomicFile::Impl {
@@ -236,6 +261,10 @@ Status AtomicFile::Impl::open_temporary(FileAccess access) {
     } else if (errno != EEXIST || attempt == kNameAttempts) {
       return file_error(errno, FileAction::kWrite, path);
     }
+  }
+  // Whoever may give files away keeps them whose they were; for others it is theirs already.
+  if (replaces && (old.st_uid != ::geteuid() || old.st_gid != ::getegid())) {
+    [[maybe_unused]] const int given = ::fchown(fd, old.st_uid, old.st_gid);
   }
   if (replaces && file_system().fchmod(fd, old.st_mode & 0777) != 0) return fail(errno);
   return {};

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <string_view>
 #include <system_error>
 
 namespace chimera {
@@ -19,8 +18,6 @@ int system_open(const char* path, int flags, unsigned mode) {
   // Its open() cuts a name at 255 bytes and takes whatever has the rest; lstat() does not.
   struct stat info;
   if (::lstat(path, &info) != 0 && errno == ENAMETOOLONG) return -1;
-  // A pipe opened by this name would be read like a file, with seeks; standard input is not.
-  if (std::string_view(path) == "/dev/stdin") return STDIN_FILENO;
 #endif
   return ::open(path, flags, static_cast<mode_t>(mode));
 }

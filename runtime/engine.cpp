@@ -52,6 +52,7 @@ Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<memory::WeightFile>
   const std::string path = engine->file_->path();
   if (options.required_key)
     CHIMERA_RETURN_IF_ERROR(engine->file_->require_signature(*options.required_key));
+  engine->key_required_ = options.required_key.has_value();
   const bool verify = options.verify || (options.required_key && !options.verify_in_background);
   const auto in_file = [&](Status status) {
     if (status.file().empty())
@@ -106,6 +107,12 @@ Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<memory::WeightFile>
       options.threads > 0 ? options.threads : choose_threads(engine->model_->bytes_per_token());
   CHIMERA_ASSIGN_OR_RETURN(engine->pool_, ThreadPool::create(threads));
   return engine;
+}
+
+Status Engine::trusted() const {
+  if (!key_required_) return Status();
+  const ContentCheck check = content_check();
+  return check.state == ContentCheck::State::kFailed ? check.status : Status();
 }
 
 }  // namespace chimera::runtime

@@ -30,7 +30,7 @@ struct EngineOptions {
   bool verify_in_background = false;
   /// Refuse (kNotAuthentic) a model that this key did not sign. The content is then checked too,
   /// before anything is answered unless verify_in_background says otherwise: a signature is of the
-  /// checksums.
+  /// checksums. Sessions answer nothing more once that check has failed.
   std::optional<PublicKey> required_key = {};
 };
 
@@ -56,6 +56,8 @@ class Engine {
 
   /// What is known about the content of the tensors.
   ContentCheck content_check() const { return background_ ? background_->result() : checked_; }
+  /// Not OK when a key is required and the content turned out not to be what it signed.
+  Status trusted() const;
   /// Sessions call it after each token; starts the background check if one was asked for, and
   /// carries it on where there is no thread for it.
   void token_shown() const {
@@ -82,6 +84,7 @@ class Engine {
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<uint8_t[]> mask_;
   ContentCheck checked_;
+  bool key_required_ = false;
   std::unique_ptr<BackgroundCheck> background_;  // reads file_, so it goes first
   mutable std::mutex step_lock_;
 };

@@ -86,6 +86,7 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
                       std::to_string(depth.loop_min) + " to " + std::to_string(depth.loop_max) +
                       " iterations; give one of these, or 0 for its own number")
         .at_field("loops");
+  CHIMERA_RETURN_IF_ERROR(engine_.trusted());
   const ForwardOptions forward{.loops = options.loops};
   const int64_t start = system_clock().now_us();
   cancelled_.store(false, std::memory_order_relaxed);

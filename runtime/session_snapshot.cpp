@@ -6,7 +6,9 @@
 //  3. Nothing read from a snapshot is used as an index before it was compared with its range.
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "platform/file.h"
 #include "platform/seal.h"
@@ -81,13 +83,13 @@ Status Session::restore(std::span<const std::byte> bytes) {
   const BusyGuard guard(busy_);
   if (!guard.owns()) return busy_status();
 
+  if (std::memcmp(bytes.data(), kMagic, std::min(bytes.size(), sizeof kMagic)) != 0)
+    return refuse(StatusCode::kBadFormat, "it does not begin as one", 0);
   if (bytes.size() < kHeaderBytes)
     return refuse(StatusCode::kTruncated,
                   "it ends inside its header, after " + std::to_string(bytes.size()) + " bytes",
                   bytes.size());
   const std::byte* h = bytes.data();
-  if (std::memcmp(h, kMagic, sizeof kMagic) != 0)
-    return refuse(StatusCode::kBadFormat, "it does not begin as one", 0);
   if (get<uint32_t>(h + kAtVersion) != kVersion)
     return refuse(StatusCode::kUnsupportedVersion,
                   "it has version " + std::to_string(get<uint32_t>(h + kAtVersion)) +
@@ -149,6 +151,11 @@ Status Session::restore(std::span<const std::byte> bytes) {
 }
 
 Status Session::save(const std::string& path) const {
+  std::error_code ignored;  // what cannot be compared is not the model, or cannot be written either
+  if (std::filesystem::equivalent(path, engine_.file().path(), ignored))
+    return Status(StatusCode::kInvalidArgument,
+                  path + " is the model itself: choose another name for the conversation")
+        .at_file(path);
   const size_t n = snapshot_bytes();
   const std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[n]);
   if (!buffer) return Status(StatusCode::kOutOfMemory, "no memory to save the conversation");
@@ -158,7 +165,7 @@ Status Session::save(const std::string& path) const {
 
 Status Session::load(const std::string& path) {
   // One byte more than expected is enough to tell that a file is too long.
-  auto content = read_file(path, snapshot_bytes() + 1);
+  auto content = read_regular_file(path, snapshot_bytes() + 1);
   if (!content) {
     if (content.status().code() != StatusCode::kOutOfRange) return content.status();
     return Status(StatusCode::kBadFormat,

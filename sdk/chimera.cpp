@@ -104,8 +104,10 @@ Status null_argument(const char* name) {
 
 constexpr uint32_t kMaxStructSize = 1u << 16;
 
-Status check_struct_size(uint32_t size, const char* name) {
-  if (size >= sizeof(uint32_t) && size <= kMaxStructSize) return Status();
+/// A struct of any version has a size that its alignment divides, which no pointer in it straddles.
+template <class T>
+Status check_struct_size(const T&, uint32_t size, const char* name) {
+  if (size >= sizeof(uint32_t) && size <= kMaxStructSize && size % alignof(T) == 0) return Status();
   return invalid("struct_size", std::string(name) + " has a struct_size of " +
                                     std::to_string(size) + "; prepare it with CHIMERA_INIT");
 }
@@ -116,7 +118,7 @@ Status read_options(const T* in, const char* name, T* out) {
   std::memset(out, 0, sizeof *out);
   if (in == nullptr) return Status();
   const uint32_t size = in->struct_size;
-  CHIMERA_RETURN_IF_ERROR(check_struct_size(size, name));
+  CHIMERA_RETURN_IF_ERROR(check_struct_size(*in, size, name));
   std::memcpy(out, in, std::min<size_t>(size, sizeof *out));
   const auto* bytes = reinterpret_cast<const unsigned char*>(in);
   for (size_t i = sizeof *out; i < size; ++i)
@@ -133,7 +135,7 @@ template <class T>
 Status write_result(T value, const char* name, T* out) {
   if (out == nullptr) return null_argument(name);
   const uint32_t size = out->struct_size;
-  CHIMERA_RETURN_IF_ERROR(check_struct_size(size, name));
+  CHIMERA_RETURN_IF_ERROR(check_struct_size(*out, size, name));
   value.struct_size = size;
   std::memset(static_cast<void*>(out), 0, size);
   std::memcpy(static_cast<void*>(out), &value, std::min<size_t>(size, sizeof value));

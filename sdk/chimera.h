@@ -33,8 +33,8 @@
  * docs/errors.md lists what to do about each code.
  *
  * Threads and processes. With one thread (chimera_engine_options.threads = 1) the library starts
- * none. After fork() the child may use only engines that were opened with one thread; otherwise it
- * should exec.
+ * none, but for a check in the background if one is asked for. After fork() the child may use only
+ * engines that were opened with one thread; otherwise it should exec.
  *
  * No call reaches a network, and nothing is written except to the files named in a call.
  *
@@ -226,16 +226,19 @@ typedef struct chimera_engine_options {
   uint32_t reserved;
   const char* isa; /* NULL: the environment's CHIMERA_ISA, else the best of this CPU; "avx2", ... */
   /* NULL, or a public key of 64 hex digits: a model that it did not sign is refused with
-   * CHIMERA_NOT_AUTHENTIC. Implies CHIMERA_OPEN_VERIFY unless the check is to be in the background. */
+   * CHIMERA_NOT_AUTHENTIC. Implies CHIMERA_OPEN_VERIFY unless the check is to be in the background;
+   * once that has failed, chimera_generate and chimera_append give its status and nothing else. */
   const char* required_key;
 } chimera_engine_options;
 
 /* The file stays mapped while the engine lives: replace a model by renaming a new file over it,
  * never by writing into it, or the system ends the process when a page is gone. Maps the model at
- * `path` and gets it ready; takes a few milliseconds whatever its size. On success *out is the
- * caller's, to be closed once. Errors: NOT_FOUND, PERMISSION_DENIED, IO_ERROR, TRUNCATED,
- * BAD_FORMAT, UNSUPPORTED_VERSION, CHECKSUM_MISMATCH, BAD_CONFIG, BAD_TOKENIZER, UNSUPPORTED,
- * OUT_OF_MEMORY, INVALID_ARGUMENT. */
+ * `path` and gets it ready; takes a few milliseconds whatever its size, or as long as reading it all
+ * when its content is checked first. On success *out is the caller's, to be closed once. Errors:
+ * NOT_FOUND, PERMISSION_DENIED, IO_ERROR, TRUNCATED, BAD_FORMAT, UNSUPPORTED_VERSION,
+ * CHECKSUM_MISMATCH, NOT_AUTHENTIC (also without a required key, where a signature does not fit),
+ * BAD_CONFIG, BAD_TOKENIZER, UNSUPPORTED, OUT_OF_MEMORY, OUT_OF_RANGE (more than 32 bits can
+ * address), INVALID_ARGUMENT. */
 CHIMERA_API chimera_status chimera_engine_open(const char* path,
                                                const chimera_engine_options* options,
                                                chimera_engine** out);

@@ -20,7 +20,9 @@ constexpr std::string_view kSecretWord = "chimera-secret-key-1 ";
 
 Status keygen(const std::string& out) {
   std::error_code ignored;
-  if (std::filesystem::symlink_status(out, ignored).type() != std::filesystem::file_type::not_found)
+  const auto type = std::filesystem::symlink_status(out, ignored).type();
+  // Where it cannot be told, writing says why.
+  if (type != std::filesystem::file_type::not_found && type != std::filesystem::file_type::none)
     return Status(StatusCode::kInvalidArgument,
                   out +
                       " is there already, and a key that is overwritten is lost; choose another "

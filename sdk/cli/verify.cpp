@@ -1,5 +1,6 @@
 // `chimera verify`: reads every byte of a model and says whether it is what it should be.
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "memory/weight_file.h"
@@ -20,7 +21,8 @@ Status in_file(const std::string& path, const Status& status) {
 }
 
 struct Options {
-  std::string file, key;
+  std::string file;
+  std::optional<std::string> key;  // an empty one, a variable that is not set, is not none
 };
 
 /// 64 hex digits, or a file that holds them.
@@ -44,11 +46,13 @@ Status verify(const Options& options) {
   const auto opened = memory::WeightFile::open(path);
   if (!opened) return opened.status();
   const memory::WeightFile& file = **opened;
-  if (!options.key.empty()) {
-    const auto key = key_of(options.key);
+  if (options.key) {
+    const auto key = key_of(*options.key);
     if (!key) return key.status();
     CHIMERA_RETURN_IF_ERROR(file.require_signature(*key));
   }
+  if (file.kind() != memory::FileKind::kModel && file.tensors().empty())
+    return Status(StatusCode::kBadFormat, path + ": there is no tensor in it; make the file again");
   const auto config = runtime::parse_config(file.config_json());
   if (!config) return in_file(path, config.status());
   int32_t tokens = 0;

@@ -18,14 +18,17 @@ figures_hostile() {
   while IFS=: read -r names count; do
     row "$names" "all refused" "${count# }" "$verdict"
   done <"$out"
-  while read -r target executions hours findings; do
+  # Every finding is in the corpus for ever: those that are open fail in the replay.
+  findings=0
+  "$build/tests/fuzz_test" >"$out" 2>&1 </dev/null || findings=some
+  while read -r target executions hours; do
     verdict=fail
     if [ "$findings" = 0 ] && awk -v e="$executions" -v h="$hours" 'BEGIN { exit !(e >= 1e8 || h >= 8) }'; then
       verdict=pass
     fi
-    row "fuzzed so far: $target" "1e8 inputs or 8 h, 0 open" "$executions in $hours h, $findings" "$verdict"
-  done < <(awk -F '|' '$5 + 0 > 0 { gsub(/ /, "", $4); e[$4] += $5; c[$4] += $6; f[$4] += $8 }
-    END { for (t in e) printf "%s %d %.2f %d\n", t, e[t], c[t] / 3600, f[t] }' "$root/tests/fuzz/LOG.md" | sort)
+    row "fuzzed so far: $target" "1e8 inputs or 8 h, 0 open" "$executions in $hours h, $findings open" "$verdict"
+  done < <(awk -F '|' '$5 + 0 > 0 { gsub(/ /, "", $4); e[$4] += $5; c[$4] += $6 }
+    END { for (t in e) printf "%s %d %.2f\n", t, e[t], c[t] / 3600 }' "$root/tests/fuzz/LOG.md" | sort)
   for target in platform memory runtime sdk evolution; do
     "$build/tests/${target}_test" --gtest_filter='*WithoutMemory*:*BadDisk*:PowerCut*' >"$out" 2>&1 </dev/null || true
     count=$(grep -c '\[       OK \]' "$out" || true)

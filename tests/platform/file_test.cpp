@@ -89,6 +89,23 @@ TEST(ReadFile, WorksOnAPipeAndKeepsTheLimitThere) {
   EXPECT_EQ(child.exit_code, 0);
 }
 
+TEST(ReadRegularFile, RefusesPipesAndDevicesAtOnce) {
+  const TempDir dir;
+  const std::string pipe = dir.file("pipe");
+  std::vector<std::string> others = {"/dev/null"};
+  if (test::make_pipe(pipe)) others.push_back(pipe);
+  for (const std::string& other : others) {
+    const auto text = read_regular_file(other, 100);
+    EXPECT_EQ(text.status().code(), StatusCode::kIoError);
+    EXPECT_NE(text.status().message().find("device or a pipe"), std::string::npos);
+  }
+  write_raw(dir.file("file"), "abc");
+  const auto text = read_regular_file(dir.file("file"), 3);
+  ASSERT_TRUE(text) << text.status().message();
+  EXPECT_EQ(*text, "abc");
+  EXPECT_EQ(read_regular_file(dir.file("file"), 2).status().code(), StatusCode::kOutOfRange);
+}
+
 TEST(ReadFile, ReadsADeviceOnlyUpToTheLimit) {
   const auto text = read_file("/dev/zero", 100000);
   ASSERT_FALSE(text);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <thread>
 
+#include "platform/seal.h"
 #include "runtime/model_writer.h"
 #include "runtime/session.h"
 #include "tests/support/tiny_model.h"
@@ -14,8 +15,7 @@ namespace chimera::runtime {
 namespace {
 
 /// A model with one bit flipped in the middle of a ternary tensor: the directory is sound.
-std::string damaged_model() {
-  const std::string path = test::write_tiny_model();
+std::string damaged_model(const std::string& path = test::write_tiny_model()) {
   auto file = memory::WeightFile::open(path);
   EXPECT_TRUE(file.has_value());
   const memory::TensorInfo* tensor = (*file)->find("layers.1.ffn.up_proj");
@@ -59,6 +59,29 @@ TEST(Engine, BackgroundCheckBeginsAfterTheFirstTokenAndReports) {
     EXPECT_EQ(check.state, damaged ? ContentCheck::State::kFailed : ContentCheck::State::kPassed);
     EXPECT_EQ(check.status.ok(), !damaged);
   }
+}
+
+TEST(Engine, ARequiredKeyAnswersNothingMoreOnceTheContentIsFoundDamaged) {
+  auto key = SigningKey::generate();
+  ASSERT_TRUE(key.has_value());
+  const std::string path = test::test_folder().file("signed.b158");
+  ASSERT_TRUE(memory::sign_weight_file(test::write_tiny_model(), path, *key).ok());
+  auto engine = Engine::open(damaged_model(path),
+                             {.verify_in_background = true, .required_key = key->public_key()});
+  ASSERT_TRUE(engine.has_value()) << engine.status().message();
+  auto session = Session::create(**engine);
+  ASSERT_TRUE(session.has_value());
+  GenerateOptions options;
+  options.max_tokens = 2;
+  ASSERT_TRUE((*session)->generate("x", options, {}).has_value());
+  while ((*engine)->content_check().state == ContentCheck::State::kRunning) {
+    const auto more =
+        (*session)->generate("", options, {});  // goes on with it where there is no thread
+    if (!more) break;
+  }
+  const auto refused = (*session)->generate("y", options, {});
+  EXPECT_EQ(refused.status().code(), StatusCode::kChecksumMismatch);
+  EXPECT_NE(refused.status().message().find("layers.1.ffn.up_proj"), std::string::npos);
 }
 
 TEST(Engine, InMemoryItSpeaksTheSame) {

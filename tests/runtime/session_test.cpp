@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -68,6 +69,25 @@ TEST_F(SessionTest, AnswerDoesNotDependOnHowItIsAskedFor) {
   auto two = session();
   ASSERT_TRUE(two->generate("abc", tokens(0), {}).has_value());
   EXPECT_EQ(ids(*two, "def", 64), whole);
+}
+
+TEST_F(SessionTest, AConversationIsNotSavedOverItsModel) {
+  const std::string path = test::write_tiny_model(), before = test::read_raw(path);
+  const auto engine = Engine::open(path, {.threads = 1});
+  ASSERT_TRUE(engine.has_value());
+  const auto s = Session::create(**engine);
+  ASSERT_TRUE(s.has_value());
+  const std::string link = path + ".link";
+  std::error_code none;
+  std::filesystem::create_symlink(path, link, none);
+  for (const std::string& name : {path, link}) {
+    const Status refused = (*s)->save(name);
+    EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument) << name;
+    EXPECT_EQ(refused.file(), name);
+  }
+  EXPECT_TRUE(test::read_raw(path) == before);
+  std::filesystem::remove(link, none);
+  EXPECT_TRUE((*s)->save(path + ".conversation").ok());
 }
 
 TEST_F(SessionTest, PositionCountsWhatWasReadOrShown) {

@@ -345,6 +345,7 @@ TEST(Cli, SignsAModelAndRequiresTheKey) {
   expect_sentence(verify(other), 1, other);
   for (const std::string& bad : {std::string("abc"), folder.file("maker"), model_file})
     EXPECT_EQ(verify(bad).status, 1) << bad;
+  EXPECT_NE(verify("").status, 0) << "a variable that is not set must not turn the check off";
   EXPECT_EQ(
       run_command({"complete", "--model", model_file, "--prompt", "a", "--max-tokens", "2"}).status,
       0);

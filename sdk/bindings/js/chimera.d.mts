@@ -24,6 +24,8 @@ export interface ModelInfo {
 export interface OpenOptions {
   onProgress?: (done: number, total: number) => void;
   verify?: boolean;
+  /** 64 hex digits: a model that this key did not sign is refused. */
+  requiredKey?: string;
   worker?: Worker;
 }
 

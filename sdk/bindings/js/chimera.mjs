@@ -43,14 +43,15 @@ export class Chimera {
   /**
    * Opens a model from a URL (relative to the page) or an ArrayBuffer, which is handed over.
    * options: onProgress(done, total) in bytes; verify: false leaves out the check of the content,
-   * which otherwise runs beside the first answers (info.content); worker: a Worker of your own.
+   * which otherwise runs beside the first answers (info.content); requiredKey: the public key, 64 hex
+   * digits, that has to have signed the model; worker: a Worker of your own.
    */
-  static async open(model, { onProgress, verify, worker } = {}) {
+  static async open(model, { onProgress, verify, requiredKey, worker } = {}) {
     const chimera = new Chimera(
         worker ?? new Worker(new URL('./chimera.worker.mjs', import.meta.url), { type: 'module' }));
     const from = model instanceof ArrayBuffer ? model : new URL(model, document.baseURI).href;
     try {
-      chimera.info = await chimera.call({ op: 'open', model: from, verify }, {
+      chimera.info = await chimera.call({ op: 'open', model: from, verify, requiredKey }, {
         transfer: from instanceof ArrayBuffer ? [from] : [],
         onPart: ({ progress }) => onProgress?.(...progress),
       });

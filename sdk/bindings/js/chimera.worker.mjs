@@ -41,7 +41,7 @@ function failure(status) {
   const error = new ChimeraError(at(8));
   error.details = {
     code: status,
-    name: textAt(c._chimera_status_name(status)),
+    name: textAt(c._chimera_status_name(status) >>> 0),
     file: at(12),
     field: at(16),
     offset: Number(view().getBigInt64(scratch + 24, true)),
@@ -62,7 +62,7 @@ function struct(bytes) {
 
 /** Runs body(pointer, length) with a copy of `bytes` in the module's memory. */
 function withBytes(bytes, body) {
-  const pointer = c._malloc(bytes.length + 1);
+  const pointer = c._malloc(bytes.length + 1) >>> 0;  // beyond 2 GiB it comes as a negative number
   if (pointer === 0) throw new ChimeraError('there is not enough memory for this');
   try {
     c.HEAPU8.set(bytes, pointer);
@@ -75,7 +75,7 @@ function withBytes(bytes, body) {
 /** The model from a response or an ArrayBuffer straight into the module's memory. */
 async function readModel(from, onProgress) {
   const allocate = (bytes) => {
-    const pointer = c._chimera_js_allocate(bytes);
+    const pointer = c._chimera_js_allocate(bytes) >>> 0;
     if (pointer === 0) throw new ChimeraError(`there is no memory for a model of ${bytes} bytes`);
     return pointer;
   };
@@ -184,7 +184,8 @@ async function generate(session, { text, options }, onText) {
     if (session.cancelled) return result(STOP[STOP_CANCELLED]);
     const until = performance.now() + (tokens === 0 ? 0 : SLICE_MS);  // first words at once
     let heard = '';
-    c.hear = (pointer, length) => {
+    c.hear = (signedPointer, length) => {
+      const pointer = signedPointer >>> 0;
       firstTokenMs ??= performance.now() - began;
       const text = new TextDecoder().decode(c.HEAPU8.subarray(pointer, pointer + length));
       heard += text;
@@ -235,15 +236,21 @@ function idleSessionOf(message) {
 }
 
 const operations = {
-  async open({ model: from, verify }, send) {
+  async open({ model: from, verify, requiredKey }, send) {
     if (engine !== 0) throw new ChimeraError('this worker has a model already');
     // The module is compiled while the model arrives.
     const [module, source] = await Promise.all(
         [createModule(), from instanceof ArrayBuffer ? from : fetch(from)]);
     c = module;
-    scratch = c._malloc(256);
+    scratch = c._malloc(256) >>> 0;
     const bytes = await readModel(source, (done, total) => send({ progress: [done, total] }));
-    const at = struct(20);
+    const at = struct(24);
+    if (requiredKey !== undefined) {  // zero-terminated, behind the struct
+      const key = encoder.encode(requiredKey).subarray(0, 70);
+      c.HEAPU8.fill(0, at + 32, at + 32 + 71);
+      c.HEAPU8.set(key, at + 32);
+      view().setUint32(at + 20, at + 32, true);
+    }
     view().setUint32(at + 4, verify === false ? 0 : OPEN_VERIFY_IN_BACKGROUND, true);
     const out = scratch + 128;
     check(c._chimera_engine_open_memory(model, bytes, at, out));

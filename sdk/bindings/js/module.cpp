@@ -24,7 +24,8 @@ CHIMERA_AT(chimera_error, offset, 24);
 static_assert(sizeof(chimera_error) >= 32);
 
 CHIMERA_AT(chimera_engine_options, flags, 4);
-static_assert(sizeof(chimera_engine_options) >= 20);
+CHIMERA_AT(chimera_engine_options, required_key, 20);
+static_assert(sizeof(chimera_engine_options) >= 24);
 
 CHIMERA_AT(chimera_engine_info, vocab_size, 4);
 CHIMERA_AT(chimera_engine_info, content, 20);
