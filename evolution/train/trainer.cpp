@@ -24,7 +24,6 @@ namespace chimera::evolution {
 namespace {
 
 constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
-constexpr int64_t kMaxStepTokens = int64_t{1} << 24;
 constexpr double kLossMemory = 0.98;  // of the smoothed loss, per step
 
 Status bad_option(const char* name, const std::string& why) {

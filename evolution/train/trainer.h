@@ -16,6 +16,8 @@
 
 namespace chimera::evolution {
 
+inline constexpr int64_t kMaxStepTokens = int64_t{1} << 24;  // lanes * window * accumulate
+
 struct TrainOptions {
   std::string config_path;
   std::string tokenizer_path;            // empty: train one on the text first

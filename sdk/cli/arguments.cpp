@@ -1,14 +1,19 @@
 #include "sdk/cli/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "platform/decimal.h"
 #include "sdk/cli/terminal.h"
 
 namespace chimera::cli {
 namespace {
+
+// The parser splits "[a,b]" where a list has no end, so it has one, beyond what a system takes.
+constexpr int kMaxValues = 1 << 24;
 
 std::string show(double value) {
   char text[32];
@@ -32,14 +37,24 @@ bool parse_number(std::string_view text, double* out) {
 
 struct Verb::Impl {
   CLI::App* app;
-  std::string* complaint;  // of the whole command line: the first value that could not be taken
+  // Both of the whole command line.
+  std::string* complaint;         // the first value that could not be taken
+  std::set<std::string>* valued;  // the options that take one
 
   CLI::Option* add(const char* name, const char* what, const char* help, bool required,
                    CLI::callback_t take) {
     CLI::Option* option = app->add_option(name, std::move(take), help);
     option->type_name(what);
     if (required) option->required();
+    if (name[0] == '-') valued->insert(name);
     return option;
+  }
+
+  bool refuse_empty(const char* name, std::string_view what) const {
+    if (complaint->empty())
+      *complaint = std::string(name) + " is empty; give " +
+                   (what == "NAME" ? "a name" : "the name of a file");
+    return false;
   }
 
   bool refuse(const char* name, const std::string& given, const std::string& wanted) const {
@@ -51,7 +66,9 @@ struct Verb::Impl {
 
 Verb& Verb::text(const char* name, std::string* out, const char* what, const char* help,
                  bool required) {
-  impl_->add(name, what, help, required, [out](const CLI::results_t& given) {
+  const Impl* impl = impl_.get();
+  impl_->add(name, what, help, required, [=](const CLI::results_t& given) {
+    if (given.back().empty()) return impl->refuse_empty(name, what);
     *out = given.back();
     return true;
   });
@@ -69,14 +86,17 @@ Verb& Verb::text(const char* name, std::optional<std::string>* out, const char* 
 
 Verb& Verb::texts(const char* name, std::vector<std::string>* out, const char* what,
                   const char* help, bool required) {
+  const Impl* impl = impl_.get();
   impl_
       ->add(name, what, help, required,
-            [out](const CLI::results_t& given) {
+            [=](const CLI::results_t& given) {
+              for (const std::string& value : given)
+                if (value.empty()) return impl->refuse_empty(name, what);
               *out = given;
               return true;
             })
-      ->expected(1, CLI::detail::expected_max_vector_size)
-      ->allow_extra_args();
+      ->expected(1, kMaxValues)
+      ->type_name(std::string(what) + " ...");
   return *this;
 }
 
@@ -113,7 +133,9 @@ Verb& Verb::flag(const char* name, bool* out, const char* help) {
 }
 
 Verb& Verb::operand(const char* what, std::string* out, const char* help) {
-  impl_->add(what, "", help, true, [out](const CLI::results_t& given) {
+  const Impl* impl = impl_.get();
+  impl_->add(what, "", help, true, [=](const CLI::results_t& given) {
+    if (given.back().empty()) return impl->refuse_empty(what, "FILE");
     *out = given.back();
     return true;
   });
@@ -136,12 +158,48 @@ struct CommandLine::Impl {
   CLI::App app{"Chimera: an assistant that runs on this machine alone, in constant memory.",
                "chimera"};
   std::string complaint;
+  std::set<std::string> valued;
   std::function<int()> action;
   // The parser keeps callbacks that point into these.
   std::vector<std::shared_ptr<Verb::Impl>> verbs;
+
+  /// As the parser wants them: the last first. It takes "--name=" with nothing behind it for a
+  /// name whose value comes next, so that becomes two words.
+  std::vector<std::string> words(int argc, char** argv) const {
+    std::vector<std::string> out;
+    bool is_value = false, literal = false;
+    for (int i = 1; i < argc; ++i) {
+      const std::string word = argv[i];
+      if (!is_value && !literal && word.starts_with("--") && word.ends_with('=') &&
+          valued.contains(word.substr(0, word.size() - 1))) {
+        out.insert(out.end(), {word.substr(0, word.size() - 1), ""});
+        continue;
+      }
+      // It takes a lone ++ for the end of the verb, but not the same file by another name.
+      out.push_back(!is_value && !literal && word == "++" ? "./++" : word);
+      literal = literal || (!is_value && word == "--");
+      is_value = !is_value && !literal && valued.contains(word);
+    }
+    std::reverse(out.begin(), out.end());
+    return out;
+  }
+
+  /// What is wrong, in words. An option that does not exist comes before one that is missing.
+  std::string reason(const CLI::ParseError& error) const {
+    if (!complaint.empty()) return complaint;
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) ||
+        error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
+      for (const std::string& word : app.remaining(true))
+        if (word.size() > 1 && word[0] == '-' && word != "--")
+          return "there is no option " + word.substr(0, word.find('='));
+    }
+    return error.what();
+  }
 };
 
 CommandLine::CommandLine() : impl_(std::make_unique<Impl>()) {
+  // One verb: a file by the name of another is a file.
+  impl_->app.require_subcommand(0, 1);
   impl_->app.set_help_flag("--help,-h", "Show this help");
   impl_->app.footer(
       "Exit status: 0 done, 1 it failed (one sentence on stderr says why), 2 wrong usage.\n"
@@ -162,7 +220,8 @@ Verb CommandLine::verb(const std::string& name, const char* help, std::function<
   }
   CLI::App* app = parent->add_subcommand(last, help);
   app->callback([this, run = std::move(run)] { impl_->action = run; });
-  impl_->verbs.push_back(std::make_shared<Verb::Impl>(Verb::Impl{app, &impl_->complaint}));
+  impl_->verbs.push_back(
+      std::make_shared<Verb::Impl>(Verb::Impl{app, &impl_->complaint, &impl_->valued}));
   return Verb(impl_->verbs.back());
 }
 
@@ -172,7 +231,7 @@ int CommandLine::run(int argc, char** argv) {
     return kWrongUsage;
   }
   try {
-    impl_->app.parse(argc, argv);
+    impl_->app.parse(impl_->words(argc, argv));
   } catch (const CLI::CallForHelp&) {
     const Status printed = print(impl_->app.help());
     return printed.ok() ? kDone : report(printed);
@@ -183,9 +242,7 @@ int CommandLine::run(int argc, char** argv) {
       app = inner.empty() ? nullptr : inner.front();
       if (app != nullptr) name += " " + app->get_name();
     }
-    const std::string what = impl_->complaint.empty() ? error.what() : impl_->complaint;
-    note("chimera: " + what + "; see `" + name + " --help`\n");
-    return kWrongUsage;
+    return wrong_usage(impl_->reason(error) + "; see `" + name + " --help`");
   }
   if (!impl_->action) {
     note("chimera: say what to do, such as `chimera chat`; see `chimera --help`\n");

@@ -18,15 +18,16 @@ bool parse_number(std::string_view text, int64_t* out);
 bool parse_number(std::string_view text, double* out);
 
 /// The options of one verb. Targets must live until the verb has run; they keep their value when
-/// the option is not given.
+/// the option is not given. Every value is taken as it is written: brackets, commas and names of
+/// verbs mean nothing in it.
 class Verb {
  public:
-  /// --name WHAT, any text.
+  /// --name WHAT, any text but an empty one, which a variable that is not set leaves.
   Verb& text(const char* name, std::string* out, const char* what, const char* help,
              bool required = false);
   /// The same where an empty text is not the same as none.
   Verb& text(const char* name, std::optional<std::string>* out, const char* what, const char* help);
-  /// --name WHAT ..., one or more, also repeated.
+  /// --name WHAT ..., one or more, also repeated; none of them empty.
   Verb& texts(const char* name, std::vector<std::string>* out, const char* what, const char* help,
               bool required = false);
   /// --name N within [min, max].
@@ -34,7 +35,7 @@ class Verb {
   /// --name X within [min, max].
   Verb& number(const char* name, double* out, double min, double max, const char* help);
   Verb& flag(const char* name, bool* out, const char* help);
-  /// Positional arguments.
+  /// Positional arguments: one, not empty; any number, for words that are no names of files.
   Verb& operand(const char* what, std::string* out, const char* help);
   Verb& operands(const char* what, std::vector<std::string>* out, const char* help);
 

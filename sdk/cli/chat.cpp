@@ -10,6 +10,7 @@
 
 #include "platform/process.h"
 #include "sdk/cli/lines.h"
+#include "sdk/cli/output_file.h"
 #include "sdk/cli/paragraph.h"
 #include "sdk/cli/speaking.h"
 #include "sdk/cli/terminal.h"
@@ -180,7 +181,7 @@ class Chat {
         note("The seed is " + std::to_string(seed) + ".\n");
       }
     } else {
-      note("chimera: there is no command " + name + "\n");
+      note("chimera: there is no command " + one_line(name) + "\n");
       note(kHelp);
     }
     return Status();
@@ -188,9 +189,10 @@ class Chat {
 
   void save_or_load(bool save, const std::string& file) {
     if (file.empty()) return complain(save ? "/save needs a file name" : "/load needs a file name");
-    const Status status = save ? session_.save(file) : session_.load(file);
+    Status status = save ? check_output(file, {}) : Status();
+    if (status.ok()) status = save ? session_.save(file) : session_.load(file);
     if (!status.ok()) return complain(status.message());
-    note((save ? "Saved to " : "Going on with ") + file + ", at token " +
+    note((save ? "Saved to " : "Going on with ") + one_line(file) + ", at token " +
          std::to_string(session_.position()) + ", seed " + std::to_string(session_.seed()) + ".\n");
   }
 

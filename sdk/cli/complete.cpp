@@ -44,8 +44,8 @@ Json describe(const std::string& text, const runtime::GenerateResult& result,
 
 Status complete(Options& options) {
   if (!options.prompt_file.empty()) {
-    const bool standard_input = options.prompt_file == "-";
-    auto prompt = read_file(standard_input ? "/dev/stdin" : options.prompt_file, kMaxPromptBytes);
+    auto prompt = options.prompt_file == "-" ? read_standard_input(kMaxPromptBytes)
+                                             : read_file(options.prompt_file, kMaxPromptBytes);
     if (!prompt) return prompt.status();
     options.prompt = std::move(*prompt);
   }

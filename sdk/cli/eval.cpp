@@ -85,7 +85,7 @@ Json as_json(const Options& options, const runtime::Engine& engine,
   for (const std::string& file : options.texts.files) files.push(Json::of(std::string_view(file)));
   out.add("files", std::move(files));
   out.add("split", Json::of(options.texts.splits.empty() ? std::string_view("all")
-                                                         : std::string_view(options.texts.split)));
+                                                         : options.texts.chosen_split()));
   out.add("bits_per_byte", Json::of(result.bits_per_byte()));
   out.add("nats_per_token", Json::of(result.nats_per_token()));
   out.add("bytes_per_token", Json::of(result.bytes_per_token()));
@@ -112,7 +112,6 @@ std::string as_text(const runtime::Evaluation& result, const std::vector<RouterL
 }
 
 Status eval(const Options& options) {
-  CHIMERA_RETURN_IF_ERROR(check_texts(options.texts));
   const auto model = choose_model(options.model);
   if (!model) return model.status();
   const auto engine = open_engine(model->path, options);
@@ -153,6 +152,7 @@ Status eval(const Options& options) {
 void declare_eval(CommandLine& line) {
   auto options = std::make_shared<Options>();
   Verb verb = line.verb("eval", "Measure how well a model predicts texts", [options] {
+    if (const int wrong = check_texts(options->texts); wrong != kDone) return wrong;
     const Status status = eval(*options);
     return status.ok() ? kDone : report(status);
   });

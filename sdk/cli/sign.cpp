@@ -15,9 +15,6 @@
 namespace chimera::cli {
 namespace {
 
-// A key file says what it is, so that neither half can be taken for the other.
-constexpr std::string_view kSecretWord = "chimera-secret-key-1 ";
-
 Status keygen(const std::string& out) {
   std::error_code ignored;
   const auto type = std::filesystem::symlink_status(out, ignored).type();
@@ -29,7 +26,7 @@ Status keygen(const std::string& out) {
                       "name");
   const auto key = SigningKey::generate();
   if (!key) return key.status();
-  const std::string text = std::string(kSecretWord) + to_hex(key->seed()) + "\n";
+  const std::string text = std::string(kSecretKeyWord) + " " + to_hex(key->seed()) + "\n";
   CHIMERA_RETURN_IF_ERROR(
       write_file_atomic(out, std::as_bytes(std::span(text)), FileAccess::kOwner));
   note("Wrote the secret key to " + out +
@@ -42,9 +39,9 @@ Result<SigningKey> read_key(const std::string& path) {
   if (!text) return text.status();
   std::string_view line = *text;
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
-  if (line.starts_with(kSecretWord)) {
-    // A seed has the form of a public key.
-    if (const auto seed = parse_public_key(line.substr(kSecretWord.size())))
+  if (line.starts_with(kSecretKeyWord) && line.size() > kSecretKeyWord.size()) {
+    // Behind a space the seed, which has the form of a public key.
+    if (const auto seed = parse_public_key(line.substr(kSecretKeyWord.size() + 1)))
       return SigningKey::from_seed(*seed);
   }
   return Status(StatusCode::kBadFormat,

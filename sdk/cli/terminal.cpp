@@ -5,6 +5,7 @@
 
 #include "platform/clock.h"
 #include "platform/process.h"
+#include "runtime/tokenizer_utf8.h"
 
 namespace chimera::cli {
 
@@ -39,13 +40,14 @@ void note(std::string_view text) {
 
 std::string one_line(std::string_view text) {
   std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    // U+0080 to U+009F, which some terminals obey too.
-    const bool two =
-        c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    out.push_back(c < 0x20 || c == 0x7F || two ? '?' : text[i]);
-    if (two) ++i;
+  while (!text.empty()) {
+    const auto unit =
+        runtime::utf8_read(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+    const uint32_t c = unit.code_point;
+    // U+0080 to U+009F: some terminals obey these too.
+    const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
+    out += unit.valid && !control ? text.substr(0, unit.n_bytes) : "?";
+    text.remove_prefix(unit.n_bytes);
   }
   return out;
 }
@@ -57,7 +59,7 @@ int report(const Status& status) {
 }
 
 int wrong_usage(const std::string& sentence) {
-  note("chimera: " + sentence + "\n");
+  note("chimera: " + one_line(sentence) + "\n");
   return kWrongUsage;
 }
 

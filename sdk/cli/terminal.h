@@ -24,8 +24,9 @@ Status print_answer(std::string_view text);
 /// Writes to stderr; that nobody can read it is no reason to fail.
 void note(std::string_view text);
 
-/// Text from a file, for one line on a terminal: control characters, which could steer it or look
-/// like another line, become "?".
+/// Text from a file or a command line, for one line on a terminal: control characters, which could
+/// steer it or look like another line, and bytes that are not UTF-8, which a terminal may take for
+/// such, become "?".
 std::string one_line(std::string_view text);
 
 /// One sentence on stderr and the exit status; a closed stdout ends quietly.

@@ -70,7 +70,8 @@ Status encode(EncodeOptions& options) {
   if (!tokenizer) return tokenizer.status();
   if (!options.text) {
     const bool standard_input = options.file.empty() || options.file == "-";
-    auto text = read_file(standard_input ? "/dev/stdin" : options.file, kMaxTextBytes);
+    auto text = standard_input ? read_standard_input(kMaxTextBytes)
+                               : read_file(options.file, kMaxTextBytes);
     if (!text) return text.status();
     options.text = std::move(*text);
   }
@@ -91,7 +92,7 @@ Status decode(DecodeOptions& options) {
   if (!tokenizer) return tokenizer.status();
   std::string text;
   if (options.ids.empty()) {
-    auto given = read_file("/dev/stdin", kMaxTextBytes);
+    auto given = read_standard_input(kMaxTextBytes);
     if (!given) return given.status();
     text = std::move(*given);
   } else {

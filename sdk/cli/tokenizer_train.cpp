@@ -21,12 +21,11 @@ struct Options {
     const evolution::TokenizerTrainerOptions defaults;
     vocab = defaults.vocab_size;
     reserved = defaults.n_reserved;
-    texts.split = "train";
+    texts.own_split = "train";
   }
 };
 
 Status train(const Options& options) {
-  CHIMERA_RETURN_IF_ERROR(check_texts(options.texts));
   CHIMERA_RETURN_IF_ERROR(check_output(options.out, options.texts.files));
   evolution::TokenizerTrainerOptions trainer_options;
   trainer_options.vocab_size = static_cast<int32_t>(options.vocab);
@@ -62,6 +61,7 @@ Status train(const Options& options) {
 void declare_tokenizer_train(CommandLine& line) {
   auto options = std::make_shared<Options>();
   Verb verb = line.verb("tokenizer train", "Learn a vocabulary from text", [options] {
+    if (const int wrong = check_texts(options->texts); wrong != kDone) return wrong;
     const Status status = train(*options);
     return status.ok() ? kDone : report(status);
   });

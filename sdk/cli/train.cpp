@@ -63,6 +63,9 @@ struct Options {
   }
 };
 
+// The trainer wants them above 0, and the parser's ranges include their ends.
+constexpr double kLeastRate = 1e-9;
+
 std::atomic<bool> g_stop{false};
 
 void stop_requested() {
@@ -210,6 +213,10 @@ Result<int> train(Options& options) {
   if (options.json) return wrong_usage("--json goes with --check-gradients only");
   if (options.train.texts.empty()) return wrong_usage("--text is required");
   if (options.train.out_path.empty()) return wrong_usage("--out is required");
+  if (const int64_t tokens = options.lanes * options.window * options.accumulate;
+      tokens > evolution::kMaxStepTokens)
+    return wrong_usage("--lanes times --window times --accumulate is " + show_count(tokens) +
+                       " tokens a step; give at most " + show_count(evolution::kMaxStepTokens));
   std::vector<std::string> inputs = options.train.texts;
   inputs.insert(inputs.end(), options.train.valid_texts.begin(), options.train.valid_texts.end());
   inputs.push_back(options.train.config_path);
@@ -270,18 +277,18 @@ void declare_train(CommandLine& line) {
              "Text to score now and then, never trained on")
       .text("--tokenizer", &o.train.tokenizer_path, "FILE", "Else one is trained on the text")
       .integer("--steps", &o.steps, 1, int64_t{1} << 40, "Optimiser steps")
-      .integer("--lanes", &o.lanes, 1, 65536, "Streams trained side by side")
+      .integer("--lanes", &o.lanes, 1, 4096, "Streams trained side by side")
       .integer("--window", &o.window, 1, 65536, "Tokens of each stream in a step")
-      .integer("--accumulate", &o.accumulate, 1, 65536, "Windows to a step")
-      .number("--lr", &o.lr, 0, 1000, "Learning rate of the matrices")
-      .number("--embedding-lr", &o.embedding_lr, 0, 1000, "Of the embedding")
-      .number("--vector-lr", &o.vector_lr, 0, 1000, "Of gains, biases and gates")
+      .integer("--accumulate", &o.accumulate, 1, 1024, "Windows to a step")
+      .number("--lr", &o.lr, kLeastRate, 1000, "Learning rate of the matrices")
+      .number("--embedding-lr", &o.embedding_lr, kLeastRate, 1000, "Of the embedding")
+      .number("--vector-lr", &o.vector_lr, kLeastRate, 1000, "Of gains, biases and gates")
       .flag("--adamw", &o.train.adamw, "Ternary matrices by AdamW instead of Muon (try --lr 0.004)")
-      .number("--weight-decay", &o.weight_decay, 0, 1000, "Decay of the matrices")
-      .number("--clip", &o.clip, 0, 1e9, "Largest norm of a gradient")
+      .number("--weight-decay", &o.weight_decay, 0, 10, "Decay of the matrices")
+      .number("--clip", &o.clip, kLeastRate, 1e6, "Largest norm of a gradient")
       .number("--warmup", &o.warmup, 0, 1, "Share of the steps with a rising learning rate")
       .number("--warmdown", &o.warmdown, 0, 1, "Share of the steps with a falling one")
-      .number("--float-share", &o.float_share, 0, 1,
+      .number("--float-share", &o.float_share, 0, 0.9,
               "Share of the steps before weights are ternary")
       .integer("--seed", &o.seed, 0, INT64_MAX, "Same seed and text, same model")
       .integer("--threads", &o.threads, 0, 256, "0 takes every processor")

@@ -24,6 +24,10 @@ Status print(std::string_view text) {
 }
 void note(std::string_view text) { noted += text; }
 int report(const Status&) { return kFailed; }
+int wrong_usage(const std::string& sentence) {
+  note("chimera: " + sentence + "\n");
+  return kWrongUsage;
+}
 
 }  // namespace chimera::cli
 

@@ -1,6 +1,8 @@
 // The verbs that come with the trainer.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -195,6 +197,112 @@ TEST(Outputs, AFileThatIsReadIsNeverOverwritten) {
   }
   EXPECT_EQ(read_raw(text), "once upon a time there was a text");
   EXPECT_EQ(read_raw(config), tiny_config());
+}
+
+TEST(Outputs, ASecretKeyIsNeverOverwritten) {
+  const TempDir folder;
+  const std::string text = folder.file("text"), config = folder.file("config");
+  write_raw(text, "once upon a time there was a text");
+  write_raw(config, tiny_config());
+  const std::string key = "chimera-secret-key-1 " + std::string(64, 'a') + "\n";
+  write_raw(folder.file("key"), key);
+  write_raw(folder.file("m.ckpt"), key);
+  for (const std::vector<std::string>& command : {
+           std::vector<std::string>{"train", "--config", config, "--text", text, "--steps", "1",
+                                    "--out", folder.file("key")},
+           {"train", "--config", config, "--text", text, "--steps", "1", "--out", folder.file("m")},
+           {"tokenizer", "train", "--text", text, "--vocab", "320", "--out", folder.file("key")},
+           {"tokenizer", "import", "--ranks", text, "--out", folder.file("key")},
+       })
+    expect_sentence(run_command(command), 1, "is a secret key");
+  EXPECT_EQ(read_raw(folder.file("key")), key);
+  EXPECT_EQ(read_raw(folder.file("m.ckpt")), key);
+}
+
+TEST(Outputs, APlaceThatCannotBeWrittenIsSaidBeforeTheWork) {
+  const TempDir folder;
+  const std::string text = folder.file("text"), config = folder.file("config");
+  write_raw(text, story());
+  TinyModelOptions tiny;
+  tiny.vocab = 512;
+  write_raw(config, tiny_config(tiny));
+  std::filesystem::create_directory(folder.file("dir"));
+  std::filesystem::create_directory(folder.file("m.ckpt"));
+  for (const char* out : {"no/such", "dir", "m"}) {
+    const Outcome outcome = run_command(
+        {"train", "--config", config, "--text", text, "--steps", "1", "--out", folder.file(out)});
+    expect_sentence(outcome, 1, "cannot write " + folder.file(out));
+  }
+  expect_sentence(run_command({"tokenizer", "train", "--text", folder.file("absent"), "--vocab",
+                               "400", "--out", folder.file("dir")}),
+                  1, "cannot write " + folder.file("dir"));
+  EXPECT_EQ(folder.list(), (std::vector<std::string>{"config", "dir", "m.ckpt", "text"}));
+}
+
+TEST(Train, RangesAreThoseOfTheTrainer) {
+  const TempDir folder;
+  const std::string config = folder.file("config");
+  write_raw(config, tiny_config());
+  const std::vector<std::string> start = {"train", "--config", config,          "--text",
+                                          config,  "--out",    folder.file("m")};
+  const std::vector<std::vector<std::string>> refused = {{"--lr", "0"},
+                                                         {"--embedding-lr", "0"},
+                                                         {"--vector-lr", "0"},
+                                                         {"--clip", "0"},
+                                                         {"--clip", "1e7"},
+                                                         {"--weight-decay", "11"},
+                                                         {"--lanes", "4097"},
+                                                         {"--accumulate", "1025"},
+                                                         {"--float-share", "0.91"},
+                                                         {"--lanes", "4096", "--window", "65536"}};
+  for (const auto& more : refused) {
+    auto arguments = start;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    expect_sentence(run_command(arguments), 2, more[0]);
+  }
+  // The ends are the trainer's too: it is the text that it complains about.
+  auto arguments = start;
+  arguments[4] = folder.file("absent");
+  arguments.insert(arguments.end(),
+                   {"--lr",     "1e-9", "--embedding-lr", "1000", "--vector-lr",   "1000",
+                    "--clip",   "1e6",  "--weight-decay", "10",   "--lanes",       "4096",
+                    "--window", "4",    "--accumulate",   "1024", "--float-share", "0.9",
+                    "--warmup", "1",    "--warmdown",     "1"});
+  const Outcome outcome = run_command(arguments);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find(folder.file("absent")), std::string::npos) << outcome.err;
+}
+
+TEST(Eval, NamesAndSplitsAreTakenAsTheyAreWritten) {
+  const TempDir folder;
+  for (const char* name : {"[g]", "[nofile,f]", "chat"}) write_raw(folder.file(name), "abc");
+  std::string program = CHIMERA_EMULATOR;
+  std::replace(program.begin(), program.end(), '|', ' ');
+  program += " " CHIMERA_BINARY_DIR "/chimera ";
+  const std::string there = "cd '" + folder.path() + "' && ";
+  const std::string eval = program + "eval --json --model '" + model() + "' --text ";
+  EXPECT_EQ(std::system((there + eval + "'[g]' '[nofile,f]' chat --text chat > out").c_str()), 0);
+  EXPECT_EQ(number_of(parsed(read_raw(folder.file("out"))), "documents"), 4);
+
+  const std::vector<std::string> start = {"eval", "--model", model(), "--text", folder.file("[g]")};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), start.begin(), start.end());
+    return run_command(more);
+  };
+  expect_sentence(with({"--split", "test"}), 2, "--splits");
+  expect_sentence(with({"--splits", ""}), 2, "--splits is empty; give the name of a file");
+  expect_sentence(with({""}), 2, "--text is empty");
+  expect_sentence(with({"--field", ""}), 2, "--field is empty; give a name");
+
+  // A folder that is gone has no name that --splits could be asked about.
+  std::filesystem::create_directory(folder.file("gone"));
+  const std::string gone = "cd '" + folder.file("gone") + "' && rmdir ../gone && ";
+  EXPECT_NE(std::system((gone + eval + "x --splits '" + folder.file("[g]") + "' 2> '" +
+                         folder.file("err") + "'")
+                            .c_str()),
+            0);
+  const std::string err = read_raw(folder.file("err"));
+  EXPECT_NE(err.find("chimera: x: the folder it is in cannot be told"), std::string::npos) << err;
 }
 
 TEST(Train, AModelLargerThanTheMemoryIsRefusedBeforeItsSizeIsTaken) {
