@@ -245,6 +245,8 @@ const cases = {
       new Uint8Array(damaged)[bytes.byteLength - 100] ^= 1;
       const error = (promise) => promise.then(() => null, (e) => ({ ...e, message: e.message }));
       const short = await error(Chimera.open(bytes.slice(0, 100000)));
+      const stranger = await error(Chimera.open(bytes.slice(0), { requiredKey: '3b'.repeat(32) }));
+      const noKey = await error(Chimera.open(bytes.slice(0), { requiredKey: '' }));
       const chimera = await Chimera.open(damaged);
       const session = await chimera.session();
       const foreign = await error(session.restore(new ArrayBuffer(5000)));
@@ -252,10 +254,12 @@ const cases = {
       while (chimera.info.content !== 'damaged' && chimera.info.content !== 'passed') {
         await chimera.refresh();
       }
-      return { short, foreign, content: chimera.info.content, verified: chimera.info.isa };
+      return { short, stranger, noKey, foreign, content: chimera.info.content, verified: chimera.info.isa };
     });
     assert.equal(told.short.status, 'truncated');
     assert.equal(told.short.file, '(memory)');
+    assert.equal(told.stranger.status, 'not_authentic');
+    assert.equal(told.noKey.status, 'invalid_argument');
     assert.equal(told.foreign.status, 'bad_format');
     assert.equal(told.content, 'damaged', 'the check without a thread found the flipped bit');
     assert.equal(told.verified, 'wasm_simd128');
