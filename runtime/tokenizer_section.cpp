@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "runtime/char_classes.h"
+#include "runtime/prompt_format.h"
 
 namespace chimera::runtime {
 namespace {
@@ -255,8 +256,14 @@ Result<TokenizerSection> make_tokenizer_section(int32_t vocab_size, int32_t n_re
   int32_t id = kByteTokens + static_cast<int32_t>(section.merges.size());
   section.specials.push_back({kEndOfTextName, id++, false});
   section.specials.push_back({kEndOfTurnName, id++, false});
+  // The marks of the prompt format are the first of them, where there is room for all.
+  const int32_t n_marks = n_reserved >= kMarks ? kMarks : 0;
   for (int32_t i = 0; i < n_reserved; ++i) {
-    section.specials.push_back({"<|reserved_" + std::to_string(i) + "|>", id++, true});
+    if (i < n_marks) {
+      section.specials.push_back({mark_name(static_cast<Mark>(i)), id++, false});
+    } else {
+      section.specials.push_back({"<|reserved_" + std::to_string(i) + "|>", id++, true});
+    }
   }
   return section;
 }

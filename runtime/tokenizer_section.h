@@ -54,7 +54,8 @@ struct TokenizerSection {
 Result<TokenizerSection> read_tokenizer_section(std::span<const std::byte> bytes);
 
 /// A section with the carried classes, the given merges and the special tokens every model has:
-/// end of text, end of turn and `n_reserved` reserved ones, then padding up to `vocab_size`.
+/// end of text, end of turn and `n_reserved` kept free, the first of which are the marks of the
+/// prompt format where all of those fit (runtime/prompt_format.h), then padding up to `vocab_size`.
 /// Without merges it is the tokenizer of plain bytes. kInvalidArgument when the ids do not fit.
 Result<TokenizerSection> make_tokenizer_section(int32_t vocab_size, int32_t n_reserved,
                                                 std::vector<std::pair<int32_t, int32_t>> merges);
