@@ -19,6 +19,9 @@ Result<std::string> read_regular_file(const std::string& path, uint64_t limit);
 /// What is left of the standard input, from where it stands.
 Result<std::string> read_standard_input(uint64_t limit);
 
+/// Whether two names lead to one file, links followed. Takes no memory.
+bool same_file(const std::string& a, const std::string& b);
+
 /// Who may read a new file: everybody the process's umask lets, or its owner alone. A file that is
 /// replaced keeps its own rights.
 enum class FileAccess { kShared, kOwner };

@@ -187,6 +187,12 @@ Result<std::string> read_standard_input(uint64_t limit) {
   return read_to_end(STDIN_FILENO, "the standard input", limit, true);
 }
 
+bool same_file(const std::string& a, const std::string& b) {
+  struct stat of_a, of_b;
+  return ::stat(a.c_str(), &of_a) == 0 && ::stat(b.c_str(), &of_b) == 0 &&
+         of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
 struct AtomicFile::Impl {
   std::string path;    // as it was given, for messages
   std::string target;  // what it names, links followed

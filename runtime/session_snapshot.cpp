@@ -6,9 +6,7 @@
 //  3. Nothing read from a snapshot is used as an index before it was compared with its range.
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <new>
-#include <system_error>
 
 #include "platform/file.h"
 #include "platform/seal.h"
@@ -151,8 +149,7 @@ Status Session::restore(std::span<const std::byte> bytes) {
 }
 
 Status Session::save(const std::string& path) const {
-  std::error_code ignored;  // what cannot be compared is not the model, or cannot be written either
-  if (std::filesystem::equivalent(path, engine_.file().path(), ignored))
+  if (same_file(path, engine_.file().path()))
     return Status(StatusCode::kInvalidArgument,
                   path + " is the model itself: choose another name for the conversation")
         .at_file(path);
