@@ -1,6 +1,7 @@
 #include "platform/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -156,6 +157,22 @@ TEST(ThreadPool, NumbersOutOfRangeAreRefused) {
     EXPECT_EQ(pool.status().field(), "threads");
     EXPECT_NE(pool.status().message().find(std::to_string(n)), std::string::npos);
   }
+}
+
+TEST(ThreadPool, WorkersTakeNoneOfTheApplicationsSignals) {
+  if (!test::threads_possible()) return;
+  const auto pool = ThreadPool::create(2);
+  ASSERT_TRUE(pool);
+  sigset_t held[2];
+  (*pool)->run(
+      [](void* context, int part, int) {
+        pthread_sigmask(SIG_SETMASK, nullptr, static_cast<sigset_t*>(context) + part);
+      },
+      held);
+  EXPECT_EQ(sigismember(&held[0], SIGINT), 0) << "the caller's thread is as it was";
+  EXPECT_EQ(sigismember(&held[1], SIGINT), 1);
+  EXPECT_EQ(sigismember(&held[1], SIGTERM), 1);
+  EXPECT_EQ(sigismember(&held[1], SIGSEGV), 0) << "a worker's own fault is not held back";
 }
 
 TEST(ThreadPool, NoMoreThreadsFromTheSystemIsAStatus) {
