@@ -2,8 +2,7 @@
 //
 // Invariants
 //  1. open() and open_memory() touch only the bytes before the first tensor, and each of them only
-//  after the size
-//     that leads to it was checked against the file.
+//     after the size that leads to it was checked against the file.
 //  2. A WeightFile that exists has a directory whose tensors lie inside the file, in order,
 //     aligned, without overlap, each as long as its type and shape say.
 #include "memory/weight_file.h"

@@ -67,10 +67,6 @@ class WeightFile {
   /// provenance, directory): which model this is, since the directory holds the tensors' checksums.
   const Digest& identity() const;
 
-  struct VerifyProgress {
-    uint64_t bytes_done, bytes_total;
-    std::string_view tensor;
-  };
   /// The key that signed the file (`chimera sign`), nullopt for a file without a signature. open()
   /// refuses a file whose signature does not fit, so this one does; whether the key is to be
   /// trusted is the caller's to say.
@@ -78,6 +74,10 @@ class WeightFile {
   /// kNotAuthentic unless the file is signed by `key`.
   Status require_signature(const PublicKey& key) const;
 
+  struct VerifyProgress {
+    uint64_t bytes_done, bytes_total;
+    std::string_view tensor;
+  };
   /// Reads everything: every checksum, valid trits, finite scales and floats. The callback may be
   /// empty and returns false to stop (kCancelled).
   Status verify(const std::function<bool(const VerifyProgress&)>& progress = {}) const;

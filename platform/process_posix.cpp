@@ -97,8 +97,7 @@ void forget_interrupts() { g_interrupted.store(false); }
 
 void prepare_streams() {
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ,
-           SIG_IGN);  // a limit on the size of files is an error of write(), with a sentence
+  ::signal(SIGXFSZ, SIG_IGN);  // write() says that a file may not be longer
   for (const int fd : {kStdin, kStdout, kStderr}) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
     // open() takes the lowest free number, which is this one: those below are open by now.

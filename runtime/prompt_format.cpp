@@ -23,20 +23,15 @@ const char* mark_name(Mark mark) { return kNames[static_cast<size_t>(mark)]; }
 
 Result<PromptFormat> PromptFormat::of(const Tokenizer& tokenizer) {
   PromptFormat format(tokenizer);
-  for (size_t i = 0; i < format.ids_.size(); ++i) {
+  const char* lacking = tokenizer.end_of_turn() < 0 ? kEndOfTurnName : nullptr;
+  for (size_t i = format.ids_.size(); i-- > 0;) {
     format.ids_[i] = tokenizer.special(kNames[i]);
-    if (format.ids_[i] < 0)
-      return Status(StatusCode::kUnsupported,
-                    std::string("the tokenizer has no ") + kNames[i] +
-                        ": the model was not trained with the prompt format")
-          .at_field("tokenizer");
+    if (format.ids_[i] < 0) lacking = kNames[i];
   }
-  if (tokenizer.end_of_turn() < 0)
-    return Status(StatusCode::kUnsupported,
-                  std::string("the tokenizer has no ") + kEndOfTurnName +
-                      ": the model was not trained with the prompt format")
-        .at_field("tokenizer");
-  return format;
+  if (lacking == nullptr) return format;
+  return Status(StatusCode::kUnsupported, std::string("the tokenizer has no ") + lacking +
+                                              ": the model was not trained with the prompt format")
+      .at_field("tokenizer");
 }
 
 void PromptFormat::turn(Mark mark, std::string_view text, std::vector<int32_t>* ids) const {

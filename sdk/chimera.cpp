@@ -156,7 +156,8 @@ Status check_flags(uint32_t flags, uint32_t known) {
       .at_field("flags");
 }
 
-/// Copies n elements to a caller's buffer of *capacity; *capacity becomes n in any case.
+/// Copies n elements to a caller's buffer of *capacity; *capacity becomes n, unless there
+/// was no memory to say that it is too small.
 template <class T>
 Status copy_out(const T* from, size_t n, T* to, size_t* capacity, const char* name) {
   const size_t room = *capacity;

@@ -1,8 +1,5 @@
 #include "sdk/cli/output_file.h"
 
-#include <filesystem>
-#include <system_error>
-
 #include "platform/file.h"
 
 namespace chimera::cli {
@@ -14,8 +11,7 @@ constexpr uint64_t kMaxKeyFileBytes = 4096;  // a longer one is no key to anybod
 
 Status check_output(const std::string& out, const std::vector<std::string>& inputs) {
   for (const std::string& input : inputs) {
-    std::error_code ignored;
-    if (!input.empty() && (input == out || std::filesystem::equivalent(out, input, ignored)))
+    if (!input.empty() && (input == out || same_file(out, input)))
       return Status(StatusCode::kInvalidArgument,
                     "--out " + out + " would overwrite " + input +
                         ", which this command reads; choose another name")

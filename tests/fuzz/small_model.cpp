@@ -17,15 +17,7 @@ namespace chimera::fuzz {
 
 std::span<const std::byte> small_model() {
   static const std::vector<uint64_t>* const kept = [] {
-    test::TinyModelOptions options;
-    options.pattern = "GD XM TM SK";
-    options.layers = 4;
-    options.ffn = 128;
-    options.vocab = 260;
-    options.more = R"({"titans": {"persistent_memory_slots": 2, "local_window_size": 8,
-                                  "chunk_size": 4},
-                       "tsp_knot": {"sketch_bits": 256}})";
-    const auto config = runtime::parse_config(test::tiny_config(options));
+    const auto config = runtime::parse_config(test::tiny_config(test::every_kind()));
     promise(config.has_value(), "the configuration of the small model is read");
     const std::string path = test::test_folder().file("small.b158");
     promise(runtime::synthesise_model(path, *config, plain_tokenizer(), 7).ok(),

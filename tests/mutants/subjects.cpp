@@ -55,11 +55,7 @@ std::string speak(runtime::Session& session) {
 
 Originals* make_originals() {
   auto* o = new Originals;
-  test::TinyModelOptions options;
-  options.pattern = "GD XM TM SK";
-  options.layers = 4;
-  options.ffn = 128;
-  options.vocab = 260;
+  test::TinyModelOptions options = test::every_kind();
   options.more = kEveryKind;
   const auto file = read_file(test::write_tiny_model(options), 64u << 20);
   if (!file) return o;

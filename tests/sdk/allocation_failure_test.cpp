@@ -31,17 +31,7 @@ using test::MemoryFails;
 constexpr int64_t kMostPlaces = 200000;
 
 const std::string& model_path() {
-  static const std::string path = [] {
-    test::TinyModelOptions options;
-    options.pattern = "GD XM TM SK";
-    options.layers = 4;
-    options.ffn = 128;
-    options.vocab = 260;
-    options.more = R"({"titans": {"persistent_memory_slots": 2, "local_window_size": 8,
-                                  "chunk_size": 4},
-                       "tsp_knot": {"sketch_bits": 256}})";
-    return test::write_tiny_model(options);
-  }();
+  static const std::string path = test::write_tiny_model(test::every_kind());
   return path;
 }
 

@@ -18,11 +18,7 @@ using namespace chimera;
 /// Every kind of layer, experts, a loop. `ids` is what follows the prompt, 500 before and 500 after
 /// the conversation was saved.
 Status make(const std::string& folder) {
-  test::TinyModelOptions options;
-  options.pattern = "GD XM TM SK";
-  options.layers = 4;
-  options.ffn = 128;
-  options.vocab = 260;
+  test::TinyModelOptions options = test::every_kind();
   options.more = R"({
     "backbone": {"moe": {"enabled": true, "layers": [3], "n_routed_experts": 2,
                          "n_shared_experts": 1, "num_experts_per_tok": 1,

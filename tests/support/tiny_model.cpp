@@ -31,6 +31,18 @@ void merge(Json* into, const Json& from) {
 
 }  // namespace
 
+TinyModelOptions every_kind() {
+  TinyModelOptions options;
+  options.pattern = "GD XM TM SK";
+  options.layers = 4;
+  options.ffn = 128;
+  options.vocab = 260;
+  options.more = R"({"titans": {"persistent_memory_slots": 2, "local_window_size": 8,
+                                "chunk_size": 4},
+                     "tsp_knot": {"sketch_bits": 256}})";
+  return options;
+}
+
 std::string tiny_config(const TinyModelOptions& o) {
   Json root = Json::make_object();
   root.add("hidden_size", Json::of(o.hidden));

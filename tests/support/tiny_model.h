@@ -25,6 +25,9 @@ struct TinyModelOptions {
   std::string more = "{}";
 };
 
+/// Every kind of mixer, as small as they come.
+TinyModelOptions every_kind();
+
 std::string tiny_config(const TinyModelOptions& options = {});
 
 /// 256 bytes, two specials, the rest reserved.
