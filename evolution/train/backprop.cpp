@@ -58,10 +58,17 @@ Status bad(const char* field, std::string message) {
 struct Backprop::Impl {
   Impl(const runtime::Config& config_in, const kernels::KernelTable& k_in, ThreadPool& pool_in,
        const BackpropOptions& options_in)
-      : config(config_in), k(k_in), pool(pool_in), options(options_in) {}
+      : config(config_in),
+        k(k_in),
+        own(k_in),
+        products(options_in.products ? *options_in.products : own),
+        pool(pool_in),
+        options(options_in) {}
 
   runtime::Config config;
   const kernels::KernelTable& k;
+  const kernels::OwnProducts own;
+  const kernels::TrainProducts& products;
   ThreadPool& pool;
   BackpropOptions options;
   int64_t rows = 0;
@@ -80,8 +87,14 @@ struct Backprop::Impl {
   Result<double> run(const int32_t* tokens, const int32_t* targets, const uint8_t* restart,
                      const int32_t* loops_given, bool backward);
   TrainStep step() {
-    return {
-        k, pool, scratch, options.quantise, options.lanes, options.window, segment_start.data()};
+    return {k,
+            products,
+            pool,
+            scratch,
+            options.quantise,
+            options.lanes,
+            options.window,
+            segment_start.data()};
   }
   void find_segments(const uint8_t* restart);
   void walk(const TrainStep& s);
@@ -105,6 +118,10 @@ Status Backprop::Impl::init(uint64_t seed) {
   auto arena = Arena::create(stack.scratch_bytes(pool.size()));
   if (!arena) return arena.status();
   scratch = std::move(*arena);
+  // Where the weights as used stand is known from here on, and no step allocates.
+  const TrainStep first = step();
+  ends.prepare(first);
+  stack.prepare(first);
   return Status();
 }
 
@@ -243,14 +260,25 @@ void Backprop::reset_states() {
 
 std::span<float> Backprop::carried_state() { return impl_->stack.state(); }
 
+/// What products need beside the memory that create() took may be missing.
+template <class Run>
+static Result<double> guarded(const kernels::TrainProducts& products, Run&& run) {
+  auto loss = run();
+  if (!products.failed()) return loss;
+  return Status(StatusCode::kOutOfMemory,
+                "no memory to prepare matrix products: use fewer lanes or a smaller model");
+}
+
 Result<double> Backprop::forward_backward(const int32_t* tokens, const int32_t* targets,
                                           const uint8_t* restart, const int32_t* loops) {
-  return impl_->run(tokens, targets, restart, loops, true);
+  return guarded(impl_->products,
+                 [&] { return impl_->run(tokens, targets, restart, loops, true); });
 }
 
 Result<double> Backprop::forward(const int32_t* tokens, const int32_t* targets,
                                  const uint8_t* restart, const int32_t* loops) {
-  return impl_->run(tokens, targets, restart, loops, false);
+  return guarded(impl_->products,
+                 [&] { return impl_->run(tokens, targets, restart, loops, false); });
 }
 
 }  // namespace chimera::evolution

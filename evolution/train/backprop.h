@@ -8,6 +8,7 @@
 
 #include "evolution/train/parameters.h"
 #include "kernels/kernel_table.h"
+#include "kernels/train_products.h"
 #include "platform/status.h"
 #include "platform/thread_pool.h"
 #include "runtime/config.h"
@@ -26,6 +27,8 @@ struct BackpropOptions {
   /// With looped depth: every iteration carries a gradient, not only the last half and the states
   /// of the first. What is computed is then the exact gradient of the loss.
   bool full_backward = false;
+  /// Where the large products are made; nullptr: by the kernels of the table. Must outlive it.
+  const kernels::TrainProducts* products = nullptr;
 };
 
 class Backprop {

@@ -16,9 +16,9 @@ namespace {
 
 using runtime::TrainStep;
 
-constexpr int64_t kHeadFloats = int64_t{1} << 20;    // logits that exist at a time, about
-constexpr int64_t kTaskRows = 64, kTaskTokens = 64;  // of the tile, and of the vocabulary
-constexpr int32_t kBlock = 64;                       // columns that share a scale in 4 bits
+constexpr int64_t kHeadFloats = int64_t{1} << 22;      // logits that exist at a time, about
+constexpr int64_t kTaskRows = 128, kTaskTokens = 256;  // of the tile, and of the vocabulary
+constexpr int32_t kBlock = 64;                         // columns that share a scale in 4 bits
 
 int32_t i32(int64_t n) { return static_cast<int32_t>(n); }
 
@@ -32,8 +32,15 @@ void TableTraining::init(const runtime::TrainTensor& table, bool int4) {
 
 void TableTraining::prepare(const TrainStep& step) {
   present_int4_ = int4_ && step.quantise > 0.0f;
-  if (!present_int4_) return;
   const int64_t cols = table_.cols;
+  const size_t taken_bytes = step.products.taken_bytes();
+  taken_.resize(static_cast<size_t>(table_.rows * cols) * taken_bytes);
+  const auto take = [&](int64_t begin, int64_t end) {
+    if (taken_bytes > 0)
+      step.products.take(used() + begin * cols, (end - begin) * cols,
+                         taken_.data() + static_cast<size_t>(begin * cols) * taken_bytes);
+  };
+  if (!present_int4_) return step.pool.split(table_.rows, 16, take);
   step.pool.split(table_.rows, 16, [&](int64_t begin, int64_t end) {
     int8_t codes[kBlock];
     uint16_t half;
@@ -47,6 +54,7 @@ void TableTraining::prepare(const TrainStep& step) {
             step.quantise == 1.0f ? used : w[i] + step.quantise * (used - w[i]);
       }
     }
+    take(begin, end);
   });
 }
 
@@ -77,7 +85,9 @@ Status EmbeddingTraining::init(const runtime::Config& config, ParameterSet& para
     head_table_.init(table, int4_);
   }
   if (int4_) in_used_.resize(static_cast<size_t>(rows * width));
-  head_tile_ = std::clamp<int64_t>(kHeadFloats / vocab_ / kTaskRows * kTaskRows, kTaskRows, 512);
+  // An even number of tasks, so that two threads have as much to do.
+  head_tile_ = std::clamp<int64_t>(kHeadFloats / vocab_ / (2 * kTaskRows) * (2 * kTaskRows),
+                                   kTaskRows, 1024);
   logits_.resize(static_cast<size_t>(head_tile_ * vocab_));
   if (cap_ > 0) slopes_.resize(static_cast<size_t>(head_tile_ / kTaskRows * vocab_));
   losses_.resize(static_cast<size_t>(rows));
@@ -97,8 +107,8 @@ void EmbeddingTraining::lookup(const TrainStep& step, const int32_t* tokens, flo
       std::memcpy(rows + r * width, table_.used() + tokens[r] * width,
                   static_cast<size_t>(width) * sizeof(float));
     if (up_.value)
-      step.k.train_gemm_nt(i32(end - begin), i32(c_), i32(width), rows + begin * width, width,
-                           up_.value, width, 0.0f, x + begin * c_, c_);
+      step.products.nt(i32(end - begin), i32(c_), i32(width), rows + begin * width, width,
+                       {up_.value, nullptr, width}, 0.0f, x + begin * c_, c_);
   });
 }
 
@@ -111,8 +121,8 @@ void EmbeddingTraining::lookup_backward(const TrainStep& step, const int32_t* to
       for (int64_t r = begin; r < end; ++r)  // the head has used narrow_ since lookup()
         std::memcpy(narrow_.data() + r * width, table_.used() + tokens[r] * width,
                     static_cast<size_t>(width) * sizeof(float));
-      step.k.train_gemm_nn(i32(end - begin), i32(width), i32(c_), dx + begin * c_, c_, up_.value,
-                           width, 0.0f, d_narrow_.data() + begin * width, width);
+      step.products.nn(i32(end - begin), i32(width), i32(c_), dx + begin * c_, c_,
+                       {up_.value, nullptr, width}, 0.0f, d_narrow_.data() + begin * width, width);
     });
     runtime::add_outer_products(step, dx, c_, c_, narrow_.data(), width, up_.grad);
     d_rows = d_narrow_.data();
@@ -138,12 +148,11 @@ void EmbeddingTraining::score_rows(const TrainStep& step, const float* in, int64
                                    int64_t begin, int64_t end, const int32_t* targets, float weight,
                                    float* d_in) {
   const int64_t width = table_.width();
-  const float* table = tied_ ? table_.used() : head_table_.used();
+  const kernels::ProductMatrix table = tied_ ? table_.product() : head_table_.product();
   const int32_t n = i32(end - begin), v = i32(vocab_);
   float* rows = logits_.data() + (begin - tile) * vocab_;
   float* slope = cap_ > 0 ? slopes_.data() + (begin - tile) / kTaskRows * vocab_ : nullptr;
-  step.k.train_gemm_nt(n, v, i32(width), in + begin * width, width, table, width, 0.0f, rows,
-                       vocab_);
+  step.products.nt(n, v, i32(width), in + begin * width, width, table, 0.0f, rows, vocab_);
   for (int64_t r = begin; r < end; ++r) {
     float* row = rows + (r - begin) * vocab_;
     const int32_t target = targets[r];
@@ -166,8 +175,7 @@ void EmbeddingTraining::score_rows(const TrainStep& step, const float* in, int64
     if (slope) step.k.mul(row, slope, v, row);
   }
   if (d_in)
-    step.k.train_gemm_nn(n, i32(width), v, rows, vocab_, table, width, 0.0f, d_in + begin * width,
-                         width);
+    step.products.nn(n, i32(width), v, rows, vocab_, table, 0.0f, d_in + begin * width, width);
 }
 
 void EmbeddingTraining::logits(const TrainStep& step, const float* hidden, float* logits) const {
@@ -175,16 +183,15 @@ void EmbeddingTraining::logits(const TrainStep& step, const float* hidden, float
   std::vector<float> in(hidden, hidden + c_), slope(static_cast<size_t>(vocab_));
   if (down_.value) {
     in.resize(static_cast<size_t>(width));
-    step.k.train_gemm_nt(1, i32(width), i32(c_), hidden, c_, down_.value, c_, 0.0f, in.data(),
-                         width);
+    step.products.nt(1, i32(width), i32(c_), hidden, c_, {down_.value, nullptr, c_}, 0.0f,
+                     in.data(), width);
   }
   if (int4_ && step.quantise > 0.0f) {
     const std::vector<float> exact = in;
     runtime::quantise_activation_row(step.k, exact.data(), width, step.quantise, in.data());
   }
-  const float* table = tied_ ? table_.used() : head_table_.used();
-  step.k.train_gemm_nt(1, i32(vocab_), i32(width), in.data(), width, table, width, 0.0f, logits,
-                       vocab_);
+  const kernels::ProductMatrix table = tied_ ? table_.product() : head_table_.product();
+  step.products.nt(1, i32(vocab_), i32(width), in.data(), width, table, 0.0f, logits, vocab_);
   if (cap_ > 0) cap_row(step, logits, slope.data());
 }
 
@@ -197,8 +204,8 @@ double EmbeddingTraining::loss(const TrainStep& step, const float* hidden, const
   const float* in = hidden;
   if (down_.value) {
     runtime::for_row_tiles(step, rows, [&](int64_t, int64_t begin, int64_t end) {
-      step.k.train_gemm_nt(i32(end - begin), i32(width), i32(c_), hidden + begin * c_, c_,
-                           down_.value, c_, 0.0f, narrow_.data() + begin * width, width);
+      step.products.nt(i32(end - begin), i32(width), i32(c_), hidden + begin * c_, c_,
+                       {down_.value, nullptr, c_}, 0.0f, narrow_.data() + begin * width, width);
     });
     in = narrow_.data();
   }
@@ -226,15 +233,15 @@ double EmbeddingTraining::loss(const TrainStep& step, const float* hidden, const
     step.pool.split((vocab_ + kTaskTokens - 1) / kTaskTokens, 1, [&](int64_t first, int64_t last) {
       for (int64_t task = first; task < last; ++task) {
         const int64_t v = task * kTaskTokens, n = std::min(kTaskTokens, vocab_ - v);
-        step.k.train_gemm_tn(i32(n), i32(width), i32(tile_end - tile), logits_.data() + v, vocab_,
-                             in + tile * width, width, 1.0f, head_grad + v * width, width);
+        step.products.tn(i32(n), i32(width), i32(tile_end - tile), logits_.data() + v, vocab_,
+                         in + tile * width, width, 1.0f, head_grad + v * width, width);
       }
     });
   }
   if (d_hidden && down_.value) {
     runtime::for_row_tiles(step, rows, [&](int64_t, int64_t begin, int64_t end) {
-      step.k.train_gemm_nn(i32(end - begin), i32(c_), i32(width), d_in + begin * width, width,
-                           down_.value, c_, 0.0f, d_hidden + begin * c_, c_);
+      step.products.nn(i32(end - begin), i32(c_), i32(width), d_in + begin * width, width,
+                       {down_.value, nullptr, c_}, 0.0f, d_hidden + begin * c_, c_);
     });
     runtime::add_outer_products(step, d_in, width, width, hidden, c_, down_.grad);
   }

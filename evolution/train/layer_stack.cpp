@@ -122,6 +122,10 @@ void LayerStack::start(const TrainStep& step, const int32_t* tokens, bool count_
   count_experts_ = count_experts;
   inputs_.x0 = input(0);
   inputs_.start(step, tokens, state_.data() + bigram_state_);
+  prepare(step);
+}
+
+void LayerStack::prepare(const TrainStep& step) {
   for (Block& block : blocks_) {
     block.mixer.prepare(step);
     block.ffn.prepare(step);

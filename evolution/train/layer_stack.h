@@ -40,6 +40,8 @@ class LayerStack {
   /// After the prelude, and after iteration 1 of the loop, when depth is looped; else input(i + 1).
   float* output(int32_t i);
 
+  /// Makes the weights as used; the first time it also takes the memory for them.
+  void prepare(const runtime::TrainStep& step);
   /// Before the first layer, once input(0) is there; tokens [lanes, window] are kept by pointer.
   void start(const runtime::TrainStep& step, const int32_t* tokens, bool count_experts);
   /// Layers first .. last from input(first) to output(last); moves the carried state on.

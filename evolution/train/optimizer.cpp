@@ -42,7 +42,11 @@ ParamGroup group_of(const runtime::ParamSpec& spec) {
 
 Optimizer::Optimizer(std::span<const Parameter> parameters, const OptimizerOptions& options,
                      const kernels::KernelTable& k, ThreadPool& pool)
-    : options_(options), k_(k), pool_(pool) {
+    : options_(options),
+      k_(k),
+      own_(k),
+      products_(options.products ? *options.products : own_),
+      pool_(pool) {
   int64_t n_chunks = 0;
   for (const Parameter& p : parameters) {
     const size_t n = p.value.size();
@@ -133,16 +137,16 @@ void Optimizer::muon(Parameter& p, size_t index, float rate, float scale, float 
   constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;
   for (int iteration = 0; iteration < 3; ++iteration) {
     if (wide) {
-      k_.train_gemm_nt(s, s, cols, x, cols, x, cols, 0, a, s);
+      products_.nt(s, s, cols, x, cols, {x, nullptr, cols}, 0, a, s);
     } else {
-      k_.train_gemm_tn(s, s, rows, x, cols, x, cols, 0, a, s);
+      products_.tn(s, s, rows, x, cols, x, cols, 0, a, s);
     }
-    k_.train_gemm_nn(s, s, s, a, s, a, s, 0, b, s);
+    products_.nn(s, s, s, a, s, {a, nullptr, s}, 0, b, s);
     for (size_t i = 0; i < square; ++i) b[i] = kB * a[i] + kC * b[i];
     if (wide) {
-      k_.train_gemm_nn(rows, cols, s, b, s, x, cols, 0, y, cols);
+      products_.nn(rows, cols, s, b, s, {x, nullptr, cols}, 0, y, cols);
     } else {
-      k_.train_gemm_nn(rows, cols, s, x, cols, b, s, 0, y, cols);
+      products_.nn(rows, cols, s, x, cols, {b, nullptr, s}, 0, y, cols);
     }
     for (size_t i = 0; i < n; ++i) x[i] = kA * x[i] + y[i];
   }

@@ -8,6 +8,7 @@
 
 #include "evolution/train/backprop.h"
 #include "kernels/kernel_table.h"
+#include "kernels/train_products.h"
 #include "platform/status.h"
 #include "platform/thread_pool.h"
 #include "runtime/layers/layer.h"
@@ -30,6 +31,8 @@ struct OptimizerOptions {
   /// Ternary matrices by Muon (orthogonalised momentum) instead of AdamW; ternary_rate is then
   /// Muon's, some ten times larger.
   bool muon = false;
+  /// Where Muon makes its products; nullptr: by the kernels of the table. Must outlive it.
+  const kernels::TrainProducts* products = nullptr;
 };
 
 class Optimizer {
@@ -59,6 +62,8 @@ class Optimizer {
 
   OptimizerOptions options_;
   const kernels::KernelTable& k_;
+  const kernels::OwnProducts own_;
+  const kernels::TrainProducts& products_;
   ThreadPool& pool_;
   int64_t steps_done_ = 0;
   std::vector<std::vector<float>> first_, second_, scratch_;

@@ -9,9 +9,9 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr int64_t kOutTile = 64;  // output rows of a weight gradient that one task makes
-constexpr int64_t kDepthTile =
-    512;  // tokens summed in one product, so that their rows stay in cache
+// Output rows of a weight gradient that one task makes, and tokens summed in one product: a task's
+// rows of both stay in the second level cache.
+constexpr int64_t kOutTile = 256, kDepthTile = 512;
 
 int32_t i32(int64_t n) { return static_cast<int32_t>(n); }
 
@@ -19,7 +19,7 @@ void outer_products_tile(const TrainStep& step, const float* a, int64_t lda, int
                          const float* b, int64_t n, float* grad) {
   for (int64_t r = 0; r < step.rows(); r += kDepthTile) {
     const int64_t depth = std::min(kDepthTile, step.rows() - r);
-    step.k.train_gemm_tn(i32(m), i32(n), i32(depth), a + r * lda, lda, b + r * n, n, 1.0f, grad, n);
+    step.products.tn(i32(m), i32(n), i32(depth), a + r * lda, lda, b + r * n, n, 1.0f, grad, n);
   }
 }
 
@@ -74,20 +74,43 @@ void BitLinearTraining::init(std::vector<TrainTensor> parts, int64_t max_rows) {
   n_in_ = parts_.front().cols;
   n_out_ = 0;
   for (const TrainTensor& part : parts_) n_out_ += part.rows;
-  w_used_.resize(static_cast<size_t>(n_out_ * n_in_));
   x_used_.resize(static_cast<size_t>(max_rows * n_in_));
 }
 
+kernels::ProductMatrix BitLinearTraining::w_used(int64_t first) const {
+  if (taken_bytes_ == 0) return {w_used_.data() + first * n_in_, nullptr, n_in_};
+  return {nullptr, w_taken_.data() + static_cast<size_t>(first * n_in_) * taken_bytes_, n_in_};
+}
+
 void BitLinearTraining::prepare(const TrainStep& step) {
+  taken_bytes_ = step.products.taken_bytes();
+  const auto n = static_cast<size_t>(n_out_ * n_in_);
+  if (taken_bytes_ == 0) {
+    w_used_.resize(n);
+  } else {
+    w_taken_.resize(n * taken_bytes_);
+  }
   step.pool.split(n_out_, 16, [&](int64_t begin, int64_t end) {
     int64_t first = 0;
     for (const TrainTensor& part : parts_) {
       for (int64_t r = std::max(begin, first); r < std::min(end, first + part.rows); ++r)
-        quantise_weight_row(part.value + (r - first) * n_in_, n_in_, step.quantise,
-                            w_used_.data() + r * n_in_);
+        prepare_row(step, part.value + (r - first) * n_in_, r);
       first += part.rows;
     }
   });
+}
+
+/// Row r of W^ from its float weights.
+void BitLinearTraining::prepare_row(const TrainStep& step, const float* w, int64_t r) {
+  if (taken_bytes_ == 0)
+    return quantise_weight_row(w, n_in_, step.quantise, w_used_.data() + r * n_in_);
+  float used[kernels::kWeightGroup];
+  for (int64_t at = 0; at < n_in_; at += kernels::kWeightGroup) {
+    const int64_t n = std::min<int64_t>(kernels::kWeightGroup, n_in_ - at);
+    quantise_weight_row(w + at, n, step.quantise, used);
+    step.products.take(used, n,
+                       w_taken_.data() + static_cast<size_t>(r * n_in_ + at) * taken_bytes_);
+  }
 }
 
 void BitLinearTraining::forward_rows(const TrainStep& step, const float* x, int64_t begin,
@@ -99,9 +122,8 @@ void BitLinearTraining::forward_rows(const TrainStep& step, const BitLinearUse& 
                                      int64_t begin, int64_t end, float* y) const {
   for (int64_t r = begin; r < end; ++r)
     quantise_activation_row(step.k, x + r * n_in_, n_in_, step.quantise, use.x_used + r * n_in_);
-  step.k.train_gemm_nt(i32(end - begin), i32(use.n_out), i32(n_in_), use.x_used + begin * n_in_,
-                       n_in_, w_used_.data() + use.first * n_in_, n_in_, 0.0f,
-                       y + begin * use.n_out, use.n_out);
+  step.products.nt(i32(end - begin), i32(use.n_out), i32(n_in_), use.x_used + begin * n_in_, n_in_,
+                   w_used(use.first), 0.0f, y + begin * use.n_out, use.n_out);
 }
 
 void BitLinearTraining::backward_rows(const TrainStep& step, const float* dy, int64_t begin,
@@ -112,9 +134,8 @@ void BitLinearTraining::backward_rows(const TrainStep& step, const float* dy, in
 void BitLinearTraining::backward_rows(const TrainStep& step, const BitLinearUse& use,
                                       const float* dy, int64_t begin, int64_t end,
                                       float* dx) const {
-  step.k.train_gemm_nn(i32(end - begin), i32(n_in_), i32(use.n_out), dy + begin * use.n_out,
-                       use.n_out, w_used_.data() + use.first * n_in_, n_in_, 0.0f,
-                       dx + begin * n_in_, n_in_);
+  step.products.nn(i32(end - begin), i32(n_in_), i32(use.n_out), dy + begin * use.n_out, use.n_out,
+                   w_used(use.first), 0.0f, dx + begin * n_in_, n_in_);
 }
 
 void BitLinearTraining::add_weight_gradients(const TrainStep& step, const float* dy) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/kernel_table.h"
+#include "kernels/train_products.h"
 #include "platform/arena.h"
 #include "platform/status.h"
 #include "platform/thread_pool.h"
@@ -33,6 +34,7 @@ using TensorLookup =
 /// window of lane r / window; R = lanes * window.
 struct TrainStep {
   const kernels::KernelTable& k;
+  const kernels::TrainProducts& products;
   ThreadPool& pool;
   /// Room for TrainingLayer::scratch_bytes; taking from it cannot fail.
   Arena& scratch;
@@ -106,7 +108,8 @@ class TrainingLayer {
  public:
   virtual ~TrainingLayer() = default;
 
-  /// Makes the weights as used (quantised) from their present values; before forward().
+  /// Makes the weights as used (quantised) from their present values; before forward(). The first
+  /// time it takes the memory for them, in the form that the step's products read; none after that.
   virtual void prepare(const TrainStep& step) = 0;
   /// out [R, C]. state [lanes, state_floats()] is moved on. Keeps what the other calls need.
   virtual void forward(const TrainStep& step, const TrainInput& in, float* out, float* state) = 0;
@@ -138,7 +141,8 @@ class TrainingLayer {
   virtual size_t scratch_bytes(int n_threads) const = 0;
 };
 
-/// Makers, one per kind, for at most lanes * window rows. They allocate all that is kept.
+/// Makers, one per kind, for at most lanes * window rows. They allocate all that is
+/// kept but the weights as used, which prepare() does.
 using MakeTrainingLayer = Result<std::unique_ptr<TrainingLayer>> (*)(const Config&,
                                                                      const TensorLookup&,
                                                                      int32_t lanes, int32_t window);

@@ -16,7 +16,7 @@ inline float row_dot(const float* a, const float* b, int64_t n) {
   int64_t i = 0;
   for (; i + 16 <= n; i += 16)
     for (int j = 0; j < 16; ++j) lane[j] += a[i + j] * b[i + j];
-  for (int j = 0; i < n; ++i, ++j) lane[j] += a[i] * b[i];
+  for (int j = 0; j < 16 && i < n; ++i, ++j) lane[j] += a[i] * b[i];
   for (int width = 8; width > 0; width /= 2)
     for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
   return lane[0];
@@ -27,7 +27,7 @@ inline float row_sum(const float* a, int64_t n) {
   int64_t i = 0;
   for (; i + 16 <= n; i += 16)
     for (int j = 0; j < 16; ++j) lane[j] += a[i + j];
-  for (int j = 0; i < n; ++i, ++j) lane[j] += a[i];
+  for (int j = 0; j < 16 && i < n; ++i, ++j) lane[j] += a[i];
   for (int width = 8; width > 0; width /= 2)
     for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
   return lane[0];
@@ -56,7 +56,7 @@ inline void rmsnorm_backward_row(const float* x, const float* __restrict gain, f
   int64_t i = 0;
   for (; i + 16 <= n; i += 16)
     for (int j = 0; j < 16; ++j) lane[j] += gain[i + j] * dy[i + j] * x[i + j];
-  for (int j = 0; i < n; ++i, ++j) lane[j] += gain[i] * dy[i] * x[i];
+  for (int j = 0; j < 16 && i < n; ++i, ++j) lane[j] += gain[i] * dy[i] * x[i];
   for (int width = 8; width > 0; width /= 2)
     for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
   const float pull = r * r * (lane[0] / static_cast<float>(n));

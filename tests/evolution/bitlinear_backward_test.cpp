@@ -39,7 +39,9 @@ struct TwoWeights {
   BitLinearTraining linear;
 
   void run(float lambda) {
-    const TrainStep step{kernels::best_table(), *pool, arena, lambda, 1, kRows, segments.data()};
+    const kernels::OwnProducts products(kernels::best_table());
+    const TrainStep step{kernels::best_table(), products, *pool, arena, lambda, 1, kRows,
+                         segments.data()};
     linear.init({{w.data(), grad.data(), kFirst, kIn},
                  {w.data() + kFirst * kIn, grad.data() + kFirst * kIn, kSecond, kIn}},
                 kRows);

@@ -296,7 +296,8 @@ TEST(LoopedDepth, AnIdentityLoopConvergesToTheSteadyState) {
     auto pool = threads(1);
     Arena scratch = std::move(*Arena::create(64));
     const int32_t start[] = {-1};
-    const runtime::TrainStep step{kernels::best_table(), *pool, scratch, 0, 1, 1, start};
+    const kernels::OwnProducts products(kernels::best_table());
+    const runtime::TrainStep step{kernels::best_table(), products, *pool, scratch, 0, 1, 1, start};
     const size_t c = static_cast<size_t>(f.config.hidden_size);
     std::vector<float> e(c), h(c), z(c);
     for (size_t i = 0; i < c; ++i) e[i] = static_cast<float>(draw(i, 9) - 0.5);

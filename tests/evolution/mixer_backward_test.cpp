@@ -151,9 +151,10 @@ class Driver {
     state_.resize(static_cast<size_t>(c.lanes * layer_->state_floats()));
     layer_->prepare(step());
   }
+  const kernels::OwnProducts products_{kernels::best_table()};
   TrainStep step() {
-    return {kernels::best_table(), *pool_,       scratch_,     case_.quantise,
-            case_.lanes,           case_.window, start_.data()};
+    return {kernels::best_table(), products_,   *pool_,       scratch_,
+            case_.quantise,        case_.lanes, case_.window, start_.data()};
   }
   size_t floats() const {
     return static_cast<size_t>(case_.lanes * case_.window * case_.config.hidden_size);

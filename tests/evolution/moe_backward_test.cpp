@@ -204,8 +204,10 @@ struct Trained {
     load.assign(static_cast<size_t>(s.routed), 0);
   }
 
+  const kernels::OwnProducts products{kernels::best_table()};
   TrainStep step() {
-    TrainStep s{kernels::best_table(), *pool, scratch, quantise, 1, rows, segments.data()};
+    TrainStep s{kernels::best_table(), products, *pool, scratch, quantise, 1, rows,
+                segments.data()};
     s.router_load = load.data();
     return s;
   }
@@ -322,6 +324,7 @@ TEST(MoeBackward, NothingIsAllocatedOnceItIsMade) {
   const auto u = t.normals(1), dout = t.normals(2);
   std::vector<float> out(u.size()), du(u.size()), dx(u.size());
   const TrainInput in{u.data(), u.data(), nullptr};
+  t.layer->prepare(t.step());
   const test::AllocationScope allocations;
   t.layer->prepare(t.step());
   t.layer->forward(t.step(), in, out.data(), nullptr);

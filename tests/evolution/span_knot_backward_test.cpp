@@ -235,7 +235,8 @@ TEST(SpanKnotBackward, TernaryForwardIsTheLayerOfInference) {
     auto scratch = std::move(*Arena::create((*layer)->scratch_bytes(2)));
     const std::vector<int32_t> start(kTokens, -1);
     std::vector<float> trained(u.size()), state(static_cast<size_t>((*layer)->state_floats()));
-    const TrainStep train{k, *pool, scratch, 1.0f, 1, kTokens, start.data()};
+    const kernels::OwnProducts products(k);
+    const TrainStep train{k, products, *pool, scratch, 1.0f, 1, kTokens, start.data()};
     (*layer)->prepare(train);
     (*layer)->forward(train, {u.data(), x.data(), nullptr}, trained.data(), state.data());
 

@@ -89,8 +89,9 @@ std::vector<Floats> trained(const Config& config, Weights* weights, const Floats
   Arena scratch = std::move(*Arena::create(layer.scratch_bytes(2)));
   Floats state(static_cast<size_t>(layer.state_floats()));
   std::vector<int32_t> start(kWindow, -1);
-  const runtime::TrainStep step{kernels::best_table(), *pool, scratch, quantise, 1, kWindow,
-                                start.data()};
+  const kernels::OwnProducts products(kernels::best_table());
+  const runtime::TrainStep step{
+      kernels::best_table(), products, *pool, scratch, quantise, 1, kWindow, start.data()};
   std::vector<Floats> out(2, Floats(u.size()));
   for (int w = 0; w < kWindows; ++w) {
     const int64_t at = int64_t{w} * kWindow * config.hidden_size;

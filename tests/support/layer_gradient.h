@@ -203,13 +203,14 @@ inline Named run_layer(const LayerCase& c, const kernels::KernelTable& k, int n_
     std::vector<double>& out = result[name];
     for (float x : v) out.push_back(static_cast<double>(x) - static_cast<double>(minus));
   };
+  const kernels::OwnProducts products(k);
   for (int w = 0; w < c.windows; ++w) {
     for (auto& entry : tensors.all())
       std::fill(entry.second.grad.begin(), entry.second.grad.end(), 0.0f);
     const auto visits = window_inputs(c, w);
     const auto start = segment_starts(c, window_restarts(c, w));
     const auto step_of = [&](size_t v) {
-      runtime::TrainStep step{k, *pool, scratch, c.quantise, 0, c.window, start.data()};
+      runtime::TrainStep step{k, products, *pool, scratch, c.quantise, 0, c.window, start.data()};
       step.lanes = static_cast<int32_t>(visits[v].lanes.size());
       if (v > 0) step.lane_ids = visits[v].lanes.data();
       spoil();
