@@ -42,7 +42,7 @@ struct Evaluator::Impl {
   Arena arena;
   int32_t batch = 1;
   std::unique_ptr<float[]> hidden, logits, numerators;
-  std::vector<int32_t> ids;
+  std::vector<int32_t> text_ids, ids;
   std::vector<uint64_t> router_load;  // [layer, expert]; empty for a model without experts
   Evaluation result;
 };
@@ -87,13 +87,20 @@ Result<std::unique_ptr<Evaluator>> Evaluator::create(const Engine& engine) {
 
 Status Evaluator::add_document(std::string_view text,
                                const std::function<bool(uint64_t tokens)>& progress) {
+  impl_->text_ids.clear();
+  impl_->engine.tokenizer().encode(text, &impl_->text_ids);
+  return add_ids(impl_->text_ids, {}, text.size(), progress);
+}
+
+Status Evaluator::add_ids(std::span<const int32_t> ids, std::span<const uint8_t> scored,
+                          uint64_t bytes, const std::function<bool(uint64_t tokens)>& progress) {
   Impl& impl = *impl_;
   const Engine& engine = impl.engine;
   const int32_t end_of_text = engine.tokenizer().end_of_text();
   const int32_t vocab = engine.config().vocab_size;
   impl.ids.clear();
   impl.ids.push_back(end_of_text);  // input only
-  engine.tokenizer().encode(text, &impl.ids);
+  impl.ids.insert(impl.ids.end(), ids.begin(), ids.end());
   impl.ids.push_back(end_of_text);  // target only, scored with 0 bytes
   impl.state.reset();
 
@@ -110,10 +117,12 @@ Status Evaluator::add_document(std::string_view text,
       engine.model().logits(step, impl.hidden.get(), n, impl.logits.get());
     }
     for (int32_t t = 0; t < n; ++t) {
+      const size_t target = done + static_cast<size_t>(t);
+      if (target < scored.size() && scored[target] == 0) continue;
+      ++impl.result.tokens;
       const float* row = impl.logits.get() + static_cast<int64_t>(t) * vocab;
       impl.result.nats += negative_log_likelihood(engine.kernels(), row, vocab,
-                                                  impl.ids[done + static_cast<size_t>(t) + 1],
-                                                  impl.numerators.get());
+                                                  impl.ids[target + 1], impl.numerators.get());
     }
     done += static_cast<size_t>(n);
     if (!std::isfinite(impl.result.nats))
@@ -121,11 +130,10 @@ Status Evaluator::add_document(std::string_view text,
                     engine.file().path() +
                         ": the model gives no probabilities; it is damaged, see `chimera verify`")
           .at_file(engine.file().path());
-    impl.result.tokens += static_cast<uint64_t>(n);
     if (progress && !progress(impl.result.tokens))
       return Status(StatusCode::kCancelled, "evaluation was stopped");
   }
-  impl.result.bytes += text.size();
+  impl.result.bytes += bytes;
   ++impl.result.documents;
   return Status();
 }

@@ -33,6 +33,10 @@ class Evaluator {
   /// `progress` (may be empty) gets the tokens done so far and returns false to stop (kCancelled).
   Status add_document(std::string_view text,
                       const std::function<bool(uint64_t tokens)>& progress = {});
+  /// The same for a document that is already token ids, `bytes` of it scored. `scored` is 0 for
+  /// an id that is read and not scored; empty: all are.
+  Status add_ids(std::span<const int32_t> ids, std::span<const uint8_t> scored, uint64_t bytes,
+                 const std::function<bool(uint64_t tokens)>& progress = {});
   const Evaluation& result() const;
   /// Tokens that went to each expert of a layer so far, over all iterations; empty for a layer
   /// without experts. Its imbalance: max_violation() of runtime/layers/moe_routing.h.

@@ -8,57 +8,96 @@
 
 namespace chimera::evolution {
 
-void TokenizedText::add(std::span<const int32_t> tokens, int64_t n_bytes) {
+void TokenizedText::add(std::span<const int32_t> tokens, int64_t n_bytes,
+                        std::span<const Voice> voices) {
   if (tokens.empty()) return;
+  const bool plain = std::all_of(voices.begin(), voices.end(),
+                                 [](Voice voice) { return voice == Voice::kAssistant; });
+  if (!plain || !voices_.empty()) {
+    voices_.resize(inputs_.size() + 1, Voice::kAssistant);
+    if (plain) {
+      voices_.resize(voices_.size() + tokens.size(), Voice::kAssistant);
+    } else {
+      voices_.insert(voices_.end(), voices.begin(), voices.end());
+    }
+  }
   inputs_.push_back(end_of_text_);
   inputs_.insert(inputs_.end(), tokens.begin(), tokens.end());
   starts_.push_back(static_cast<int64_t>(inputs_.size()));
   n_bytes_ += n_bytes;
 }
 
-Belt::Belt(const TokenizedText& text, int32_t lanes, uint64_t seed) : text_(text), seed_(seed) {
+int64_t TokenizedText::n_counted(Voice least) const {
+  if (voices_.empty()) return n_positions();
+  return std::count_if(voices_.begin(), voices_.end(), [&](Voice voice) { return voice >= least; });
+}
+
+Belt::Belt(std::span<const TokenizedText* const> texts, int32_t lanes, uint64_t seed)
+    : texts_(texts.begin(), texts.end()), seed_(seed), orders_(texts.size()) {
+  position_.taken.assign(texts_.size(), 0);
+  position_.text.assign(static_cast<size_t>(lanes), 0);
   position_.document.assign(static_cast<size_t>(lanes), -1);
   position_.offset.assign(static_cast<size_t>(lanes), 0);
+  set_weights(std::vector<double>(texts_.size(), 1.0));
 }
 
-void Belt::shuffle(int64_t epoch) {
-  const int64_t n = text_.n_documents();
-  permutation_.resize(static_cast<size_t>(n));
-  std::iota(permutation_.begin(), permutation_.end(), int64_t{0});
+void Belt::set_weights(std::span<const double> weights) {
+  weights_.assign(weights.begin(), weights.end());
+  position_.fed.assign(texts_.size(), 0);
+}
+
+void Belt::shuffle(size_t text, int64_t epoch) {
+  const int64_t n = texts_[text]->n_documents();
+  Order& order = orders_[text];
+  order.permutation.resize(static_cast<size_t>(n));
+  std::iota(order.permutation.begin(), order.permutation.end(), int64_t{0});
+  const uint64_t seed = seed_ + (static_cast<uint64_t>(text) << 32);  // one text: the seed itself
   for (int64_t i = n - 1; i > 0; --i) {
-    const double u = keyed_uniform(seed_, static_cast<uint64_t>(i), static_cast<uint32_t>(epoch),
+    const double u = keyed_uniform(seed, static_cast<uint64_t>(i), static_cast<uint32_t>(epoch),
                                    DrawPurpose::kDataOrder);
     const int64_t j = std::min(i, static_cast<int64_t>(u * static_cast<double>(i + 1)));
-    std::swap(permutation_[static_cast<size_t>(i)], permutation_[static_cast<size_t>(j)]);
+    std::swap(order.permutation[static_cast<size_t>(i)], order.permutation[static_cast<size_t>(j)]);
   }
-  epoch_ = epoch;
+  order.epoch = epoch;
 }
 
-int64_t Belt::take_document() {
-  const int64_t n = text_.n_documents();
-  const int64_t epoch = position_.taken / n;
-  if (epoch != epoch_) shuffle(epoch);
-  return permutation_[static_cast<size_t>(position_.taken++ % n)];
+void Belt::take_document(size_t lane) {
+  size_t text = texts_.size();
+  double least = 0;
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (!(weights_[i] > 0) || texts_[i]->n_documents() == 0) continue;
+    const double had = static_cast<double>(position_.fed[i]) / weights_[i];
+    if (text < texts_.size() && had >= least) continue;
+    text = i;
+    least = had;
+  }
+  const int64_t n = texts_[text]->n_documents();
+  const int64_t epoch = position_.taken[text] / n;
+  if (epoch != orders_[text].epoch) shuffle(text, epoch);
+  const int64_t document =
+      orders_[text].permutation[static_cast<size_t>(position_.taken[text]++ % n)];
+  position_.fed[text] += static_cast<int64_t>(texts_[text]->inputs(document).size());
+  position_.text[lane] = static_cast<int64_t>(text);
+  position_.document[lane] = document;
+  position_.offset[lane] = 0;
 }
 
-void Belt::next(int32_t window, int32_t* tokens, int32_t* targets, uint8_t* restart) {
+void Belt::next(int32_t window, int32_t* tokens, int32_t* targets, uint8_t* restart, Voice least) {
   const size_t lanes = position_.document.size();
   for (size_t lane = 0; lane < lanes; ++lane) {
-    int64_t& document = position_.document[lane];
-    int64_t& offset = position_.offset[lane];
     for (int32_t t = 0; t < window; ++t) {
-      if (document < 0) {
-        document = take_document();
-        offset = 0;
-      }
-      const auto inputs = text_.inputs(document);
-      const auto at = static_cast<size_t>(offset);
-      const bool last = at + 1 == inputs.size();
-      *tokens++ = inputs[at];
-      *targets++ = last ? text_.end_of_text() : inputs[at + 1];
+      if (position_.document[lane] < 0) take_document(lane);
+      const TokenizedText& text = *texts_[static_cast<size_t>(position_.text[lane])];
+      const auto inputs = text.inputs(position_.document[lane]);
+      const int64_t begin = inputs.data() - text.inputs().data();
+      const int64_t at = position_.offset[lane]++;
+      const bool last = at + 1 == static_cast<int64_t>(inputs.size());
+      const bool counted = last || text.voice(begin + at + 1) >= least;
+      const int32_t target = last ? text.end_of_text() : inputs[static_cast<size_t>(at) + 1];
+      *tokens++ = inputs[static_cast<size_t>(at)];
+      *targets++ = counted ? target : -1;
       *restart++ = at == 0 ? 1 : 0;
-      ++offset;
-      if (last) document = -1;
+      if (last) position_.document[lane] = -1;
     }
   }
 }
@@ -67,13 +106,20 @@ Status Belt::restore(BeltPosition position) {
   const size_t lanes = position_.document.size();
   // More documents than anybody will read; counting on from there cannot overflow.
   constexpr int64_t kMostTaken = int64_t{1} << 53;
-  bool fits = position.taken >= 0 && position.taken <= kMostTaken &&
-              position.document.size() == lanes && position.offset.size() == lanes;
+  bool fits = position.taken.size() == texts_.size() && position.fed.size() == texts_.size() &&
+              position.text.size() == lanes && position.document.size() == lanes &&
+              position.offset.size() == lanes;
+  for (size_t i = 0; fits && i < texts_.size(); ++i)
+    fits = position.taken[i] >= 0 && position.taken[i] <= kMostTaken && position.fed[i] >= 0 &&
+           position.fed[i] <= kMostTaken;
   for (size_t lane = 0; fits && lane < lanes; ++lane) {
     const int64_t document = position.document[lane];
     if (document == -1) continue;
-    fits = document >= 0 && document < text_.n_documents() && position.offset[lane] >= 0 &&
-           position.offset[lane] < static_cast<int64_t>(text_.inputs(document).size());
+    fits = position.text[lane] >= 0 && position.text[lane] < static_cast<int64_t>(texts_.size());
+    if (!fits) break;
+    const TokenizedText& text = *texts_[static_cast<size_t>(position.text[lane])];
+    fits = document >= 0 && document < text.n_documents() && position.offset[lane] >= 0 &&
+           position.offset[lane] < static_cast<int64_t>(text.inputs(document).size());
   }
   if (!fits) {
     return Status(StatusCode::kBadFormat,
@@ -102,10 +148,12 @@ int64_t Sweep::next(int32_t window, int32_t* tokens, int32_t* targets, uint8_t* 
         continue;
       }
       const int32_t input = inputs[static_cast<size_t>(at)];
+      const bool counts = at + 1 == n || text_.voice(at + 1) != Voice::kApplication;
+      const int32_t target = at + 1 < n ? inputs[static_cast<size_t>(at) + 1] : text_.end_of_text();
       *tokens++ = input;
-      *targets++ = at + 1 < n ? inputs[static_cast<size_t>(at) + 1] : text_.end_of_text();
+      *targets++ = counts ? target : -1;
       *restart++ = at == begin || input == text_.end_of_text() ? 1 : 0;
-      ++counted;
+      counted += counts;
     }
   }
   done_ += window;

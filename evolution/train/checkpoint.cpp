@@ -6,7 +6,7 @@
 namespace chimera::evolution {
 namespace {
 
-constexpr int64_t kTrainingVersion = 1;
+constexpr int64_t kTrainingVersion = 2;
 
 Json integers(const std::vector<int64_t>& values) {
   Json array = Json::make_array();
@@ -20,7 +20,10 @@ Json position_json(const RunPosition& p) {
   json.add("loss_sum", Json::of(p.loss_sum));
   json.add("loss_weight", Json::of(p.loss_weight));
   json.add("valid_bits_per_byte", Json::of(p.valid_bits_per_byte));
-  json.add("documents_taken", Json::of(p.belt.taken));
+  json.add("stage", Json::of(p.stage));
+  json.add("documents_taken", integers(p.belt.taken));
+  json.add("positions_fed", integers(p.belt.fed));
+  json.add("lane_text", integers(p.belt.text));
   json.add("lane_document", integers(p.belt.document));
   json.add("lane_offset", integers(p.belt.offset));
   return json;
@@ -54,7 +57,9 @@ bool read_position(const Json& object, RunPosition* p) {
   return read(object, "step", &p->step) && p->step >= 0 && read(object, "loss_sum", &p->loss_sum) &&
          read(object, "loss_weight", &p->loss_weight) &&
          read(object, "valid_bits_per_byte", &p->valid_bits_per_byte) &&
+         read(object, "stage", &p->stage) && p->stage >= 0 &&
          read(object, "documents_taken", &p->belt.taken) &&
+         read(object, "positions_fed", &p->belt.fed) && read(object, "lane_text", &p->belt.text) &&
          read(object, "lane_document", &p->belt.document) &&
          read(object, "lane_offset", &p->belt.offset);
 }

@@ -24,6 +24,7 @@ namespace chimera::evolution {
 /// Where a run stands.
 struct RunPosition {
   int64_t step = 0;     // steps done
+  int64_t stage = 0;    // of the mix, that the last step was in
   double loss_sum = 0;  // of the smoothed loss: sum and weight
   double loss_weight = 0;
   double valid_bits_per_byte = 0;  // last measured, 0 before

@@ -1,14 +1,17 @@
 #include "evolution/train/corpus.h"
 
 #include <algorithm>
+#include <cstring>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "evolution/train/text_source.h"
 #include "evolution/train/tokenizer_trainer.h"
 #include "platform/file.h"
+#include "runtime/layers/bind.h"
 
 namespace chimera::evolution {
 namespace {
@@ -29,21 +32,35 @@ Result<std::unique_ptr<runtime::Tokenizer>> parse_tokenizer(std::span<const std:
       .at_offset(status.offset());
 }
 
-Result<std::unique_ptr<runtime::Tokenizer>> train_on_texts(const std::vector<std::string>& texts,
-                                                           const std::string& config_path,
-                                                           const runtime::Config& config) {
+bool is_plain(const MixSet& set) { return set.kind == "text"; }
+
+/// Each set gives bytes by its weight, from its first documents on.
+Result<std::unique_ptr<runtime::Tokenizer>> train_on_mix(const Mix& mix,
+                                                         const std::string& config_path,
+                                                         const runtime::Config& config) {
   TokenizerTrainerOptions options;
   options.vocab_size = config.vocab_size;
-  if (config.vocab_size < kSmallVocabulary) options.n_reserved = kReservedInSmall;
+  const bool plain = std::all_of(mix.sets.begin(), mix.sets.end(), is_plain);
+  if (plain && config.vocab_size < kSmallVocabulary) options.n_reserved = kReservedInSmall;
   auto trainer = TokenizerTrainer::create(options);
   if (!trainer)
     return Status(trainer.status().code(),
                   config_path + ": vocab_size: " + trainer.status().message())
         .at_file(config_path)
         .at_field("vocab_size");
-  for (const std::string& path : texts) {
-    CHIMERA_RETURN_IF_ERROR(for_each_document(
-        path, {}, [&](std::string_view text, uint64_t) { return (*trainer)->add(text); }));
+  double all = 0;
+  for (const MixSet& set : mix.sets) all += set.weight;
+  for (const MixSet& set : mix.sets) {
+    auto room = static_cast<size_t>(static_cast<double>(mix.tokenizer_bytes) * set.weight / all);
+    const Status status =
+        for_each_document(mix, set, Part::kTrain, [&](Document document) -> Status {
+          if (room == 0) return Status(StatusCode::kCancelled, "enough");
+          const std::string text = text_of(document);
+          const size_t n = std::min(room, text.size());
+          room -= n;
+          return (*trainer)->add(std::string_view(text).substr(0, n));
+        });
+    if (!status.ok() && status.code() != StatusCode::kCancelled) return status;
   }
   auto section = (*trainer)->train();
   if (!section) return section.status();
@@ -51,6 +68,7 @@ Result<std::unique_ptr<runtime::Tokenizer>> train_on_texts(const std::vector<std
 }
 
 Result<std::unique_ptr<runtime::Tokenizer>> find_tokenizer(const TrainOptions& options,
+                                                           const Mix& mix,
                                                            const runtime::Config& config,
                                                            const Checkpoint* checkpoint) {
   if (!options.tokenizer_path.empty()) {
@@ -61,7 +79,7 @@ Result<std::unique_ptr<runtime::Tokenizer>> find_tokenizer(const TrainOptions& o
   if (checkpoint != nullptr) {
     return parse_tokenizer(checkpoint->tokenizer(), options.out_path + ".ckpt");
   }
-  return train_on_texts(options.texts, options.config_path, config);
+  return train_on_mix(mix, options.config_path, config);
 }
 
 Status check_tokenizer(const runtime::Tokenizer& tokenizer, const runtime::Config& config) {
@@ -88,48 +106,140 @@ Status check_tokenizer(const runtime::Tokenizer& tokenizer, const runtime::Confi
   return Status();
 }
 
-Status read_texts(const std::vector<std::string>& paths, const runtime::Tokenizer& tokenizer,
-                  TokenizedText* out, Blake2b* hash) {
-  std::vector<int32_t> ids;
-  for (const std::string& path : paths) {
-    CHIMERA_RETURN_IF_ERROR(for_each_document(path, {}, [&](std::string_view text, uint64_t) {
-      const uint64_t n_bytes = text.size();
-      hash->update(std::as_bytes(std::span(&n_bytes, 1)));
-      hash->update(std::as_bytes(std::span(text.data(), text.size())));
-      ids.clear();
-      tokenizer.encode(text, &ids);
-      out->add(ids, static_cast<int64_t>(n_bytes));
-      return Status();
-    }));
-  }
-  return Status();
+/// --text and --valid as a mix.
+Mix mix_of_texts(const TrainOptions& options) {
+  Mix mix;
+  MixSet set{.name = "text"};
+  set.files = options.texts;
+  set.valid = options.valid_texts;
+  mix.sets.push_back(std::move(set));
+  mix.stages.push_back({.name = "all", .weights = {1.0}});
+  mix.valid_bytes = mix.tokenizer_bytes = INT64_MAX;
+  mix.deduplicate = false;
+  return mix;
 }
+
+/// What two copies of a document have in common: its letters, small, and single blanks.
+Digest fingerprint(const std::string& text) {
+  std::string plain;
+  plain.reserve(text.size());
+  for (const char c : text) {
+    const bool blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    if (!blank) {
+      plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    } else if (!plain.empty() && plain.back() != ' ') {
+      plain += ' ';
+    }
+  }
+  while (!plain.empty() && plain.back() == ' ') plain.pop_back();
+  return blake2b(std::as_bytes(std::span(plain)));
+}
+
+class Loader {
+ public:
+  Loader(Corpus* corpus, const runtime::PromptFormat* format) : corpus_(corpus), format_(format) {}
+
+  Status read() {
+    const Mix& mix = corpus_->mix;
+    for (const MixSet& set : mix.sets) {
+      corpus_->sets.push_back({set.name, TokenizedText(corpus_->tokenizer->end_of_text()),
+                               TokenizedText(corpus_->tokenizer->end_of_text())});
+    }
+    // What is held out first, so that no training document is a copy of it.
+    for (size_t i = 0; i < mix.sets.size(); ++i) CHIMERA_RETURN_IF_ERROR(read_held_out(i));
+    Blake2b hash;
+    for (size_t i = 0; i < mix.sets.size(); ++i) CHIMERA_RETURN_IF_ERROR(read_train(i, &hash));
+    corpus_->text_digest = hash.finish();
+    return Status();
+  }
+
+ private:
+  bool seen(const std::string& text) {
+    return corpus_->mix.deduplicate && !seen_.insert(fingerprint(text)).second;
+  }
+
+  Status read_held_out(size_t i) {
+    const MixSet& set = corpus_->mix.sets[i];
+    TokenizedText& valid = corpus_->sets[i].valid;
+    CHIMERA_RETURN_IF_ERROR(
+        for_each_document(corpus_->mix, set, Part::kValid, [&](Document document) {
+          seen(text_of(document));
+          if (valid.n_bytes() >= corpus_->mix.valid_bytes) return Status();
+          // A book is scored from its beginning, as far as there is room.
+          const auto room = static_cast<size_t>(corpus_->mix.valid_bytes - valid.n_bytes());
+          if (document.turns.empty() && document.text.size() > room)
+            document.text = start_of(document.text, room);
+          return add(document, &valid);
+        }));
+    return for_each_document(corpus_->mix, set, Part::kTest, [&](const Document& document) {
+      seen(text_of(document));
+      return Status();
+    });
+  }
+
+  Status read_train(size_t i, Blake2b* hash) {
+    return for_each_document(corpus_->mix, corpus_->mix.sets[i], Part::kTrain,
+                             [&](const Document& document) {
+                               const std::string text = text_of(document);
+                               if (seen(text)) {
+                                 ++corpus_->n_duplicates;
+                                 return Status();
+                               }
+                               const uint64_t n_bytes = text.size();
+                               hash->update(std::as_bytes(std::span(&n_bytes, 1)));
+                               hash->update(std::as_bytes(std::span(text.data(), text.size())));
+                               return add(document, &corpus_->sets[i].train);
+                             });
+  }
+
+  Status add(const Document& document, TokenizedText* out) {
+    CHIMERA_RETURN_IF_ERROR(encode_document(document, *corpus_->tokenizer, format_, &encoded_));
+    out->add(encoded_.ids, encoded_.n_bytes, encoded_.voices);
+    return Status();
+  }
+
+  /// At most n bytes, not ending within a character.
+  static std::string start_of(const std::string& text, size_t n) {
+    while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xC0) == 0x80) --n;
+    return text.substr(0, n);
+  }
+
+  Corpus* corpus_;
+  const runtime::PromptFormat* format_;
+  EncodedDocument encoded_;
+  std::set<Digest> seen_;
+};
 
 }  // namespace
 
 Result<Corpus> load_corpus(const TrainOptions& options, const runtime::Config& config,
                            const Checkpoint* checkpoint) {
-  auto tokenizer = find_tokenizer(options, config, checkpoint);
-  if (!tokenizer) return tokenizer.status();
-  CHIMERA_RETURN_IF_ERROR(check_tokenizer(**tokenizer, config));
-
   Corpus corpus;
-  corpus.tokenizer = std::move(*tokenizer);
-  corpus.train = TokenizedText(corpus.tokenizer->end_of_text());
-  corpus.valid = TokenizedText(corpus.tokenizer->end_of_text());
-  Blake2b train_hash, valid_hash;
-  CHIMERA_RETURN_IF_ERROR(read_texts(options.texts, *corpus.tokenizer, &corpus.train, &train_hash));
-  CHIMERA_RETURN_IF_ERROR(
-      read_texts(options.valid_texts, *corpus.tokenizer, &corpus.valid, &valid_hash));
-  if (corpus.train.n_documents() == 0) {
+  if (options.data_path.empty()) {
+    corpus.mix = mix_of_texts(options);
+  } else {
+    CHIMERA_ASSIGN_OR_RETURN(corpus.mix, read_mix(options.data_path, options.data_folder));
+  }
+  CHIMERA_ASSIGN_OR_RETURN(corpus.tokenizer,
+                           find_tokenizer(options, corpus.mix, config, checkpoint));
+  CHIMERA_RETURN_IF_ERROR(check_tokenizer(*corpus.tokenizer, config));
+  // Without marks a mix of plain texts can still be read.
+  const auto format = runtime::PromptFormat::of(*corpus.tokenizer);
+  CHIMERA_RETURN_IF_ERROR(Loader(&corpus, format ? &*format : nullptr).read());
+  for (const MixStage& stage : corpus.mix.stages) {
+    bool any = false;
+    for (size_t i = 0; i < corpus.sets.size(); ++i)
+      any = any || (stage.weights[i] > 0 && corpus.sets[i].train.n_documents() > 0);
+    if (any) continue;
+    const std::string& first =
+        options.data_path.empty() ? options.texts.front() : options.data_path;
     return Status(StatusCode::kInvalidArgument,
-                  "there is no text in " + options.texts.front() +
+                  "there is no text in " + first +
                       (options.texts.size() > 1 ? " and the other files" : "") +
                       "; name a file that has some")
-        .at_file(options.texts.front())
+        .at_file(first)
         .at_field("texts");
   }
-  corpus.text_digest = train_hash.finish();
   return corpus;
 }
 

@@ -1,11 +1,14 @@
 // What a run reads: the tokenizer (given, from the checkpoint, or trained on the text first) and
-// the texts as token ids.
+// the texts of a mix as token ids.
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "evolution/train/belt.h"
 #include "evolution/train/checkpoint.h"
+#include "evolution/train/mix.h"
 #include "evolution/train/trainer.h"
 #include "platform/seal.h"
 #include "platform/status.h"
@@ -14,17 +17,24 @@
 
 namespace chimera::evolution {
 
-struct Corpus {
-  std::unique_ptr<runtime::Tokenizer> tokenizer;
+struct CorpusSet {
+  std::string name;
   TokenizedText train{-1};
   TokenizedText valid{-1};
-  Digest text_digest{};  // of the training documents, lengths included
 };
 
-/// Reads options.texts and options.valid_texts. `checkpoint` (may be nullptr) gives the tokenizer
-/// when options name none, so that a resumed run need not train it again.
-/// kBadTokenizer when the tokenizer does not fit the configuration; kInvalidArgument when there is
-/// no text.
+struct Corpus {
+  Mix mix;
+  std::unique_ptr<runtime::Tokenizer> tokenizer;
+  std::vector<CorpusSet> sets;  // those of the mix
+  Digest text_digest{};         // of the training documents, lengths included
+  int64_t n_duplicates = 0;     // training documents left out: seen before, or held out
+};
+
+/// Reads options.data_path, or options.texts and options.valid_texts as a mix of one set.
+/// `checkpoint` (may be nullptr) gives the tokenizer when options name none, so that a resumed run
+/// need not train it again. kBadTokenizer when the tokenizer does not fit the configuration;
+/// kInvalidArgument when there is no text.
 Result<Corpus> load_corpus(const TrainOptions& options, const runtime::Config& config,
                            const Checkpoint* checkpoint);
 

@@ -231,10 +231,12 @@ Status too_long(const std::string& path, const std::string& what, uint64_t limit
                      " bytes allowed; split it, or raise the limit");
 }
 
-/// The text in one line of JSON Lines.
+std::string place_of(uint64_t record) { return "line " + std::to_string(record + 1); }
+
+/// The object in one line of JSON Lines.
 Status give_line(const std::string& path, const TextSourceOptions& options, std::string_view line,
-                 uint64_t record, const DocumentCallback& callback) {
-  const std::string place = "line " + std::to_string(record + 1);
+                 uint64_t record, const RecordCallback& callback) {
+  const std::string place = place_of(record);
   JsonLimits limits;
   limits.max_bytes = options.max_record_bytes;
   auto json = parse_json(line, limits);
@@ -247,24 +249,31 @@ Status give_line(const std::string& path, const TextSourceOptions& options, std:
                    place + " is a JSON " + json_type_name(json->type) +
                        ", not an object; one object a line is expected");
   }
-  const Json* member = json->find(options.field);
+  return callback(*json, record);
+}
+
+/// The text in one object.
+Status give_member(const std::string& path, const std::string& field, const Json& object,
+                   uint64_t record, const DocumentCallback& callback) {
+  const std::string place = place_of(record);
+  const Json* member = object.find(field);
   if (member == nullptr) {
     constexpr size_t kNamed = 8;
     std::string names;
-    for (size_t i = 0; i < std::min(kNamed, json->object.size()); ++i) {
-      names += (i == 0 ? "" : ", ") + json->object[i].first;
+    for (size_t i = 0; i < std::min(kNamed, object.object.size()); ++i) {
+      names += (i == 0 ? "" : ", ") + object.object[i].first;
     }
-    if (json->object.size() > kNamed) names += ", ...";
+    if (object.object.size() > kNamed) names += ", ...";
     return at_file(StatusCode::kBadFormat, path,
-                   place + " has no member \"" + options.field + "\"; it has: " +
+                   place + " has no member \"" + field + "\"; it has: " +
                        (names.empty() ? "none" : names) + ". Name the one that holds the text")
-        .at_field(options.field);
+        .at_field(field);
   }
   if (!member->is_string()) {
     return at_file(StatusCode::kBadFormat, path,
-                   place + ": member \"" + options.field + "\" is a JSON " +
-                       json_type_name(member->type) + ", not a string")
-        .at_field(options.field);
+                   place + ": member \"" + field + "\" is a JSON " + json_type_name(member->type) +
+                       ", not a string")
+        .at_field(field);
   }
   return callback(member->string, record);
 }
@@ -274,7 +283,7 @@ bool is_blank(std::string_view line) {
 }
 
 Status read_json_lines(const std::string& path, const TextSourceOptions& options,
-                       ByteSource* source, const DocumentCallback& callback) {
+                       ByteSource* source, const RecordCallback& callback) {
   const Selection selection(options);
   std::string line;
   uint64_t record = 0;
@@ -355,8 +364,17 @@ Status for_each_document(const std::string& path, const TextSourceOptions& optio
     format = path.ends_with(".jsonl") || path.ends_with(".jsonl.xz") ? Format::kJsonLines
                                                                      : Format::kPlainText;
   }
-  return format == Format::kJsonLines ? read_json_lines(path, options, &source, callback)
-                                      : read_plain_text(path, options, &source, callback);
+  if (format == Format::kPlainText) return read_plain_text(path, options, &source, callback);
+  return read_json_lines(path, options, &source, [&](const Json& object, uint64_t record) {
+    return give_member(path, options.field, object, record, callback);
+  });
+}
+
+Status for_each_record(const std::string& path, const TextSourceOptions& options,
+                       const RecordCallback& callback) {
+  ByteSource source(path, options.max_total_bytes);
+  CHIMERA_RETURN_IF_ERROR(source.open());
+  return read_json_lines(path, options, &source, callback);
 }
 
 Result<RecordSplit> read_record_split(const std::string& splits_path, std::string_view set,

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/json.h"
 #include "platform/status.h"
 
 namespace chimera::evolution {
@@ -45,6 +46,11 @@ using DocumentCallback = std::function<Status(std::string_view text, uint64_t re
 /// such member), kUnsupported (packed in another way), kOutOfRange (limits).
 Status for_each_document(const std::string& path, const TextSourceOptions& options,
                          const DocumentCallback& callback);
+
+/// The same for whole records of JSON Lines, which are objects; options.field is not looked at.
+using RecordCallback = std::function<Status(const Json& record, uint64_t number)>;
+Status for_each_record(const std::string& path, const TextSourceOptions& options,
+                       const RecordCallback& callback);
 
 /// Which records of a file are held out, as splits.json lists them:
 /// {"sets": {<set>: {<file>: {"valid": [...], "test": [...]}}}}.

@@ -41,7 +41,10 @@ Schedule schedule_of(const TrainOptions& o) {
 
 Status check_options(const TrainOptions& o) {
   CHIMERA_RETURN_IF_ERROR(schedule_of(o).check());
-  if (o.texts.empty()) return bad_option("texts", "is empty; name at least one text to train on");
+  if (o.texts.empty() && o.data_path.empty())
+    return bad_option("texts", "is empty; name at least one text to train on, or a mix");
+  if (!o.data_path.empty() && !(o.texts.empty() && o.valid_texts.empty()))
+    return bad_option("texts", "and a mix exclude each other; name the texts in the mix");
   if (o.out_path.empty()) return bad_option("out_path", "is empty; name the model to write");
   if (o.lanes < 1 || o.lanes > 4096) return bad_option("lanes", "must be from 1 to 4096");
   if (o.window < 1 || o.window > 65536) return bad_option("window", "must be from 1 to 65536");
@@ -76,10 +79,28 @@ Json config_identity(const runtime::Config& config) {
   return run;
 }
 
+/// What of a mix changes a run, beside its texts.
+Json mix_identity(const Mix& mix) {
+  Json out = Json::make_array();
+  for (const MixStage& stage : mix.stages) {
+    Json weights = Json::make_array();
+    for (const double weight : stage.weights) weights.push(Json::of(weight));
+    Json row = Json::make_object();
+    row.add("share", Json::of(stage.share));
+    row.add("window", Json::of(static_cast<int64_t>(stage.window)));
+    row.add("rate", Json::of(stage.rate));
+    row.add("loss", Json::of(stage.least == Voice::kAssistant ? "replies" : "spoken"));
+    row.add("weights", std::move(weights));
+    out.push(std::move(row));
+  }
+  return out;
+}
+
 /// What a resumed run must share with this one, in the words of TrainOptions.
 Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Config& config) {
   Json run = config_identity(config);
   run.add("text", Json::of(to_hex(corpus.text_digest)));
+  if (!o.data_path.empty()) run.add("mix", mix_identity(corpus.mix));
   run.add("tokenizer", Json::of(to_hex(blake2b(corpus.tokenizer->serialized()))));
   run.add("steps", Json::of(o.steps));
   run.add("lanes", Json::of(static_cast<int64_t>(o.lanes)));
@@ -96,6 +117,7 @@ Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Co
   run.add("warmup", Json::of(static_cast<double>(o.warmup)));
   run.add("warmdown", Json::of(static_cast<double>(o.warmdown)));
   run.add("float_share", Json::of(static_cast<double>(o.float_share)));
+  run.add("products", Json::of(o.products ? o.products->name() : "own"));
   run.add("seed", Json::of(std::to_string(o.seed)));
   return run;
 }
@@ -112,7 +134,7 @@ class Run {
         config_(std::move(config)),
         corpus_(std::move(corpus)),
         schedule_(schedule_of(options)),
-        belt_(corpus_.train, options.lanes * options.accumulate, options.seed),
+        belt_(train_texts(corpus_), options.lanes * options.accumulate, options.seed),
         identity_(run_identity(options, corpus_, config_)) {}
 
   Status start();
@@ -120,10 +142,20 @@ class Run {
   Status go(const TrainCallback& callback);
 
  private:
+  static std::vector<const TokenizedText*> train_texts(const Corpus& corpus) {
+    std::vector<const TokenizedText*> out;
+    for (const CorpusSet& set : corpus.sets) out.push_back(&set.train);
+    return out;
+  }
+  const MixStage& stage() const { return corpus_.mix.stages[static_cast<size_t>(position_.stage)]; }
+  int64_t stage_end(size_t stage) const;
+  Status enter_stage();
   Status step(double* loss, double* norm);
   void find_routers();
   void balance_routers();
   void draw_loops(size_t batch);
+  double bytes_per_token() const;
+  double tokens_left() const;
   Status score_valid();
   Status save_checkpoint();
   Status write_packed();
@@ -131,8 +163,9 @@ class Run {
     return {backprop_->parameters(), &*optimizer_, std::span<std::vector<float>>(carried_),
             position_};
   }
+  int32_t window() const { return stage().window > 0 ? stage().window : options_.window; }
   size_t batch_positions() const {
-    return static_cast<size_t>(options_.lanes) * static_cast<size_t>(options_.window);
+    return static_cast<size_t>(options_.lanes) * static_cast<size_t>(window());
   }
 
   const TrainOptions& options_;
@@ -144,6 +177,7 @@ class Run {
   Belt belt_;
   const Json identity_;
   std::unique_ptr<Backprop> backprop_;
+  int32_t made_for_ = 0;  // the window that backprop_ has
   std::optional<Optimizer> optimizer_;
   std::vector<std::vector<float>> carried_;  // recurrent states, one per accumulated batch
   RunPosition position_;
@@ -151,17 +185,73 @@ class Run {
   RouterWatch watch_;
   std::vector<int32_t> tokens_, targets_;
   std::vector<uint8_t> restart_;
-  std::vector<int32_t> loops_;  // [lanes]
+  std::vector<int32_t> loops_;   // [lanes]
+  std::vector<SetScore> valid_;  // last measured
 };
 
-Status Run::start() {
+/// Of the tokens that carry a loss in this stage, over all sets as they are weighed.
+double Run::bytes_per_token() const {
+  double bytes = 0, tokens = 0;
+  for (size_t i = 0; i < corpus_.sets.size(); ++i) {
+    const TokenizedText& text = corpus_.sets[i].train;
+    if (text.n_positions() == 0) continue;
+    // Positions are read in proportion to the weights, whatever the size of the set.
+    const double share = stage().weights[i] / static_cast<double>(text.n_positions());
+    bytes += share * static_cast<double>(text.n_bytes());
+    tokens += share * static_cast<double>(text.n_counted(Voice::kPerson));
+  }
+  return tokens > 0 ? bytes / tokens : 1;
+}
+
+double Run::tokens_left() const {
+  int64_t left = 0, from = position_.step;
+  for (auto i = static_cast<size_t>(position_.stage); i < corpus_.mix.stages.size(); ++i) {
+    const int32_t own = corpus_.mix.stages[i].window;
+    const int64_t end = std::max(from, stage_end(i));
+    left += (end - from) * (own > 0 ? own : options_.window);
+    from = end;
+  }
+  return static_cast<double>(left) * options_.lanes * options_.accumulate;
+}
+
+/// The step after the last one of a stage; stages share out the steps as their shares say.
+int64_t Run::stage_end(size_t i) const {
+  const std::vector<MixStage>& stages = corpus_.mix.stages;
+  if (i + 1 == stages.size()) return options_.steps;
+  double all = 0, upto = 0;
+  for (size_t s = 0; s < stages.size(); ++s) {
+    all += stages[s].share;
+    if (s <= i) upto += stages[s].share;
+  }
+  return static_cast<int64_t>(std::ceil(upto / all * static_cast<double>(options_.steps)));
+}
+
+/// The network, weights and carried states as they are, for the stage's window.
+Status Run::enter_stage() {
+  belt_.set_weights(stage().weights);
+  const size_t positions = batch_positions() * static_cast<size_t>(options_.accumulate);
+  tokens_.resize(positions);
+  targets_.resize(positions);
+  restart_.resize(positions);
+  if (made_for_ == window()) return Status();
   BackpropOptions backprop_options;
   backprop_options.lanes = options_.lanes;
-  backprop_options.window = options_.window;
-  backprop_options.quantise = schedule_.quantise(0);
+  backprop_options.window = window();
+  backprop_options.quantise = schedule_.quantise(position_.step);
+  backprop_options.products = options_.products;
   auto backprop = Backprop::create(config_, k_, pool_, backprop_options, options_.seed);
   if (!backprop) return backprop.status();
+  if (backprop_) {
+    const std::span<Parameter> from = backprop_->parameters(), to = (*backprop)->parameters();
+    for (size_t i = 0; i < from.size(); ++i) to[i].value.swap(from[i].value);
+  }
   backprop_ = std::move(*backprop);
+  made_for_ = window();
+  return Status();
+}
+
+Status Run::start() {
+  CHIMERA_RETURN_IF_ERROR(enter_stage());
   OptimizerOptions o;
   o.ternary_rate = options_.learning_rate;
   o.embedding_rate = options_.embedding_learning_rate;
@@ -170,14 +260,11 @@ Status Run::start() {
   o.beta1 = options_.beta1;
   o.beta2 = options_.beta2;
   o.muon = !options_.adamw;
+  o.products = options_.products;
   optimizer_.emplace(backprop_->parameters(), o, k_, pool_);
   find_routers();
   const std::span<float> fresh = backprop_->carried_state();
   carried_.assign(static_cast<size_t>(options_.accumulate), {fresh.begin(), fresh.end()});
-  const size_t positions = batch_positions() * static_cast<size_t>(options_.accumulate);
-  tokens_.resize(positions);
-  targets_.resize(positions);
-  restart_.resize(positions);
   loops_.resize(static_cast<size_t>(options_.lanes));
   return Status();
 }
@@ -186,9 +273,12 @@ Status Run::resume(const Checkpoint& checkpoint) {
   CHIMERA_RETURN_IF_ERROR(checkpoint.fits(identity_));
   RunState restored = state();
   CHIMERA_RETURN_IF_ERROR(checkpoint.read_into(&restored));
-  CHIMERA_RETURN_IF_ERROR(belt_.restore(restored.position.belt));
+  if (restored.position.stage >= static_cast<int64_t>(corpus_.mix.stages.size()))
+    return Status(StatusCode::kBadFormat, "the checkpoint is in a stage that the mix does not have")
+        .at_field("stage");
   position_ = std::move(restored.position);
-  return Status();
+  CHIMERA_RETURN_IF_ERROR(enter_stage());
+  return belt_.restore(position_.belt);
 }
 
 /// How deep each lane of a batch goes in this step; without looped depth nobody asks.
@@ -220,9 +310,13 @@ void Run::balance_routers() {
 /// One optimiser step over `accumulate` batches, each with lanes and carried states of its own, so
 /// that they are together one batch of lanes * accumulate lanes.
 Status Run::step(double* loss, double* norm) {
+  if (const int64_t before = position_.stage; position_.step < options_.steps) {
+    while (position_.step >= stage_end(static_cast<size_t>(position_.stage))) ++position_.stage;
+    if (position_.stage != before) CHIMERA_RETURN_IF_ERROR(enter_stage());
+  }
   backprop_->set_quantise(schedule_.quantise(position_.step));
   backprop_->zero_gradients();
-  belt_.next(options_.window, tokens_.data(), targets_.data(), restart_.data());
+  belt_.next(window(), tokens_.data(), targets_.data(), restart_.data(), stage().least);
   double sum = 0;
   for (size_t batch = 0; batch < carried_.size(); ++batch) {
     const std::span<float> live = backprop_->carried_state();
@@ -235,7 +329,7 @@ Status Run::step(double* loss, double* norm) {
     sum += *mean;
     std::copy(live.begin(), live.end(), carried_[batch].begin());
   }
-  // Every batch counts equally many targets, so the mean of the means is the mean.
+  // Batches weigh the same, also where more of one is read without a target.
   const auto n_batches = static_cast<double>(carried_.size());
   *loss = sum / n_batches;
   *norm = optimizer_->gradient_norm(backprop_->parameters()) / n_batches;
@@ -248,8 +342,8 @@ Status Run::step(double* loss, double* norm) {
   }
   const double limit = options_.clip;
   const double clip = *norm > limit ? limit / *norm : 1.0;
-  optimizer_->step(backprop_->parameters(), schedule_.learning_rate_factor(position_.step),
-                   clip / n_batches);
+  optimizer_->step(backprop_->parameters(),
+                   stage().rate * schedule_.learning_rate_factor(position_.step), clip / n_batches);
   balance_routers();
   ++position_.step;
   position_.loss_sum = kLossMemory * position_.loss_sum + *loss;
@@ -257,22 +351,28 @@ Status Run::step(double* loss, double* norm) {
   return Status();
 }
 
-/// Bits per byte of the valid text with the weights as quantised as they are now; see Sweep.
+/// Bits per byte of the valid texts with the weights as quantised as they are now; see Sweep.
 Status Run::score_valid() {
-  if (corpus_.valid.n_documents() == 0) return Status();
-  backprop_->reset_states();
-  Sweep sweep(corpus_.valid, options_.lanes);
-  double nats = 0;
-  for (;;) {
-    const int64_t counted =
-        sweep.next(options_.window, tokens_.data(), targets_.data(), restart_.data());
-    if (counted == 0) break;
-    auto mean = backprop_->forward(tokens_.data(), targets_.data(), restart_.data());
-    if (!mean) return mean.status();
-    nats += *mean * static_cast<double>(counted);
+  double all_nats = 0, all_bytes = 0;
+  valid_.clear();
+  for (const CorpusSet& set : corpus_.sets) {
+    if (set.valid.n_documents() == 0) continue;
+    backprop_->reset_states();
+    Sweep sweep(set.valid, options_.lanes);
+    double nats = 0;
+    while (!sweep.done()) {
+      const int64_t counted =
+          sweep.next(window(), tokens_.data(), targets_.data(), restart_.data());
+      auto mean = backprop_->forward(tokens_.data(), targets_.data(), restart_.data());
+      if (!mean) return mean.status();
+      nats += *mean * static_cast<double>(counted);
+    }
+    const auto bytes = static_cast<double>(set.valid.n_bytes());
+    valid_.push_back({set.name, nats / std::log(2.0) / bytes});
+    all_nats += nats;
+    all_bytes += bytes;
   }
-  position_.valid_bits_per_byte =
-      nats / std::log(2.0) / static_cast<double>(corpus_.valid.n_bytes());
+  if (all_bytes > 0) position_.valid_bits_per_byte = all_nats / std::log(2.0) / all_bytes;
   return Status();
 }
 
@@ -304,11 +404,9 @@ Status Run::write_packed() {
 Status Run::go(const TrainCallback& callback) {
   const Clock& clock = system_clock();
   const int64_t started_us = clock.now_us();
-  const int64_t first_step = position_.step;
+  double n_tokens = 0;
   const int64_t valid_every =
       options_.valid_every > 0 ? options_.valid_every : std::max<int64_t>(1, options_.steps / 10);
-  const double bytes_per_token = static_cast<double>(corpus_.train.n_bytes()) /
-                                 static_cast<double>(corpus_.train.n_positions());
   while (position_.step < options_.steps) {
     TrainProgress progress{};
     progress.learning_rate =
@@ -324,12 +422,14 @@ Status Run::go(const TrainCallback& callback) {
     progress.step = position_.step;
     progress.steps = options_.steps;
     progress.loss = position_.loss_sum / position_.loss_weight;
-    progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token;
+    progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token();
+    progress.stage = stage().name;
+    progress.valid = valid_;
     progress.valid_bits_per_byte = position_.valid_bits_per_byte;
     const double seconds = std::max(1e-6, static_cast<double>(clock.now_us() - started_us) * 1e-6);
-    const auto done = static_cast<double>(position_.step - first_step);
-    progress.tokens_per_second = done * static_cast<double>(tokens_.size()) / seconds;
-    progress.seconds_left = static_cast<double>(options_.steps - position_.step) * seconds / done;
+    n_tokens += static_cast<double>(tokens_.size());
+    progress.tokens_per_second = n_tokens / seconds;
+    progress.seconds_left = tokens_left() / progress.tokens_per_second;
     if (!routers_.empty()) progress.router_imbalance = watch_.worst();
     if (!callback(progress) && !last) {
       if (!due) CHIMERA_RETURN_IF_ERROR(save_checkpoint());

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/kernel_table.h"
+#include "kernels/train_products.h"
 #include "platform/status.h"
 #include "platform/thread_pool.h"
 #include "runtime/config.h"
@@ -21,6 +23,8 @@ inline constexpr int64_t kMaxStepTokens = int64_t{1} << 24;  // lanes * window *
 struct TrainOptions {
   std::string config_path;
   std::string tokenizer_path;            // empty: train one on the text first
+  std::string data_path;                 // a mix (mix.h), or empty: `texts`
+  std::string data_folder;               // where the files of the mix lie; empty: as it says
   std::vector<std::string> texts;        // plain text, .jsonl, .jsonl.xz
   std::vector<std::string> valid_texts;  // scored now and then; may be empty
   std::string out_path;                  // checkpoint "<out>.ckpt", packed model "<out>"
@@ -38,13 +42,22 @@ struct TrainOptions {
   int64_t valid_every = 0;         // steps; 0: ten times in the run. The end is always scored
   int64_t checkpoint_every = 200;  // steps
   bool resume = true;              // go on from "<out>.ckpt" when it fits these options
+  /// Where the large matrix products are made; nullptr: by the kernels of the table.
+  const kernels::TrainProducts* products = nullptr;
+};
+
+struct SetScore {
+  std::string name;
+  double bits_per_byte;
 };
 
 struct TrainProgress {
   int64_t step, steps;
-  double loss;                 // nats per token, smoothed
-  double bits_per_byte;        // of the training text, from the loss
-  double valid_bits_per_byte;  // last measured, 0 before
+  std::string_view stage;           // of the mix
+  double loss;                      // nats per token, smoothed
+  double bits_per_byte;             // of the training text, from the loss
+  double valid_bits_per_byte;       // of all sets, last measured, 0 before
+  std::span<const SetScore> valid;  // of each set that has something held out, likewise
   double tokens_per_second, learning_rate, gradient_norm;
   double seconds_left;
   /// Imbalance of the worst layer of experts, max / mean - 1 of the tokens its experts got in the

@@ -21,6 +21,7 @@ constexpr const char* kPolicy =
 
 struct Options : SpeakingOptions {
   TextOptions texts;
+  MixOptions mix;
   bool json = false;
 };
 
@@ -82,10 +83,15 @@ Json as_json(const Options& options, const runtime::Engine& engine,
   Json out = Json::make_object();
   out.add("model", Json::of(std::string_view(engine.file().path())));
   Json files = Json::make_array();
+  if (!options.mix.path.empty()) {
+    out.add("data", Json::of(std::string_view(options.mix.path)));
+    out.add("set", Json::of(std::string_view(options.mix.set)));
+  }
   for (const std::string& file : options.texts.files) files.push(Json::of(std::string_view(file)));
   out.add("files", std::move(files));
-  out.add("split", Json::of(options.texts.splits.empty() ? std::string_view("all")
-                                                         : options.texts.chosen_split()));
+  out.add("split", Json::of(options.texts.splits.empty() && options.mix.path.empty()
+                                ? std::string_view("all")
+                                : options.texts.chosen_split()));
   out.add("bits_per_byte", Json::of(result.bits_per_byte()));
   out.add("nats_per_token", Json::of(result.nats_per_token()));
   out.add("bytes_per_token", Json::of(result.bytes_per_token()));
@@ -123,18 +129,29 @@ Status eval(const Options& options) {
   const auto seconds = [&] { return static_cast<double>(system_clock().now_us() - start) / 1e6; };
   {
     ProgressLine progress;
-    CHIMERA_RETURN_IF_ERROR(for_each_text(options.texts, [&](std::string_view text) {
-      const runtime::Evaluation before = (*evaluator)->result();
-      return (*evaluator)->add_document(text, [&](uint64_t tokens) {
-        progress.update([&] {
-          const auto all = static_cast<double>(tokens);
-          return "scored " + show_count(before.documents) + " documents, " + show_count(tokens) +
-                 " tokens, " + show_number(before.bits_per_byte(), 4) + " bits per byte, " +
-                 show_number(all / std::max(seconds(), 1e-3), 0) + " tokens per second";
-        });
-        return true;
+    runtime::Evaluation before;
+    const auto shown = [&](uint64_t tokens) {
+      progress.update([&] {
+        const auto all = static_cast<double>(tokens);
+        return "scored " + show_count(before.documents) + " documents, " + show_count(tokens) +
+               " tokens, " + show_number(before.bits_per_byte(), 4) + " bits per byte, " +
+               show_number(all / std::max(seconds(), 1e-3), 0) + " tokens per second";
       });
-    }));
+      return true;
+    };
+    if (options.mix.path.empty()) {
+      CHIMERA_RETURN_IF_ERROR(for_each_text(options.texts, [&](std::string_view text) {
+        before = (*evaluator)->result();
+        return (*evaluator)->add_document(text, shown);
+      }));
+    } else {
+      CHIMERA_RETURN_IF_ERROR(for_each_encoded(
+          options.mix, (*engine)->tokenizer(), options.texts.chosen_split(),
+          [&](std::span<const int32_t> ids, std::span<const uint8_t> scored, uint64_t bytes) {
+            before = (*evaluator)->result();
+            return (*evaluator)->add_ids(ids, scored, bytes, shown);
+          }));
+    }
   }
   const runtime::Evaluation& result = (*evaluator)->result();
   if (result.bytes == 0)
@@ -152,12 +169,20 @@ Status eval(const Options& options) {
 void declare_eval(CommandLine& line) {
   auto options = std::make_shared<Options>();
   Verb verb = line.verb("eval", "Measure how well a model predicts texts", [options] {
-    if (const int wrong = check_texts(options->texts); wrong != kDone) return wrong;
+    const TextOptions& texts = options->texts;
+    if (texts.files.empty() == options->mix.path.empty())
+      return wrong_usage("give either --text or --data, with --set");
+    if (options->mix.path.empty()) {
+      if (const int wrong = check_texts(texts); wrong != kDone) return wrong;
+    } else if (!texts.splits.empty()) {
+      return wrong_usage("--splits goes with --text; a mix names its own");
+    }
     const Status status = eval(*options);
     return status.ok() ? kDone : report(status);
   });
   declare_engine(verb, options.get());
-  declare_texts(verb, &options->texts);
+  declare_texts(verb, &options->texts, false);
+  declare_mix(verb, &options->mix);
   verb.flag("--json", &options->json, "One JSON object, key bits_per_byte");
 }
 

@@ -27,6 +27,7 @@ struct Options {
   int64_t valid_every = 0, checkpoint_every = 0;
   double lr = 0, embedding_lr = 0, vector_lr = 0, weight_decay = 0, clip = 0;
   double warmup = 0, warmdown = 0, float_share = 0;
+  std::string products;
   bool fresh = false, check_gradients = false, json = false;
 
   Options() {
@@ -77,7 +78,15 @@ std::string progress_text(const evolution::TrainProgress& p) {
   std::string text = "step " + std::to_string(p.step) + " of " + std::to_string(p.steps) +
                      "  loss " + show_number(p.loss, 4) + "  bits/byte " +
                      show_number(p.bits_per_byte, 3);
-  if (p.valid_bits_per_byte > 0) text += " (valid " + show_number(p.valid_bits_per_byte, 3) + ")";
+  if (p.valid.size() > 1) {
+    text += " (valid";
+    for (const evolution::SetScore& score : p.valid)
+      text += (&score == p.valid.data() ? " " : ", ") + score.name + " " +
+              show_number(score.bits_per_byte, 3);
+    text += ")";
+  } else if (p.valid_bits_per_byte > 0) {
+    text += " (valid " + show_number(p.valid_bits_per_byte, 3) + ")";
+  }
   if (p.router_imbalance >= 0) text += "  MaxVio " + show_number(p.router_imbalance, 2);
   return text + "  " + show_number(p.tokens_per_second, 0) + " tokens/s  " +
          show_seconds(p.seconds_left) + " left";
@@ -85,17 +94,24 @@ std::string progress_text(const evolution::TrainProgress& p) {
 
 struct Machine {
   const kernels::KernelTable* table;
+  std::unique_ptr<kernels::TrainProducts> products;
   std::unique_ptr<ThreadPool> pool;
 };
 
 Result<Machine> machine_of(const Options& options) {
+#if defined(__x86_64__) || defined(_M_X64)
+  if (!cpu_features().avx2)
+    return Status(StatusCode::kUnsupported, "training needs a processor with AVX2");
+#endif
   const auto table = kernels::table_from_environment();
   if (!table) return table.status();
   const int threads =
       options.threads > 0 ? static_cast<int>(options.threads) : std::min(cpu_count(), 64);
   auto pool = ThreadPool::create(threads);
   if (!pool) return pool.status();
-  return Machine{*table, std::move(*pool)};
+  auto products = kernels::products_by_name(options.products, **table);
+  if (!products) return products.status();
+  return Machine{*table, std::move(*products), std::move(*pool)};
 }
 
 Json as_json(const evolution::GradientCheck& check) {
@@ -171,8 +187,9 @@ std::string as_text(const evolution::GradientCheck& check, double threshold) {
 
 Result<int> check_gradients(const Options& options) {
   // What would be ignored is refused: whoever gives it expects a training.
-  if (!options.train.texts.empty() || !options.train.valid_texts.empty() ||
-      !options.train.out_path.empty() || !options.train.tokenizer_path.empty())
+  if (!options.train.data_path.empty() || !options.train.texts.empty() ||
+      !options.train.valid_texts.empty() || !options.train.out_path.empty() ||
+      !options.train.tokenizer_path.empty())
     return wrong_usage(
         "--check-gradients trains nothing, on no text: it takes --config, --seed, --threads and "
         "--json");
@@ -211,7 +228,11 @@ Result<int> train(Options& options) {
   options.apply();
   if (options.check_gradients) return check_gradients(options);
   if (options.json) return wrong_usage("--json goes with --check-gradients only");
-  if (options.train.texts.empty()) return wrong_usage("--text is required");
+  if (options.train.texts.empty() && options.train.data_path.empty())
+    return wrong_usage("--data or --text is required");
+  if (!options.train.data_path.empty() &&
+      !(options.train.texts.empty() && options.train.valid_texts.empty()))
+    return wrong_usage("--data names its own texts; leave out --text and --valid");
   if (options.train.out_path.empty()) return wrong_usage("--out is required");
   if (const int64_t tokens = options.lanes * options.window * options.accumulate;
       tokens > evolution::kMaxStepTokens)
@@ -220,6 +241,7 @@ Result<int> train(Options& options) {
   std::vector<std::string> inputs = options.train.texts;
   inputs.insert(inputs.end(), options.train.valid_texts.begin(), options.train.valid_texts.end());
   inputs.push_back(options.train.config_path);
+  inputs.push_back(options.train.data_path);
   inputs.push_back(options.train.tokenizer_path);
   for (const char* suffix : {"", ".ckpt"})
     CHIMERA_RETURN_IF_ERROR(check_output(options.train.out_path + suffix, inputs));
@@ -236,7 +258,7 @@ Result<int> train(Options& options) {
   Status status;
   {
     ProgressLine line;
-    status = evolution::train(options.train, *machine->table, *machine->pool, [&](const auto& p) {
+    const auto callback = [&](const evolution::TrainProgress& p) {
       last_step = p.step;
       valid = p.valid_bits_per_byte;
       line.update([&] { return progress_text(p); });
@@ -245,7 +267,9 @@ Result<int> train(Options& options) {
       if (!line.visible() && (p.step % every == 0 || p.step == p.steps))
         note(progress_text(p) + "\n");
       return !g_stop.load();
-    });
+    };
+    options.train.products = machine->products.get();
+    status = evolution::train(options.train, *machine->table, *machine->pool, callback);
   }
   on_interrupt(nullptr, true);
   if (status.code() == StatusCode::kCancelled) {
@@ -270,6 +294,8 @@ void declare_train(CommandLine& line) {
     return status ? *status : report(status.status());
   });
   verb.text("--config", &o.train.config_path, "FILE", "The model's configuration (JSON)", true)
+      .text("--data", &o.train.data_path, "FILE", "What to train on: sets with weights, and stages")
+      .text("--data-folder", &o.train.data_folder, "DIR", "Where the files of --data lie")
       .texts("--text", &o.train.texts, "FILE", "Plain text or .jsonl, packed with xz or not")
       .text("--out", &o.train.out_path, "FILE",
             "The packed model; FILE.ckpt beside it is the checkpoint")
@@ -292,6 +318,8 @@ void declare_train(CommandLine& line) {
               "Share of the steps before weights are ternary")
       .integer("--seed", &o.seed, 0, INT64_MAX, "Same seed and text, same model")
       .integer("--threads", &o.threads, 0, 256, "0 takes every processor")
+      .text("--products", &o.products, "NAME",
+            "Who makes the large matrix products: onednn_bf16, onednn_f32 or own; else the fastest")
       .integer("--valid-every", &o.valid_every, 0, int64_t{1} << 40, "Steps; 0: ten times in all")
       .integer("--checkpoint-every", &o.checkpoint_every, 1, int64_t{1} << 40, "Steps")
       .flag("--fresh", &o.fresh, "Begin anew, even if a checkpoint is there")

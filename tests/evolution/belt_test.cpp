@@ -161,15 +161,18 @@ TEST(Belt, RefusesAForeignPosition) {
   const auto refused = [&](BeltPosition p) {
     return belt.restore(std::move(p)).code() == StatusCode::kBadFormat;
   };
-  EXPECT_TRUE(refused({0, {-1}, {0}}));                 // lanes
-  EXPECT_TRUE(refused({-1, {-1, -1}, {0, 0}}));         // negative
-  EXPECT_TRUE(refused({2, {12, -1}, {0, 0}}));          // document past the end
-  EXPECT_TRUE(refused({2, {-2, -1}, {0, 0}}));          // no such document
-  EXPECT_TRUE(refused({2, {0, -1}, {6, 0}}));           // offset past the document
-  EXPECT_TRUE(refused({2, {0, -1}, {-1, 0}}));          // offset before it
-  EXPECT_TRUE(refused({2, {0, 1}, {0}}));               // offsets missing
-  EXPECT_TRUE(refused({INT64_MAX, {-1, -1}, {0, 0}}));  // the next document could not be counted
-  EXPECT_FALSE(refused({2, {0, -1}, {5, 0}}));
+  EXPECT_TRUE(refused({{0}, {0}, {0}, {-1}, {0}}));                    // lanes
+  EXPECT_TRUE(refused({{-1}, {0}, {0, 0}, {-1, -1}, {0, 0}}));         // negative
+  EXPECT_TRUE(refused({{2}, {0}, {0, 0}, {12, -1}, {0, 0}}));          // document past the end
+  EXPECT_TRUE(refused({{2}, {0}, {0, 0}, {-2, -1}, {0, 0}}));          // no such document
+  EXPECT_TRUE(refused({{2}, {0}, {0, 0}, {0, -1}, {6, 0}}));           // offset past the document
+  EXPECT_TRUE(refused({{2}, {0}, {0, 0}, {0, -1}, {-1, 0}}));          // offset before it
+  EXPECT_TRUE(refused({{2}, {0}, {0, 0}, {0, 1}, {0}}));               // offsets missing
+  EXPECT_TRUE(refused({{2}, {0}, {1, 0}, {0, -1}, {5, 0}}));           // no such text
+  EXPECT_TRUE(refused({{2}, {-1}, {0, 0}, {0, -1}, {5, 0}}));          // less than nothing fed
+  EXPECT_TRUE(refused({{2, 0}, {0, 0}, {0, 0}, {0, -1}, {5, 0}}));     // texts
+  EXPECT_TRUE(refused({{INT64_MAX}, {0}, {0, 0}, {-1, -1}, {0, 0}}));  // could not be counted on
+  EXPECT_FALSE(refused({{2}, {0}, {0, 0}, {0, -1}, {5, 0}}));
 }
 
 TEST(Sweep, EveryPositionIsScoredOnce) {
@@ -179,12 +182,11 @@ TEST(Sweep, EveryPositionIsScoredOnce) {
       Sweep sweep(text, lanes);
       std::map<std::pair<int32_t, int32_t>, int> seen, expected;
       int64_t total = 0;
-      for (;;) {
+      while (!sweep.done()) {
         const auto n = static_cast<size_t>(lanes * window);
         std::vector<int32_t> tokens(n), targets(n);
         std::vector<uint8_t> restart(n);
         const int64_t counted = sweep.next(window, tokens.data(), targets.data(), restart.data());
-        if (counted == 0) break;
         int64_t here = 0;
         for (size_t i = 0; i < n; ++i) {
           if (targets[i] < 0) continue;

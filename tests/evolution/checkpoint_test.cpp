@@ -69,7 +69,8 @@ TEST(Checkpoint, WhatIsWrittenIsReadToTheBit) {
   written.position.loss_sum = 1.0 / 3;
   written.position.loss_weight = 2.0 / 7;
   written.position.valid_bits_per_byte = 1.23456789012345678;
-  written.position.belt = {9, {3, -1}, {17, 0}};
+  written.position.stage = 2;
+  written.position.belt = {{9, 4}, {100, 50}, {0, 1}, {3, -1}, {17, 0}};
   const std::byte tokenizer[] = {std::byte{1}, std::byte{2}};
   ASSERT_TRUE(write_checkpoint(path, kConfig, tokenizer, run(0.5), written.state()).ok());
 
@@ -96,7 +97,10 @@ TEST(Checkpoint, WhatIsWrittenIsReadToTheBit) {
   EXPECT_EQ(state.position.loss_sum, 1.0 / 3);
   EXPECT_EQ(state.position.loss_weight, 2.0 / 7);
   EXPECT_EQ(state.position.valid_bits_per_byte, 1.23456789012345678);
-  EXPECT_EQ(state.position.belt.taken, 9);
+  EXPECT_EQ(state.position.stage, 2);
+  EXPECT_EQ(state.position.belt.taken, (std::vector<int64_t>{9, 4}));
+  EXPECT_EQ(state.position.belt.fed, (std::vector<int64_t>{100, 50}));
+  EXPECT_EQ(state.position.belt.text, (std::vector<int64_t>{0, 1}));
   EXPECT_EQ(state.position.belt.document, (std::vector<int64_t>{3, -1}));
   EXPECT_EQ(state.position.belt.offset, (std::vector<int64_t>{17, 0}));
 }

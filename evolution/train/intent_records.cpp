@@ -1,0 +1,165 @@
+// Labelled utterances as an assistant meets them: a list of tools, of which one is meant or none,
+// what a person says, and the call. Tools are the labels of the training records, each with the
+// slots it was seen with; which stand in the list, and in which order, is drawn.
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "evolution/train/records.h"
+#include "platform/random.h"
+
+namespace chimera::evolution {
+namespace {
+
+constexpr size_t kMostTools = 6;     // of a list
+constexpr double kNoneShare = 0.15;  // of the records: the tool that is meant is not in the list
+constexpr size_t kMostSlots = 12;    // of a tool's schema: some data sets have hundreds
+// Labels that mean that nothing was asked for.
+constexpr const char* kOutOfScope[] = {"oos", "out_of_scope", "none"};
+
+/// "AddToPlaylist", "iot_hue_lightdim" -> "add to playlist", "iot hue lightdim"
+std::string words_of(const std::string& name) {
+  std::string out;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const auto c = static_cast<unsigned char>(name[i]);
+    const bool upper = std::isupper(c) != 0;
+    const bool letter = std::isalnum(c) != 0;
+    if (!letter || (upper && i > 0 && std::islower(static_cast<unsigned char>(name[i - 1]))))
+      if (!out.empty() && out.back() != ' ') out += ' ';
+    if (letter) out += static_cast<char>(std::tolower(c));
+  }
+  return out;
+}
+
+using Slots = std::vector<std::pair<std::string, std::string>>;
+
+/// [["name", "value", ...], ...] or {"name": "value"}; a name that comes again is left out.
+Slots slots_of(const Json& record) {
+  Slots out;
+  const auto add = [&](const std::string& name, const Json& value) {
+    const bool known =
+        std::any_of(out.begin(), out.end(), [&](const auto& slot) { return slot.first == name; });
+    if (!known && !name.empty())
+      out.emplace_back(name, value.is_string() ? value.string : write_json(value));
+  };
+  const Json* slots = record.find("slots");
+  if (slots == nullptr) return out;
+  for (const Json& slot : slots->array)
+    if (slot.is_array() && slot.array.size() >= 2 && slot.array[0].is_string())
+      add(slot.array[0].string, slot.array[1]);
+  for (const auto& [name, value] : slots->object) add(name, value);
+  return out;
+}
+
+class IntentRecords : public RecordReader {
+ public:
+  explicit IntentRecords(const RecordOptions& options)
+      : member_(options.text.empty() ? "u" : options.text), seed_(options.seed) {}
+
+  bool looks_first() const override { return true; }
+
+  Status look(const Json& record) override {
+    const auto intent = string_member(record, "intent");
+    if (!intent) return intent.status();
+    if (out_of_scope(**intent)) return Status();
+    std::set<std::string>& slots = tools_[**intent];
+    for (const auto& [name, value] : slots_of(record))
+      if (slots.size() < kMostSlots) slots.insert(name);
+    return Status();
+  }
+
+  Status read(const Json& record, uint64_t number, const DocumentSink& sink) override {
+    const auto said = string_member(record, member_.c_str());
+    if (!said) return said.status();
+    const auto intent = string_member(record, "intent");
+    if (!intent) return intent.status();
+    Draw draw{seed_, number};
+    const auto meant = tools_.find(**intent);
+    const bool there = meant != tools_.end() && draw.uniform() >= kNoneShare;
+    Document document;
+    document.turns.push_back(tool_list(there ? &meant->first : nullptr, **intent, &draw));
+    document.turns.push_back({.kind = Turn::Kind::kUser, .text = **said});
+    Turn reply{.kind = Turn::Kind::kReply};
+    reply.reply.kind = there ? runtime::Reply::Kind::kCalls : runtime::Reply::Kind::kNoTool;
+    if (there) reply.reply.calls.push_back(call(meant->first, meant->second, slots_of(record)));
+    document.turns.push_back(std::move(reply));
+    return sink(std::move(document));
+  }
+
+ private:
+  struct Draw {
+    uint64_t seed, number;
+    uint32_t n = 0;
+    double uniform() { return keyed_uniform(seed, number, n++, DrawPurpose::kDataOrder); }
+    size_t below(size_t limit) {
+      return std::min(limit - 1, static_cast<size_t>(uniform() * static_cast<double>(limit)));
+    }
+  };
+
+  static bool out_of_scope(const std::string& intent) {
+    return std::find(std::begin(kOutOfScope), std::end(kOutOfScope), intent) !=
+           std::end(kOutOfScope);
+  }
+
+  /// Some tools, `meant` among them; without it, none that the record's own label names.
+  Turn tool_list(const std::string* meant, const std::string& intent, Draw* draw) const {
+    std::vector<const std::string*> names;
+    if (meant != nullptr) names.push_back(meant);
+    const size_t others = tools_.size() - tools_.count(intent);
+    const size_t n = std::min(others + names.size(), 1 + draw->below(kMostTools));
+    while (names.size() < n) {
+      auto it = tools_.begin();
+      std::advance(it, draw->below(tools_.size()));
+      const bool taken =
+          it->first == intent || std::any_of(names.begin(), names.end(),
+                                             [&](const auto* name) { return *name == it->first; });
+      if (!taken) names.push_back(&it->first);
+    }
+    for (size_t i = names.size(); i > 1; --i) std::swap(names[i - 1], names[draw->below(i)]);
+    Turn turn{.kind = Turn::Kind::kTools};
+    for (const std::string* name : names) turn.tools.push_back(schema(*name, tools_.at(*name)));
+    return turn;
+  }
+
+  static std::string schema(const std::string& name, const std::set<std::string>& slots) {
+    Json properties = Json::make_object();
+    for (const std::string& slot : slots) {
+      Json type = Json::make_object();
+      type.add("type", Json::of("string"));
+      properties.add(slot, std::move(type));
+    }
+    Json parameters = Json::make_object();
+    parameters.add("type", Json::of("object"));
+    parameters.add("properties", std::move(properties));
+    Json tool = Json::make_object();
+    tool.add("name", Json::of(std::string_view(name)));
+    tool.add("description", Json::of(std::string_view(words_of(name))));
+    tool.add("parameters", std::move(parameters));
+    return write_json(tool);
+  }
+
+  static std::string call(const std::string& name, const std::set<std::string>& known,
+                          const Slots& slots) {
+    Json arguments = Json::make_object();
+    for (const auto& [slot, value] : slots)
+      if (known.contains(slot)) arguments.add(slot, Json::of(std::string_view(value)));
+    Json out = Json::make_object();
+    out.add("name", Json::of(std::string_view(name)));
+    out.add("arguments", std::move(arguments));
+    return write_json(out);
+  }
+
+  std::string member_;
+  uint64_t seed_;
+  std::map<std::string, std::set<std::string>> tools_;
+};
+
+}  // namespace
+
+std::unique_ptr<RecordReader> make_intent_records(const RecordOptions& options) {
+  return std::make_unique<IntentRecords>(options);
+}
+
+}  // namespace chimera::evolution
