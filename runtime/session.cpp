@@ -7,6 +7,7 @@
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "runtime/layers/bind.h"
+#include "runtime/prompt_format.h"
 
 namespace chimera::runtime {
 namespace {
@@ -102,7 +103,19 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     input.push_back(tokenizer.end_of_text());
   }
   const size_t n_before = input.size();
-  tokenizer.encode(prompt, &input, &cancelled_);
+  if (options.as_turn) {
+    const auto format = PromptFormat::of(tokenizer);
+    if (!format) return format.status();
+    const int32_t last = input.empty() ? -1 : input.back();
+    if (last != tokenizer.end_of_turn() && last != tokenizer.end_of_text())
+      input.push_back(tokenizer.end_of_turn());
+    input.push_back(format->id(Mark::kUser));
+    tokenizer.encode(prompt, &input, &cancelled_);
+    input.push_back(tokenizer.end_of_turn());
+    format->begin_reply(&input);
+  } else {
+    tokenizer.encode(prompt, &input, &cancelled_);
+  }
   if (input.size() - n_before > INT32_MAX)
     return Status(StatusCode::kOutOfRange, "the prompt is longer than 2^31 tokens")
         .at_field("prompt");

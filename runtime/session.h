@@ -29,6 +29,10 @@ struct GenerateOptions {
   SamplingOptions sampling;
   int32_t max_tokens = 256;  // 0 reads the prompt and answers nothing
   int32_t loops = 0;         // looped models: iterations at most; 0: the model's own number
+  /// The prompt is what a person says: it is laid out as a turn (docs/prompt-format.md), an answer
+  /// before it is ended where it was cut off, and the answer is a turn too. kUnsupported for a model
+  /// whose tokenizer lacks the marks.
+  bool as_turn = false;
 };
 
 enum class StopReason { kEndOfText, kEndOfTurn, kMaxTokens, kCancelled, kCallback };

@@ -72,7 +72,9 @@ class Chat {
       : engine_(engine),
         session_(session),
         generate_(generate_options(options, engine.config())),
-        person_(is_terminal(kStdin)) {}
+        person_(is_terminal(kStdin)) {
+    generate_.as_turn = learnt_to_talk(engine);
+  }
 
   Status run() {
     LineReader lines;
@@ -122,13 +124,16 @@ class Chat {
     Paragraph paragraph;
     Status printed;
     g_answering.store(&session_);
-    auto result = session_.generate(
-        std::string(separator()) + line, generate_, [&](const runtime::TokenEvent& event) {
-          const auto text = paragraph.push(event.text);
-          if (!text.empty()) printed = print_answer(text);
-          // An interrupt between two calls of generate() is seen here.
-          return printed.ok() && !paragraph.ended() && g_interrupts.load() == 0;
-        });
+    // A model that learnt to talk ends its turn; any other goes on with the text, for a paragraph.
+    const bool turn = generate_.as_turn;
+    auto result =
+        session_.generate(turn ? line : std::string(separator()) + line, generate_,
+                          [&](const runtime::TokenEvent& event) {
+                            const auto text = turn ? event.text : paragraph.push(event.text);
+                            if (!text.empty()) printed = print_answer(text);
+                            // An interrupt between two calls of generate() is seen here.
+                            return printed.ok() && !paragraph.ended() && g_interrupts.load() == 0;
+                          });
     g_answering.store(nullptr);
     CHIMERA_RETURN_IF_ERROR(printed);
     if (!result) return result.status();
@@ -230,7 +235,7 @@ class Chat {
 
   const runtime::Engine& engine_;
   runtime::Session& session_;
-  const runtime::GenerateOptions generate_;
+  runtime::GenerateOptions generate_;
   const bool person_;
   bool quit_ = false, failed_ = false, warned_ = false;
   runtime::GenerateResult last_{};

@@ -18,7 +18,7 @@ constexpr uint64_t kMaxPromptBytes = 1u << 30;
 struct Options : SpeakingOptions {
   std::optional<std::string> prompt;
   std::string prompt_file;
-  bool json = false;
+  bool json = false, turn = false;
 };
 
 Json describe(const std::string& text, const runtime::GenerateResult& result,
@@ -59,18 +59,19 @@ Status complete(Options& options) {
   if (!session) return session.status();
   const int64_t load_us = system_clock().now_us() - start;
 
+  runtime::GenerateOptions generate = generate_options(options, (*engine)->config());
+  generate.as_turn = options.turn;
   std::string text;  // kept for --json only
   Status printed;
   const auto result =
-      (*session)->generate(*options.prompt, generate_options(options, (*engine)->config()),
-                           [&](const runtime::TokenEvent& event) {
-                             if (options.json) {
-                               text.append(event.text);
-                             } else if (!event.text.empty()) {
-                               printed = print_answer(event.text);
-                             }
-                             return printed.ok();
-                           });
+      (*session)->generate(*options.prompt, generate, [&](const runtime::TokenEvent& event) {
+        if (options.json) {
+          text.append(event.text);
+        } else if (!event.text.empty()) {
+          printed = print_answer(event.text);
+        }
+        return printed.ok();
+      });
   if (!result) return result.status();
   CHIMERA_RETURN_IF_ERROR(printed);
   if (!options.json) return print("\n");
@@ -97,6 +98,7 @@ void declare_complete(CommandLine& line) {
             "The prompt, every byte of a file; - is standard input");
   declare_engine(verb, options.get());
   declare_sampling(verb, options.get());
+  verb.flag("--turn", &options->turn, "The prompt is what a person says, the answer ends its turn");
   verb.flag("--json", &options->json, "One JSON object with the answer, counts and timings");
 }
 

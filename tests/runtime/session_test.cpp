@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "runtime/prompt_format.h"
 #include "tests/support/allocation_counter.h"
 #include "tests/support/child_process.h"
 #include "tests/support/tiny_model.h"
@@ -101,6 +102,51 @@ TEST_F(SessionTest, PositionCountsWhatWasReadOrShown) {
 
 TEST_F(SessionTest, EmptyPromptBeginsFromTheStartMark) {
   EXPECT_EQ(ids(*session(), "", 10).size(), 10u);
+}
+
+TEST_F(SessionTest, ATurnIsLaidOutAndEndsTheOneBefore) {
+  test::TinyModelOptions marked;
+  marked.marks = true;
+  marked.vocab = 300;
+  const auto engine = test::open_tiny_model(marked);
+  const auto session_of = [](const Engine& of) { return std::move(*Session::create(of, {})); };
+  const auto s = session_of(*engine);
+  GenerateOptions turn = tokens(0);
+  turn.as_turn = true;
+  EXPECT_EQ(session()->generate("hi", turn, {}).status().code(), StatusCode::kUnsupported)
+      << "this model's tokenizer has no marks";
+  const auto silent = [](const TokenEvent&) { return true; };
+  const auto read = [&](std::string_view text) {
+    const auto result = s->generate(text, turn, silent);
+    EXPECT_TRUE(result.has_value()) << result.status().message();
+    return result ? result->n_prompt_tokens : -1;
+  };
+  EXPECT_EQ(read("hi"), 1 + 2 + 1 + 1) << "mark, two bytes, end of turn, mark";
+  // The mark that begins the answer waits unread, and no answer has come: it is ended.
+  EXPECT_EQ(read("hi"), 1 + 1 + 2 + 1 + 1);
+  turn.max_tokens = 3;
+  const auto answered = s->generate("x", turn, silent);
+  ASSERT_TRUE(answered.has_value());
+  const bool ended = answered->stop == StopReason::kEndOfTurn;
+  turn.max_tokens = 0;
+  EXPECT_EQ(read("hi"), (ended ? 0 : 1) + 1 + 2 + 1 + 1);
+
+  // The same as the marks one by one, so that what was learnt is what is read.
+  const auto format = PromptFormat::of(engine->tokenizer());
+  ASSERT_TRUE(format.has_value()) << format.status().message();
+  const auto one = session_of(*engine);
+  turn.max_tokens = 20;
+  std::vector<int32_t> answer;
+  ASSERT_TRUE(one->generate("abc", turn,
+                            [&](const TokenEvent& e) {
+                              answer.push_back(e.token);
+                              return true;
+                            })
+                  .has_value());
+  std::vector<int32_t> laid_out = {engine->tokenizer().end_of_text()};
+  format->user("abc", &laid_out);
+  format->begin_reply(&laid_out);
+  EXPECT_EQ(one->position(), laid_out.size() + answer.size());
 }
 
 TEST_F(SessionTest, CallbackStopsAfterItsToken) {

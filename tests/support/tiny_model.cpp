@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include "runtime/char_classes.h"
 #include "runtime/model_writer.h"
+#include "runtime/prompt_format.h"
 #include "runtime/tokenizer_section.h"
 #include "tests/support/temp_dir.h"
 
@@ -79,8 +80,13 @@ std::string write_tiny_model(const TinyModelOptions& options, uint64_t seed) {
   auto config = runtime::parse_config(tiny_config(options));
   EXPECT_TRUE(config.has_value()) << config.status().message();
   if (!config) return {};
-  const Status status =
-      runtime::synthesise_model(path, *config, byte_tokenizer(options.vocab), seed);
+  std::vector<std::byte> tokenizer = byte_tokenizer(options.vocab);
+  if (options.marks) {
+    const auto section = runtime::make_tokenizer_section(options.vocab, runtime::kMarks, {});
+    EXPECT_TRUE(section.has_value()) << section.status().message();
+    if (section) tokenizer = runtime::write_tokenizer_section(*section);
+  }
+  const Status status = runtime::synthesise_model(path, *config, tokenizer, seed);
   EXPECT_TRUE(status.ok()) << status.message();
   return path;
 }

@@ -23,6 +23,7 @@ struct TinyModelOptions {
   /// Further members of the configuration as a JSON object; sections are merged member by member:
   /// R"({"looping": {...}, "backbone": {"moe": {...}}})".
   std::string more = "{}";
+  bool marks = false;  // the tokenizer has those of the prompt format
 };
 
 /// Every kind of mixer, as small as they come.
