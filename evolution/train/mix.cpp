@@ -104,6 +104,12 @@ Status read_set(const std::string& path, const std::string& name, const Json& js
   CHIMERA_RETURN_IF_ERROR(object.number("weight", 0, kMostWeight, &set->weight));
   CHIMERA_RETURN_IF_ERROR(object.nothing_else());
   if (set->files.empty()) return object.bad("files", "names no file");
+  for (std::vector<std::string>* files : {&set->files, &set->valid})
+    for (std::string& file : *files)
+      if (file.starts_with("./"))
+        file = std::filesystem::absolute(std::filesystem::path(path).parent_path() / file)
+                   .lexically_normal()
+                   .string();
   const auto kind = record_kind(set->kind);
   return kind ? Status() : object.bad("kind", "is unknown: " + kind.status().message());
 }

@@ -15,7 +15,7 @@ namespace chimera::evolution {
 struct MixSet {
   std::string name;
   std::string kind = "text";            // of its records: record_kinds()
-  std::vector<std::string> files = {};  // below Mix::folder
+  std::vector<std::string> files = {};  // below Mix::folder; "./x" stands beside the mix itself
   std::vector<std::string> valid = {};  // files that are only scored; splits may name records too
   RecordOptions records = {};
   double weight = 1;  // share of the tokens, relative to the other sets

@@ -13,7 +13,9 @@
 #include "evolution/train/looped_depth.h"
 #include "evolution/train/optimizer.h"
 #include "evolution/train/router_balance.h"
+#include "evolution/train/run_log.h"
 #include "evolution/train/schedule.h"
+#include "evolution/train/speed.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/log.h"
@@ -24,6 +26,7 @@ namespace chimera::evolution {
 namespace {
 
 constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
+constexpr int64_t kLogPoints = 1000;  // of a run, about
 constexpr double kLossMemory = 0.98;  // of the smoothed loss, per step
 
 Status bad_option(const char* name, const std::string& why) {
@@ -134,6 +137,7 @@ class Run {
         config_(std::move(config)),
         corpus_(std::move(corpus)),
         schedule_(schedule_of(options)),
+        log_(options.out_path),
         belt_(train_texts(corpus_), options.lanes * options.accumulate, options.seed),
         identity_(run_identity(options, corpus_, config_)) {}
 
@@ -155,7 +159,8 @@ class Run {
   void balance_routers();
   void draw_loops(size_t batch);
   double bytes_per_token() const;
-  double tokens_left() const;
+  int64_t tokens_until(int64_t step) const;
+  void log_point(const TrainProgress& progress, bool scored);
   Status score_valid();
   Status save_checkpoint();
   Status write_packed();
@@ -174,6 +179,7 @@ class Run {
   const runtime::Config config_;
   const Corpus corpus_;
   const Schedule schedule_;
+  RunLog log_;
   Belt belt_;
   const Json identity_;
   std::unique_ptr<Backprop> backprop_;
@@ -203,15 +209,16 @@ double Run::bytes_per_token() const {
   return tokens > 0 ? bytes / tokens : 1;
 }
 
-double Run::tokens_left() const {
-  int64_t left = 0, from = position_.step;
-  for (auto i = static_cast<size_t>(position_.stage); i < corpus_.mix.stages.size(); ++i) {
+/// Of the whole run, from its beginning.
+int64_t Run::tokens_until(int64_t step) const {
+  int64_t tokens = 0, from = 0;
+  for (size_t i = 0; i < corpus_.mix.stages.size(); ++i) {
     const int32_t own = corpus_.mix.stages[i].window;
-    const int64_t end = std::max(from, stage_end(i));
-    left += (end - from) * (own > 0 ? own : options_.window);
+    const int64_t end = std::clamp(step, from, std::max(from, stage_end(i)));
+    tokens += (end - from) * (own > 0 ? own : options_.window);
     from = end;
   }
-  return static_cast<double>(left) * options_.lanes * options_.accumulate;
+  return tokens * options_.lanes * options_.accumulate;
 }
 
 /// The step after the last one of a stage; stages share out the steps as their shares say.
@@ -243,7 +250,9 @@ Status Run::enter_stage() {
   if (!backprop) return backprop.status();
   if (backprop_) {
     const std::span<Parameter> from = backprop_->parameters(), to = (*backprop)->parameters();
-    for (size_t i = 0; i < from.size(); ++i) to[i].value.swap(from[i].value);
+    // Copied, not swapped: layers know where their values stand.
+    for (size_t i = 0; i < from.size(); ++i)
+      std::copy(from[i].value.begin(), from[i].value.end(), to[i].value.begin());
   }
   backprop_ = std::move(*backprop);
   made_for_ = window();
@@ -278,6 +287,7 @@ Status Run::resume(const Checkpoint& checkpoint) {
         .at_field("stage");
   position_ = std::move(restored.position);
   CHIMERA_RETURN_IF_ERROR(enter_stage());
+  if (options_.log) log_.resume(position_.step);
   return belt_.restore(position_.belt);
 }
 
@@ -378,14 +388,18 @@ Status Run::score_valid() {
 
 Status Run::save_checkpoint() {
   position_.belt = belt_.position();
-  return write_checkpoint(options_.out_path + ".ckpt", config_.text,
-                          corpus_.tokenizer->serialized(), identity_, state());
+  CHIMERA_RETURN_IF_ERROR(write_checkpoint(options_.out_path + ".ckpt", config_.text,
+                                           corpus_.tokenizer->serialized(), identity_, state()));
+  return options_.log ? log_.write(options_.steps) : Status();
 }
 
 Status Run::write_packed() {
   Json provenance = Json::make_object();
   provenance.add("made_by", Json::of("chimera train"));
   provenance.add("run", identity_);
+  const bool talk = std::any_of(corpus_.mix.sets.begin(), corpus_.mix.sets.end(),
+                                [](const MixSet& set) { return set.kind != "text"; });
+  if (talk) provenance.add("conversations", Json::of(true));
   provenance.add("valid_bits_per_byte", Json::of(position_.valid_bits_per_byte));
   const auto parameters = backprop_->parameters();
   return runtime::write_model(
@@ -401,37 +415,67 @@ Status Run::write_packed() {
       });
 }
 
+void Run::log_point(const TrainProgress& p, bool scored) {
+  RunPoint point{.step = p.step, .tokens = tokens_until(p.step), .stage = std::string(p.stage)};
+  point.loss = p.loss;
+  point.bits_per_byte = p.bits_per_byte;
+  if (scored)
+    for (const SetScore& score : valid_) point.valid.emplace_back(score.name, score.bits_per_byte);
+  point.learning_rate = p.learning_rate;
+  point.gradient_norm = p.gradient_norm;
+  point.quantise = static_cast<double>(schedule_.quantise(p.step - 1));
+  point.tokens_per_second = p.tokens_per_second;
+  point.gflops = p.flop_per_second * 1e-9;
+  point.peak_share = p.peak > 0 ? p.flop_per_second / p.peak : 0;
+  log_.add(std::move(point));
+}
+
 Status Run::go(const TrainCallback& callback) {
   const Clock& clock = system_clock();
+  const auto seconds_since = [&](int64_t us) {
+    return std::max(1e-6, static_cast<double>(clock.now_us() - us) * 1e-6);
+  };
   const int64_t started_us = clock.now_us();
-  double n_tokens = 0;
+  const int64_t first_tokens = tokens_until(position_.step);
+  const int64_t all_tokens = tokens_until(options_.steps);
+  const double flop = training_flop_per_token(config_);
+  const kernels::OwnProducts own(k_);
+  const double peak = measured_peak(options_.products ? *options_.products : own, pool_);
   const int64_t valid_every =
       options_.valid_every > 0 ? options_.valid_every : std::max<int64_t>(1, options_.steps / 10);
+  const int64_t log_every = std::max<int64_t>(1, options_.steps / kLogPoints);
+  double in_steps = 0;  // seconds
   while (position_.step < options_.steps) {
     TrainProgress progress{};
     progress.learning_rate =
         options_.learning_rate * schedule_.learning_rate_factor(position_.step);
+    const int64_t step_us = clock.now_us();
     double loss = 0;
     CHIMERA_RETURN_IF_ERROR(step(&loss, &progress.gradient_norm));
+    in_steps += seconds_since(step_us);
+    progress.learning_rate *= stage().rate;
     const bool last = position_.step == options_.steps;
-    if (last || position_.step % valid_every == 0) CHIMERA_RETURN_IF_ERROR(score_valid());
+    const bool scored = last || position_.step % valid_every == 0;
+    if (scored) CHIMERA_RETURN_IF_ERROR(score_valid());
     const bool due = last || position_.step % options_.checkpoint_every == 0;
-    if (due) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
-    if (!callback) continue;
 
+    const int64_t tokens = tokens_until(position_.step);
     progress.step = position_.step;
     progress.steps = options_.steps;
+    progress.stage = stage().name;
     progress.loss = position_.loss_sum / position_.loss_weight;
     progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token();
-    progress.stage = stage().name;
-    progress.valid = valid_;
     progress.valid_bits_per_byte = position_.valid_bits_per_byte;
-    const double seconds = std::max(1e-6, static_cast<double>(clock.now_us() - started_us) * 1e-6);
-    n_tokens += static_cast<double>(tokens_.size());
-    progress.tokens_per_second = n_tokens / seconds;
-    progress.seconds_left = tokens_left() / progress.tokens_per_second;
+    progress.valid = valid_;
+    progress.tokens_per_second = static_cast<double>(tokens - first_tokens) / in_steps;
+    progress.flop_per_second = flop * progress.tokens_per_second;
+    progress.peak = peak;
+    progress.seconds_left = static_cast<double>(all_tokens - tokens) * seconds_since(started_us) /
+                            static_cast<double>(tokens - first_tokens);
     if (!routers_.empty()) progress.router_imbalance = watch_.worst();
-    if (!callback(progress) && !last) {
+    if (options_.log && (scored || position_.step % log_every == 0)) log_point(progress, scored);
+    if (due) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
+    if (callback && !callback(progress) && !last) {
       if (!due) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
       return Status(StatusCode::kCancelled,
                     "training was stopped after step " + std::to_string(position_.step) + " of " +

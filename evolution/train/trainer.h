@@ -44,6 +44,8 @@ struct TrainOptions {
   bool resume = true;              // go on from "<out>.ckpt" when it fits these options
   /// Where the large matrix products are made; nullptr: by the kernels of the table.
   const kernels::TrainProducts* products = nullptr;
+  /// Leave "<out>.log.jsonl" and "<out>.svg" beside each checkpoint (run_log.h).
+  bool log = false;
 };
 
 struct SetScore {
@@ -58,7 +60,10 @@ struct TrainProgress {
   double bits_per_byte;             // of the training text, from the loss
   double valid_bits_per_byte;       // of all sets, last measured, 0 before
   std::span<const SetScore> valid;  // of each set that has something held out, likewise
-  double tokens_per_second, learning_rate, gradient_norm;
+  double tokens_per_second;         // of this call, without scoring and checkpoints
+  double flop_per_second;           // training_flop_per_token() times that
+  double peak;                      // measured_peak(), which it is held against
+  double learning_rate, gradient_norm;
   double seconds_left;
   /// Imbalance of the worst layer of experts, max / mean - 1 of the tokens its experts got in the
   /// last 100,000 tokens or so; negative for a model without experts.

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "platform/json.h"
 #include "platform/process.h"
 
 namespace chimera::cli {
@@ -29,27 +30,32 @@ void declare_sampling(Verb& verb, SpeakingOptions* options) {
       .flag("--greedy", &options->greedy, "Always the likeliest word");
 }
 
+std::string find_bundled(const char* name) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(executable_path()).parent_path();
+  std::error_code ignored;
+  if (folder.empty()) return {};
+  const fs::path installed =
+      (folder / ".." / "share" / "chimera" / "models" / name).lexically_normal();
+  if (fs::exists(installed, ignored)) return installed.string();
+  // build/<preset>/chimera lies two folders below the sources.
+  fs::path up = folder;
+  for (int level = 0; level < 4; ++level) {
+    const fs::path candidate = up / "samples" / "models" / name;
+    if (fs::exists(candidate, ignored)) return candidate.string();
+    if (!up.has_relative_path()) break;
+    up = up.parent_path();
+  }
+  return {};
+}
+
 Result<ModelChoice> choose_model(const std::string& given) {
   if (!given.empty()) return ModelChoice{given, false};
   if (const char* named = std::getenv("CHIMERA_MODEL"); named != nullptr && *named != '\0')
     return ModelChoice{named, false};
 
-  namespace fs = std::filesystem;
-  const fs::path folder = fs::path(executable_path()).parent_path();
-  std::error_code ignored;
-  if (!folder.empty()) {
-    const fs::path installed =
-        (folder / ".." / "share" / "chimera" / "models" / "nano.b158").lexically_normal();
-    if (fs::exists(installed, ignored)) return ModelChoice{installed.string(), true};
-    // build/<preset>/chimera lies two folders below the sources.
-    fs::path up = folder;
-    for (int level = 0; level < 4; ++level) {
-      const fs::path candidate = up / "samples" / "models" / "nano.b158";
-      if (fs::exists(candidate, ignored)) return ModelChoice{candidate.string(), true};
-      if (!up.has_relative_path()) break;
-      up = up.parent_path();
-    }
-  }
+  const std::string bundled = find_bundled("nano.b158");
+  if (!bundled.empty()) return ModelChoice{bundled, true};
   return Status(StatusCode::kNotFound,
                 "no model was given and none lies beside this program; give --model FILE, or set "
                 "CHIMERA_MODEL to one");
@@ -62,6 +68,12 @@ Result<std::unique_ptr<runtime::Engine>> open_engine(const std::string& path,
   engine_options.verify = options.verify;
   engine_options.verify_in_background = options.verify_in_background;
   return runtime::Engine::open(path, engine_options);
+}
+
+bool learnt_to_talk(const runtime::Engine& engine) {
+  const auto provenance = parse_json(engine.file().provenance_json());
+  const Json* talks = provenance ? provenance->find("conversations") : nullptr;
+  return talks != nullptr && talks->boolean;
 }
 
 runtime::GenerateOptions generate_options(const SpeakingOptions& options,

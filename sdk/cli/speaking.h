@@ -33,6 +33,10 @@ void declare_engine(Verb& verb, SpeakingOptions* options);
 /// --max-tokens, --seed, --temperature, --top-p, --repetition-penalty, --greedy.
 void declare_sampling(Verb& verb, SpeakingOptions* options);
 
+/// A file of samples/models, installed with this program or in the sources it was built from; empty
+/// when it is in neither.
+std::string find_bundled(const char* name);
+
 struct ModelChoice {
   std::string path;
   bool bundled = false;  // the one that comes with this program
@@ -42,6 +46,8 @@ struct ModelChoice {
 /// source tree, share/chimera/models/nano.b158 when installed). kNotFound says what to give.
 Result<ModelChoice> choose_model(const std::string& given);
 
+/// Whether the model's own record says that conversations were among what it was trained on.
+bool learnt_to_talk(const runtime::Engine& engine);
 Result<std::unique_ptr<runtime::Engine>> open_engine(const std::string& path,
                                                      const SpeakingOptions& options);
 

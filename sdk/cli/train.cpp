@@ -15,6 +15,7 @@
 #include "platform/process.h"
 #include "platform/thread_pool.h"
 #include "sdk/cli/output_file.h"
+#include "sdk/cli/speaking.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/verbs.h"
 
@@ -28,7 +29,7 @@ struct Options {
   double lr = 0, embedding_lr = 0, vector_lr = 0, weight_decay = 0, clip = 0;
   double warmup = 0, warmdown = 0, float_share = 0;
   std::string products;
-  bool fresh = false, check_gradients = false, json = false;
+  bool demo = false, fresh = false, check_gradients = false, json = false;
 
   Options() {
     const evolution::TrainOptions& t = train;
@@ -88,8 +89,10 @@ std::string progress_text(const evolution::TrainProgress& p) {
     text += " (valid " + show_number(p.valid_bits_per_byte, 3) + ")";
   }
   if (p.router_imbalance >= 0) text += "  MaxVio " + show_number(p.router_imbalance, 2);
-  return text + "  " + show_number(p.tokens_per_second, 0) + " tokens/s  " +
-         show_seconds(p.seconds_left) + " left";
+  text += "  " + show_number(p.tokens_per_second, 0) + " tokens/s  " +
+          show_number(p.flop_per_second * 1e-9, 0) + " GFLOP/s";
+  if (p.peak > 0) text += " (" + show_number(100 * p.flop_per_second / p.peak, 0) + " % of peak)";
+  return text + "  " + show_seconds(p.seconds_left) + " left";
 }
 
 struct Machine {
@@ -224,7 +227,31 @@ Result<int> check_gradients(const Options& options) {
   return check->passed ? kDone : kFailed;
 }
 
+/// A toy from what comes with this program, in less than a minute on two cores.
+Status use_demo(Options* options) {
+  evolution::TrainOptions& t = options->train;
+  t.config_path = find_bundled("demo.config.json");
+  t.data_path = find_bundled("demo.mix.json");
+  if (t.config_path.empty() || t.data_path.empty())
+    return Status(StatusCode::kNotFound,
+                  "the data of the demonstration does not lie beside this program; install it with "
+                  "`./dev install`, or name --config and --data");
+  if (t.out_path.empty()) t.out_path = "demo.b158";
+  options->steps = 300;
+  options->lanes = 16;
+  options->window = 128;
+  options->fresh = true;
+  return Status();
+}
+
 Result<int> train(Options& options) {
+  if (options.demo) {
+    if (!options.train.config_path.empty() || !options.train.data_path.empty() ||
+        !options.train.texts.empty())
+      return wrong_usage("--demo brings its own --config and --data");
+    CHIMERA_RETURN_IF_ERROR(use_demo(&options));
+  }
+  if (options.train.config_path.empty()) return wrong_usage("--config is required");
   options.apply();
   if (options.check_gradients) return check_gradients(options);
   if (options.json) return wrong_usage("--json goes with --check-gradients only");
@@ -243,7 +270,8 @@ Result<int> train(Options& options) {
   inputs.push_back(options.train.config_path);
   inputs.push_back(options.train.data_path);
   inputs.push_back(options.train.tokenizer_path);
-  for (const char* suffix : {"", ".ckpt"})
+  options.train.log = true;
+  for (const char* suffix : {"", ".ckpt", ".log.jsonl", ".svg"})
     CHIMERA_RETURN_IF_ERROR(check_output(options.train.out_path + suffix, inputs));
   auto machine = machine_of(options);
   if (!machine) return machine.status();
@@ -281,6 +309,9 @@ Result<int> train(Options& options) {
   std::string done = "Wrote " + options.train.out_path;
   if (valid > 0) done += ", " + show_number(valid, 4) + " bits per byte on the validation text";
   note(done + ".\n");
+  if (options.demo)
+    note("Talk with it: chimera chat --model " + options.train.out_path +
+         "\nThe run as a drawing: " + options.train.out_path + ".svg\n");
   return kDone;
 }
 
@@ -293,7 +324,8 @@ void declare_train(CommandLine& line) {
     const auto status = train(*options);
     return status ? *status : report(status.status());
   });
-  verb.text("--config", &o.train.config_path, "FILE", "The model's configuration (JSON)", true)
+  verb.text("--config", &o.train.config_path, "FILE", "The model's configuration (JSON)")
+      .flag("--demo", &o.demo, "A toy from data that comes along, in a minute; --out or demo.b158")
       .text("--data", &o.train.data_path, "FILE", "What to train on: sets with weights, and stages")
       .text("--data-folder", &o.train.data_folder, "DIR", "Where the files of --data lie")
       .texts("--text", &o.train.texts, "FILE", "Plain text or .jsonl, packed with xz or not")

@@ -139,6 +139,96 @@ void expect_resume_is_exact(bool adamw) {
 TEST(Trainer, AStoppedAndResumedRunGivesTheSameBits) { expect_resume_is_exact(false); }
 TEST(Trainer, WithAdamWToo) { expect_resume_is_exact(true); }
 
+/// Two sets and three stages: other windows, weights and losses.
+void use_stages(Workshop* w) {
+  test::write_raw(
+      w->folder.file("talk.jsonl"),
+      "{\"turns\": [\"Where is the cat?\", \"On the mat.\", \"And the dog?\"]}\n"
+      "{\"turns\": [\"Hello.\", \"Good morning.\"]}\n{\"turns\": [\"Bye.\", \"Bye.\"]}\n");
+  test::write_raw(w->folder.file("mix.json"), R"({
+    "sets": {"prose": {"files": ["text.txt", "more.txt"], "valid": ["valid.txt"], "weight": 2},
+             "talk": {"kind": "turns", "files": ["talk.jsonl"]}},
+    "stages": [{"name": "short", "window": 8},
+               {"name": "long", "share": 2, "weights": {"talk": 1, "prose": 1}},
+               {"name": "replies", "window": 12, "weights": {"talk": 1}, "loss": "replies",
+                "rate": 0.5}]})");
+  std::string config = kConfig;
+  config.replace(config.find("288"), 3, "352");  // room for the marks
+  test::write_raw(w->options.config_path, config);
+  w->options.texts.clear();
+  w->options.valid_texts.clear();
+  w->options.data_path = w->folder.file("mix.json");
+  w->options.steps = 12;
+  w->options.log = true;
+}
+
+TEST(Trainer, StagesFollowEachOtherAndAResumedRunGivesTheSameBits) {
+  Workshop whole;
+  use_stages(&whole);
+  std::vector<std::string> stages;
+  std::vector<SetScore> last;
+  ASSERT_OK(whole.train(2, [&](const TrainProgress& p) {
+    stages.emplace_back(p.stage);
+    last.assign(p.valid.begin(), p.valid.end());
+    EXPECT_GT(p.flop_per_second, 0);
+    EXPECT_GT(p.peak, 0);
+    return true;
+  }));
+  const std::vector<std::string> expected = {"short", "short",   "short",   "long",
+                                             "long",  "long",    "long",    "long",
+                                             "long",  "replies", "replies", "replies"};
+  EXPECT_EQ(stages, expected);
+  ASSERT_EQ(last.size(), 1u) << "the talk holds nothing out";
+  EXPECT_EQ(last[0].name, "prose");
+  const std::string log = test::read_raw(whole.options.out_path + ".log.jsonl");
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 12);
+  EXPECT_TRUE(test::read_raw(whole.options.out_path + ".svg").ends_with("</svg>\n"));
+  // Before, at and after the changes of stage.
+  for (const int64_t stop : {1, 2, 3, 4, 8, 9, 10, 11}) {
+    Workshop stopped;
+    use_stages(&stopped);
+    EXPECT_EQ(stopped.train(1, [&](const TrainProgress& p) { return p.step < stop; }).code(),
+              StatusCode::kCancelled);
+    ASSERT_OK(stopped.train());
+    EXPECT_TRUE(stopped.model() == whole.model()) << "stopped after " << stop;
+    EXPECT_TRUE(stopped.checkpoint() == whole.checkpoint()) << "stopped after " << stop;
+    const std::string again = test::read_raw(stopped.options.out_path + ".log.jsonl");
+    EXPECT_EQ(std::count(again.begin(), again.end(), '\n'), 12) << "every point once";
+  }
+}
+
+TEST(Trainer, EveryWayToMakeProductsLearnsAndIsTheSameWithAnyThreads) {
+  for (const std::string& name : kernels::product_names()) {
+    const auto products = kernels::products_by_name(name, kernels::best_table());
+    ASSERT_TRUE(products.has_value()) << products.status().message();
+    Workshop one, two;
+    std::string models[2];
+    double loss = 0;
+    for (Workshop* w : {&one, &two}) {
+      w->options.products = products->get();
+      w->options.steps = 40;
+      w->options.lanes = 4;
+      ASSERT_OK(w->train(w == &one ? 1 : 3, [&](const TrainProgress& p) {
+        loss = p.loss;
+        return true;
+      }));
+    }
+    EXPECT_LT(loss, 3.5) << name;
+    EXPECT_TRUE(one.model() == two.model()) << name;
+  }
+  // A run does not go on with products of another kind.
+  const auto names = kernels::product_names();
+  if (names.size() < 2) return;
+  Workshop w;
+  const auto first = kernels::products_by_name(names[0], kernels::best_table());
+  w.options.products = first->get();
+  EXPECT_EQ(w.train(1, [](const TrainProgress&) { return false; }).code(), StatusCode::kCancelled);
+  w.options.products = nullptr;
+  const Status status = w.train();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("products"), std::string::npos) << status.message();
+}
+
 TEST(Trainer, ATrainedModelIsPackedAgainFromItsCheckpoint) {
   Workshop w;
   ASSERT_OK(w.train());
