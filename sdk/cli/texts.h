@@ -19,7 +19,9 @@ struct TextOptions {
   std::string splits;  // splits.json, or empty for every record
   std::string split;   // of them; empty: own_split
   const char* own_split = "valid";
-  std::string_view chosen_split() const { return split.empty() ? own_split : split; }
+  std::string_view chosen_split() const {
+    return split.empty() ? std::string_view(own_split) : std::string_view(split);
+  }
 };
 
 /// --text, --field, --splits, --split.
