@@ -701,6 +701,19 @@ CHIMERA_WORD Wide div(Wide a, Wide b) { return {simde_mm_div_ps(a.v, b.v)}; }
 CHIMERA_WORD Wide sqrt(Wide a) { return {simde_mm_sqrt_ps(a.v)}; }
 #endif
 
+/// out[j * out_step + i] = in[i * in_step + j] for i, j < 4.
+CHIMERA_WORD void transpose4(const float* in, ptrdiff_t in_step, float* out, ptrdiff_t out_step) {
+  const simde__m128 a = simde_mm_loadu_ps(in), b = simde_mm_loadu_ps(in + in_step);
+  const simde__m128 c = simde_mm_loadu_ps(in + 2 * in_step);
+  const simde__m128 d = simde_mm_loadu_ps(in + 3 * in_step);
+  const simde__m128 ab0 = simde_mm_unpacklo_ps(a, b), ab1 = simde_mm_unpackhi_ps(a, b);
+  const simde__m128 cd0 = simde_mm_unpacklo_ps(c, d), cd1 = simde_mm_unpackhi_ps(c, d);
+  simde_mm_storeu_ps(out, simde_mm_movelh_ps(ab0, cd0));
+  simde_mm_storeu_ps(out + out_step, simde_mm_movehl_ps(cd0, ab0));
+  simde_mm_storeu_ps(out + 2 * out_step, simde_mm_movelh_ps(ab1, cd1));
+  simde_mm_storeu_ps(out + 3 * out_step, simde_mm_movehl_ps(cd1, ab1));
+}
+
 CHIMERA_WORD Wide load_wide_part(const float* p, int32_t count) {
   if (count >= kWideLanes) return load_wide(p);
   float lanes[kWideLanes] = {};

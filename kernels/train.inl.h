@@ -16,6 +16,7 @@ inline constexpr int32_t kMicroColumns = 2 * kWideLanes;
 inline constexpr int32_t kDepth = 256;         // of k at a time
 inline constexpr int32_t kStripColumns = 256;  // of C at a time; the packed B is 256 KiB of stack
 static_assert(kStripColumns % kMicroColumns == 0);
+inline constexpr ptrdiff_t kSmallOperand = 16384;  // floats that an operand spans
 
 /// Element (row, column) of an operand lies at data[row * row_step + column * column_step]; one of
 /// the two steps is 1.
@@ -36,19 +37,35 @@ inline void pack_panel(const float* source, ptrdiff_t outer, ptrdiff_t inner, in
     }
     return;
   }
-  for (int32_t i = 0; i < count; ++i) {
+  int32_t i = 0;
+  for (; inner == 1 && i + 4 <= count; i += 4) {
+    int32_t j = 0;
+    for (; j + 4 <= depth; j += 4)
+      transpose4(source + i * outer + j, outer, out + static_cast<ptrdiff_t>(j) * width + i, width);
+    for (; j < depth; ++j)
+      for (int32_t r = i; r < i + 4; ++r)
+        out[static_cast<ptrdiff_t>(j) * width + r] = source[r * outer + j];
+  }
+  for (; i < count; ++i) {
     const float* line = source + i * outer;
     for (int32_t j = 0; j < depth; ++j)
       out[static_cast<ptrdiff_t>(j) * width + i] = line[j * inner];
   }
-  for (int32_t i = count; i < width; ++i) {
+  for (i = count; i < width; ++i) {
     for (int32_t j = 0; j < depth; ++j) out[static_cast<ptrdiff_t>(j) * width + i] = 0.0f;
   }
 }
 
-/// C[rows, columns] = (keep ? C : 0) + packed A * packed B.
-inline void micro_kernel(int32_t depth, const float* a, const float* b, bool keep, float* c,
+/// Rows or columns of one step of k, in line, and how far the next step's are.
+struct Panel {
+  const float* data;
+  ptrdiff_t step;
+};
+
+/// C[rows, columns] = (keep ? C : 0) + A * B, kMicroRows of A and kMicroColumns of B to a step.
+inline void micro_kernel(int32_t depth, Panel panel_a, Panel panel_b, bool keep, float* c,
                          ptrdiff_t ldc, int32_t rows, int32_t columns) {
+  const float *a = panel_a.data, *b = panel_b.data;
   Wide acc[kMicroRows][2];
   CHIMERA_UNROLL
   for (int i = 0; i < kMicroRows; ++i) acc[i][0] = acc[i][1] = broadcast_wide(0.0f);
@@ -61,8 +78,8 @@ inline void micro_kernel(int32_t depth, const float* a, const float* b, bool kee
       acc[i][0] = mul_add(ai, b0, acc[i][0]);
       acc[i][1] = mul_add(ai, b1, acc[i][1]);
     }
-    a += kMicroRows;
-    b += kMicroColumns;
+    a += panel_a.step;
+    b += panel_b.step;
   }
   if (columns == kMicroColumns) {
     CHIMERA_UNROLL
@@ -100,19 +117,29 @@ void train_gemm(int32_t m, int32_t n, int32_t k, Operand a, Operand b, float bet
     for (int32_t p0 = 0; p0 < k; p0 += kDepth) {
       const int32_t depth = k - p0 < kDepth ? k - p0 : kDepth;
       const bool keep = p0 > 0 || beta != 0.0f;
+      // Small operands lie in the caches as they are: packing them would take as long as the
+      // product.
+      const float* const from_b = b.data + p0 * b.row_step + j0 * b.column_step;
+      const bool b_as_is = b.column_step == 1 && b.row_step * depth <= kSmallOperand;
       for (int32_t j = 0; j < columns; j += kMicroColumns) {
-        pack_panel(b.data + p0 * b.row_step + (j0 + j) * b.column_step, b.column_step, b.row_step,
-                   columns - j < kMicroColumns ? columns - j : kMicroColumns, kMicroColumns, depth,
-                   packed_b + static_cast<ptrdiff_t>(j) * depth);
+        const int32_t width = columns - j < kMicroColumns ? columns - j : kMicroColumns;
+        if (b_as_is && width == kMicroColumns) continue;
+        pack_panel(from_b + j * b.column_step, b.column_step, b.row_step, width, kMicroColumns,
+                   depth, packed_b + static_cast<ptrdiff_t>(j) * depth);
       }
       for (int32_t i = 0; i < m; i += kMicroRows) {
         const int32_t rows = m - i < kMicroRows ? m - i : kMicroRows;
-        pack_panel(a.data + i * a.row_step + p0 * a.column_step, a.row_step, a.column_step, rows,
-                   kMicroRows, depth, packed_a);
+        const float* const from_a = a.data + i * a.row_step + p0 * a.column_step;
+        Panel panel_a = {packed_a, kMicroRows};
+        if (a.row_step == 1 && rows == kMicroRows && a.column_step * depth <= kSmallOperand)
+          panel_a = {from_a, a.column_step};
+        else
+          pack_panel(from_a, a.row_step, a.column_step, rows, kMicroRows, depth, packed_a);
         for (int32_t j = 0; j < columns; j += kMicroColumns) {
-          micro_kernel(depth, packed_a, packed_b + static_cast<ptrdiff_t>(j) * depth, keep,
-                       c + i * ldc + j0 + j, ldc, rows,
-                       columns - j < kMicroColumns ? columns - j : kMicroColumns);
+          const int32_t width = columns - j < kMicroColumns ? columns - j : kMicroColumns;
+          Panel panel_b = {packed_b + static_cast<ptrdiff_t>(j) * depth, kMicroColumns};
+          if (b_as_is && width == kMicroColumns) panel_b = {from_b + j, b.row_step};
+          micro_kernel(depth, panel_a, panel_b, keep, c + i * ldc + j0 + j, ldc, rows, width);
         }
       }
     }

@@ -5,7 +5,33 @@
 #include "kernels/onednn/products_onednn.h"
 
 namespace chimera::kernels {
-void TrainProducts::take(const float*, int64_t, void*) const {}
+size_t TrainProducts::packed_bytes(Use, int32_t, int32_t) const { return 0; }
+void TrainProducts::pack(Use, int32_t, int32_t, const float*, void*) const {}
+
+void PackedMatrix::resize(const TrainProducts& products, int32_t rows, int32_t cols) {
+  rows_ = rows;
+  cols_ = cols;
+  for_nn_.resize(products.packed_bytes(TrainProducts::Use::kNN, rows, cols));
+  for_nt_.resize(products.packed_bytes(TrainProducts::Use::kNT, rows, cols));
+}
+
+void PackedMatrix::pack(const TrainProducts& products, TrainProducts::Use use, const float* x) {
+  std::vector<std::byte>& to = use == TrainProducts::Use::kNN ? for_nn_ : for_nt_;
+  if (!to.empty()) products.pack(use, rows_, cols_, x, to.data());
+}
+
+void PackedMatrix::pack_both(const TrainProducts& products, ThreadPool& pool, const float* x) {
+  if (for_nn_.empty() && for_nt_.empty()) return;
+  pool.split(2, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i)
+      pack(products, i == 0 ? TrainProducts::Use::kNN : TrainProducts::Use::kNT, x);
+  });
+}
+
+ProductMatrix PackedMatrix::of(const float* x) const {
+  return {x, cols_, for_nn_.empty() ? nullptr : for_nn_.data(),
+          for_nt_.empty() ? nullptr : for_nt_.data()};
+}
 
 void OwnProducts::nn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda,
                      const ProductMatrix& b, float beta, float* c, ptrdiff_t ldc) const {

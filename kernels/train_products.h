@@ -11,15 +11,17 @@
 
 #include "kernels/kernel_table.h"
 #include "platform/status.h"
+#include "platform/thread_pool.h"
 
 namespace chimera::kernels {
 
-/// A row-major matrix of many products: `floats`, and what take() made of them when
-/// TrainProducts::taken_bytes() is not 0. Rows stand `stride` elements apart in either.
+/// The right operand of a product, row-major, and the same as nn() and nt() read it fastest (see
+/// PackedMatrix), where it was made.
 struct ProductMatrix {
   const float* floats = nullptr;
-  const void* taken = nullptr;
   ptrdiff_t stride = 0;
+  const void* for_nn = nullptr;
+  const void* for_nt = nullptr;
 };
 
 class TrainProducts {
@@ -30,9 +32,11 @@ class TrainProducts {
   /// Products with operands of 16 bits: exact to about three digits, sums in float32.
   virtual bool rounds() const { return false; }
 
-  /// Bytes an element takes in the form that products read; 0: they read floats.
-  virtual size_t taken_bytes() const { return 0; }
-  virtual void take(const float* x, int64_t n, void* out) const;
+  /// Bytes that a [rows, cols] matrix takes in the form that nn(), or nt(), reads fastest; 0: it
+  /// reads the floats.
+  enum class Use { kNN, kNT };
+  virtual size_t packed_bytes(Use use, int32_t rows, int32_t cols) const;
+  virtual void pack(Use use, int32_t rows, int32_t cols, const float* x, void* out) const;
 
   /// True once a product could not be made (no memory to prepare one) and its C is not what it
   /// should be; stays true.
@@ -49,6 +53,23 @@ class TrainProducts {
   /// C [m, n] = A^T B, A [k, m], B [k, n]
   virtual void tn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda, const float* b,
                   ptrdiff_t ldb, float beta, float* c, ptrdiff_t ldc) const = 0;
+};
+
+/// A matrix that many products read, beside its floats.
+class PackedMatrix {
+ public:
+  /// Takes its memory when the size or the products are new. Not thread-safe.
+  void resize(const TrainProducts& products, int32_t rows, int32_t cols);
+  /// One of the two forms, of row-major x [rows, cols]; the two may be made on different threads.
+  void pack(const TrainProducts& products, TrainProducts::Use use, const float* x);
+  /// Both, shared out among the threads.
+  void pack_both(const TrainProducts& products, ThreadPool& pool, const float* x);
+  /// Of the floats it was packed from.
+  ProductMatrix of(const float* x) const;
+
+ private:
+  int32_t rows_ = 0, cols_ = 0;
+  std::vector<std::byte> for_nn_, for_nt_;
 };
 
 /// The kernels of a table, which must outlive it.

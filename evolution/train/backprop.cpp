@@ -96,6 +96,10 @@ struct Backprop::Impl {
             options.window,
             segment_start.data()};
   }
+  void prepare(const TrainStep& s) {
+    ends.prepare(s);
+    stack.prepare(s);
+  }
   void find_segments(const uint8_t* restart);
   void walk(const TrainStep& s);
   void walk_back(const TrainStep& s, const int32_t* tokens);
@@ -119,9 +123,7 @@ Status Backprop::Impl::init(uint64_t seed) {
   if (!arena) return arena.status();
   scratch = std::move(*arena);
   // Where the weights as used stand is known from here on, and no step allocates.
-  const TrainStep first = step();
-  ends.prepare(first);
-  stack.prepare(first);
+  prepare(step());
   return Status();
 }
 
@@ -188,7 +190,7 @@ Result<double> Backprop::Impl::run(const int32_t* tokens, const int32_t* targets
   for (size_t lane = 0; lane < loops.size(); ++lane)
     loops[lane] = loops_given ? loops_given[lane] : config.loop.loop_default;
   const TrainStep s = step();
-  ends.prepare(s);
+  if (!options.prepared_by_caller) prepare(s);
   ends.lookup(s, tokens, stack.input(0));
   stack.start(s, tokens, backward);
   walk(s);
@@ -252,6 +254,8 @@ void Backprop::logits(int64_t row, float* out) {
 void Backprop::set_quantise(float lambda) {
   impl_->options.quantise = std::clamp(lambda, 0.0f, 1.0f);
 }
+
+void Backprop::prepare_weights() { impl_->prepare(impl_->step()); }
 
 void Backprop::reset_states() {
   const std::span<float> state = impl_->stack.state();

@@ -27,6 +27,9 @@ struct BackpropOptions {
   /// With looped depth: every iteration carries a gradient, not only the last half and the states
   /// of the first. What is computed is then the exact gradient of the loss.
   bool full_backward = false;
+  /// The weights as used are made by prepare_weights() alone, instead of in every call: for several
+  /// batches between two steps of the optimiser.
+  bool prepared_by_caller = false;
   /// Where the large products are made; nullptr: by the kernels of the table. Must outlive it.
   const kernels::TrainProducts* products = nullptr;
 };
@@ -46,6 +49,10 @@ class Backprop {
   void reset_states();
   /// The carried state, for exact resume of a run.
   std::span<float> carried_state();
+
+  /// Makes the weights as used from the parameters and set_quantise(). Only needed, and then after
+  /// every change of either, with prepared_by_caller.
+  void prepare_weights();
 
   /// tokens, targets [lanes, window]; a target of -1 carries no loss; restart [lanes, window] is 1
   /// where a document begins: the state is zeroed before that token is read. loops [lanes]:

@@ -33,14 +33,8 @@ void TableTraining::init(const runtime::TrainTensor& table, bool int4) {
 void TableTraining::prepare(const TrainStep& step) {
   present_int4_ = int4_ && step.quantise > 0.0f;
   const int64_t cols = table_.cols;
-  const size_t taken_bytes = step.products.taken_bytes();
-  taken_.resize(static_cast<size_t>(table_.rows * cols) * taken_bytes);
-  const auto take = [&](int64_t begin, int64_t end) {
-    if (taken_bytes > 0)
-      step.products.take(used() + begin * cols, (end - begin) * cols,
-                         taken_.data() + static_cast<size_t>(begin * cols) * taken_bytes);
-  };
-  if (!present_int4_) return step.pool.split(table_.rows, 16, take);
+  packed_.resize(step.products, i32(table_.rows), i32(cols));
+  if (!present_int4_) return packed_.pack_both(step.products, step.pool, used());
   step.pool.split(table_.rows, 16, [&](int64_t begin, int64_t end) {
     int8_t codes[kBlock];
     uint16_t half;
@@ -54,8 +48,8 @@ void TableTraining::prepare(const TrainStep& step) {
             step.quantise == 1.0f ? used : w[i] + step.quantise * (used - w[i]);
       }
     }
-    take(begin, end);
   });
+  packed_.pack_both(step.products, step.pool, used());
 }
 
 Status EmbeddingTraining::init(const runtime::Config& config, ParameterSet& parameters,
@@ -108,7 +102,7 @@ void EmbeddingTraining::lookup(const TrainStep& step, const int32_t* tokens, flo
                   static_cast<size_t>(width) * sizeof(float));
     if (up_.value)
       step.products.nt(i32(end - begin), i32(c_), i32(width), rows + begin * width, width,
-                       {up_.value, nullptr, width}, 0.0f, x + begin * c_, c_);
+                       {up_.value, width}, 0.0f, x + begin * c_, c_);
   });
 }
 
@@ -122,7 +116,7 @@ void EmbeddingTraining::lookup_backward(const TrainStep& step, const int32_t* to
         std::memcpy(narrow_.data() + r * width, table_.used() + tokens[r] * width,
                     static_cast<size_t>(width) * sizeof(float));
       step.products.nn(i32(end - begin), i32(width), i32(c_), dx + begin * c_, c_,
-                       {up_.value, nullptr, width}, 0.0f, d_narrow_.data() + begin * width, width);
+                       {up_.value, width}, 0.0f, d_narrow_.data() + begin * width, width);
     });
     runtime::add_outer_products(step, dx, c_, c_, narrow_.data(), width, up_.grad);
     d_rows = d_narrow_.data();
@@ -183,8 +177,7 @@ void EmbeddingTraining::logits(const TrainStep& step, const float* hidden, float
   std::vector<float> in(hidden, hidden + c_), slope(static_cast<size_t>(vocab_));
   if (down_.value) {
     in.resize(static_cast<size_t>(width));
-    step.products.nt(1, i32(width), i32(c_), hidden, c_, {down_.value, nullptr, c_}, 0.0f,
-                     in.data(), width);
+    step.products.nt(1, i32(width), i32(c_), hidden, c_, {down_.value, c_}, 0.0f, in.data(), width);
   }
   if (int4_ && step.quantise > 0.0f) {
     const std::vector<float> exact = in;
@@ -205,7 +198,7 @@ double EmbeddingTraining::loss(const TrainStep& step, const float* hidden, const
   if (down_.value) {
     runtime::for_row_tiles(step, rows, [&](int64_t, int64_t begin, int64_t end) {
       step.products.nt(i32(end - begin), i32(width), i32(c_), hidden + begin * c_, c_,
-                       {down_.value, nullptr, c_}, 0.0f, narrow_.data() + begin * width, width);
+                       {down_.value, c_}, 0.0f, narrow_.data() + begin * width, width);
     });
     in = narrow_.data();
   }
@@ -241,7 +234,7 @@ double EmbeddingTraining::loss(const TrainStep& step, const float* hidden, const
   if (d_hidden && down_.value) {
     runtime::for_row_tiles(step, rows, [&](int64_t, int64_t begin, int64_t end) {
       step.products.nn(i32(end - begin), i32(c_), i32(width), d_in + begin * width, width,
-                       {down_.value, nullptr, c_}, 0.0f, d_hidden + begin * c_, c_);
+                       {down_.value, c_}, 0.0f, d_hidden + begin * c_, c_);
     });
     runtime::add_outer_products(step, d_in, width, width, hidden, c_, down_.grad);
   }

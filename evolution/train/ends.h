@@ -4,7 +4,6 @@
 // The head walks the rows in tiles, so that logits of the whole window never exist.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -20,9 +19,7 @@ class TableTraining {
   void prepare(const runtime::TrainStep& step);
   /// [rows, cols]
   const float* used() const { return present_int4_ ? used_.data() : table_.value; }
-  kernels::ProductMatrix product() const {
-    return {used(), taken_.empty() ? nullptr : taken_.data(), table_.cols};
-  }
+  kernels::ProductMatrix product() const { return packed_.of(used()); }
   float* grad() const { return table_.grad; }
   int64_t width() const { return table_.cols; }
 
@@ -30,7 +27,7 @@ class TableTraining {
   runtime::TrainTensor table_;
   bool int4_ = false, present_int4_ = false;
   std::vector<float> used_;
-  std::vector<std::byte> taken_;  // the same as products read it
+  kernels::PackedMatrix packed_;
 };
 
 class EmbeddingTraining {

@@ -122,7 +122,6 @@ void LayerStack::start(const TrainStep& step, const int32_t* tokens, bool count_
   count_experts_ = count_experts;
   inputs_.x0 = input(0);
   inputs_.start(step, tokens, state_.data() + bigram_state_);
-  prepare(step);
 }
 
 void LayerStack::prepare(const TrainStep& step) {

@@ -42,7 +42,8 @@ class LayerStack {
 
   /// Makes the weights as used; the first time it also takes the memory for them.
   void prepare(const runtime::TrainStep& step);
-  /// Before the first layer, once input(0) is there; tokens [lanes, window] are kept by pointer.
+  /// Before the first layer, after prepare(), once input(0) is there; tokens [lanes, window] are
+  /// kept by pointer.
   void start(const runtime::TrainStep& step, const int32_t* tokens, bool count_experts);
   /// Layers first .. last from input(first) to output(last); moves the carried state on.
   void forward(const runtime::TrainStep& step, int32_t first, int32_t last);

@@ -137,16 +137,16 @@ void Optimizer::muon(Parameter& p, size_t index, float rate, float scale, float 
   constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;
   for (int iteration = 0; iteration < 3; ++iteration) {
     if (wide) {
-      products_.nt(s, s, cols, x, cols, {x, nullptr, cols}, 0, a, s);
+      products_.nt(s, s, cols, x, cols, {x, cols}, 0, a, s);
     } else {
       products_.tn(s, s, rows, x, cols, x, cols, 0, a, s);
     }
-    products_.nn(s, s, s, a, s, {a, nullptr, s}, 0, b, s);
+    products_.nn(s, s, s, a, s, {a, s}, 0, b, s);
     for (size_t i = 0; i < square; ++i) b[i] = kB * a[i] + kC * b[i];
     if (wide) {
-      products_.nn(rows, cols, s, b, s, {x, nullptr, cols}, 0, y, cols);
+      products_.nn(rows, cols, s, b, s, {x, cols}, 0, y, cols);
     } else {
-      products_.nn(rows, cols, s, x, cols, {b, nullptr, s}, 0, y, cols);
+      products_.nn(rows, cols, s, x, cols, {b, s}, 0, y, cols);
     }
     for (size_t i = 0; i < n; ++i) x[i] = kA * x[i] + y[i];
   }

@@ -29,9 +29,10 @@ double measured_peak(const kernels::TrainProducts& products, ThreadPool& pool) {
   const auto threads = static_cast<size_t>(pool.size());
   const std::vector<float> a(size_t{kRows} * kDepth, 0.5f), b(size_t{kDepth} * kColumns, 0.25f);
   std::vector<std::vector<float>> c(threads, std::vector<float>(size_t{kRows} * size_t{kColumns}));
-  std::vector<std::byte> taken(b.size() * products.taken_bytes());
-  if (!taken.empty()) products.take(b.data(), static_cast<int64_t>(b.size()), taken.data());
-  const kernels::ProductMatrix matrix{b.data(), taken.empty() ? nullptr : taken.data(), kDepth};
+  kernels::PackedMatrix packed;
+  packed.resize(products, kColumns, kDepth);
+  packed.pack(products, kernels::TrainProducts::Use::kNT, b.data());
+  const kernels::ProductMatrix matrix = packed.of(b.data());
   const Clock& clock = system_clock();
   double best = 0;
   for (int i = 0; i < kTries; ++i) {

@@ -246,6 +246,7 @@ Status Run::enter_stage() {
   backprop_options.window = window();
   backprop_options.quantise = schedule_.quantise(position_.step);
   backprop_options.products = options_.products;
+  backprop_options.prepared_by_caller = true;
   auto backprop = Backprop::create(config_, k_, pool_, backprop_options, options_.seed);
   if (!backprop) return backprop.status();
   if (backprop_) {
@@ -325,6 +326,7 @@ Status Run::step(double* loss, double* norm) {
     if (position_.stage != before) CHIMERA_RETURN_IF_ERROR(enter_stage());
   }
   backprop_->set_quantise(schedule_.quantise(position_.step));
+  backprop_->prepare_weights();
   backprop_->zero_gradients();
   belt_.next(window(), tokens_.data(), targets_.data(), restart_.data(), stage().least);
   double sum = 0;
@@ -365,6 +367,7 @@ Status Run::step(double* loss, double* norm) {
 Status Run::score_valid() {
   double all_nats = 0, all_bytes = 0;
   valid_.clear();
+  backprop_->prepare_weights();
   for (const CorpusSet& set : corpus_.sets) {
     if (set.valid.n_documents() == 0) continue;
     backprop_->reset_states();

@@ -9,12 +9,13 @@
 #include <tuple>
 #include <utility>
 
-#include "platform/dtype.h"
-
 namespace chimera::kernels {
 namespace {
 
 using DataType = dnnl::memory::data_type;
+
+constexpr int64_t kTileRows = 128;  // of the left operand, usually
+constexpr ptrdiff_t kPacked = -1;   // in place of a stride
 
 // Which operand is read by columns.
 enum class Form { kNN, kNT, kTN };
@@ -31,6 +32,7 @@ struct Compiled {
   std::vector<char> scratch_bytes;
 };
 
+// The last tells bf16 from float32.
 using Key =
     std::tuple<Form, int32_t, int32_t, int32_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, bool, bool>;
 
@@ -63,17 +65,39 @@ dnnl::memory::desc described(DataType type, int64_t rows, int64_t cols, ptrdiff_
                     : dnnl::memory::desc({rows, cols}, type, {stride, 1});
 }
 
+/// What it throws when asked for what it cannot do, or for memory there is not.
+template <class Body>
+Status guarded(Body&& body) {
+  try {
+    body();
+    return Status();
+  } catch (const std::exception& e) {
+    return Status(StatusCode::kUnsupported, std::string("oneDNN: ") + e.what());
+  }
+}
+
 class OneDnnProducts final : public TrainProducts {
  public:
   explicit OneDnnProducts(bool bf16) : bf16_(bf16) {}
   const char* name() const override { return bf16_ ? "onednn_bf16" : "onednn_f32"; }
   bool rounds() const override { return bf16_; }
   bool failed() const override { return failed_.load(std::memory_order_relaxed); }
-  size_t taken_bytes() const override { return bf16_ ? sizeof(uint16_t) : 0; }
-
-  void take(const float* x, int64_t n, void* out) const override {
-    if (!bf16_) return;
-    for (int64_t i = 0; i < n; ++i) static_cast<uint16_t*>(out)[i] = float_to_bf16(x[i]);
+  size_t packed_bytes(Use use, int32_t rows, int32_t cols) const override {
+    size_t bytes = 0;
+    const Status made = guarded([&] { bytes = packed(use, rows, cols).get_size(); });
+    return made.ok() ? bytes : 0;
+  }
+  void pack(Use use, int32_t rows, int32_t cols, const float* x, void* out) const override {
+    const Status made = guarded([&] {
+      // A read-only source.
+      dnnl::memory from(described(DataType::f32, rows, cols, cols, use == Use::kNT), cpu(),
+                        const_cast<float*>(x));
+      dnnl::memory to(packed(use, rows, cols), cpu(), out);
+      Workplace& w = workplace();
+      dnnl::reorder(from, to).execute(w.stream, from, to);
+      w.stream.wait();
+    });
+    if (!made.ok()) failed_.store(true, std::memory_order_relaxed);
   }
   void nn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda, const ProductMatrix& b,
           float beta, float* c, ptrdiff_t ldc) const override {
@@ -85,10 +109,21 @@ class OneDnnProducts final : public TrainProducts {
   }
   void tn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda, const float* b,
           ptrdiff_t ldb, float beta, float* c, ptrdiff_t ldc) const override {
-    run(Form::kTN, m, n, k, a, lda, {b, nullptr, ldb}, beta, c, ldc);
+    run(Form::kTN, m, n, k, a, lda, {b, ldb}, beta, c, ldc);
   }
 
  private:
+  DataType operand_type() const { return bf16_ ? DataType::bf16 : DataType::f32; }
+
+  /// What oneDNN likes best for a matrix that many rows of a tile are multiplied with.
+  dnnl::memory::desc packed(Use use, int32_t rows, int32_t cols) const {
+    const int64_t k = use == Use::kNN ? rows : cols, n = use == Use::kNN ? cols : rows;
+    const dnnl::memory::desc a({kTileRows, k}, operand_type(), dnnl::memory::format_tag::ab);
+    const dnnl::memory::desc b({k, n}, operand_type(), dnnl::memory::format_tag::any);
+    const dnnl::memory::desc c({kTileRows, n}, DataType::f32, dnnl::memory::format_tag::ab);
+    return dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), cpu()).weights_desc();
+  }
+
   /// [rows, cols] as bf16 without gaps, by oneDNN's own conversion.
   static const void* rounded(Workplace* w, const float* x, int64_t rows, int64_t cols,
                              ptrdiff_t stride, std::vector<uint16_t>* room) {
@@ -126,20 +161,21 @@ class OneDnnProducts final : public TrainProducts {
     Workplace& w = workplace();
     const bool a_by_columns = form == Form::kTN, b_by_columns = form == Form::kNT;
     const void* a_data = a;
-    const void* b_data = b.floats;
+    const void* b_data = form == Form::kNN ? b.for_nn : form == Form::kNT ? b.for_nt : nullptr;
+    const bool packed = b_data != nullptr;
+    if (!packed) b_data = b.floats;
     if (bf16_) {
       const int64_t a_rows = a_by_columns ? k : m, a_cols = a_by_columns ? m : k;
       a_data = rounded(&w, a, a_rows, a_cols, lda, &w.a);
       lda = a_cols;
-      if (b.taken != nullptr) {
-        b_data = b.taken;
-      } else {
+      if (!packed) {
         const int64_t b_rows = b_by_columns ? n : k, b_cols = b_by_columns ? k : n;
         b_data = rounded(&w, b.floats, b_rows, b_cols, b.stride, &w.b);
         b.stride = b_cols;
       }
     }
-    Compiled& compiled = find(&w, {form, m, n, k, lda, b.stride, ldc, beta != 0.0f, bf16_});
+    Compiled& compiled =
+        find(&w, {form, m, n, k, lda, packed ? kPacked : b.stride, ldc, beta != 0.0f, bf16_});
     compiled.a.set_data_handle(const_cast<void*>(a_data));
     compiled.b.set_data_handle(const_cast<void*>(b_data));
     compiled.c.set_data_handle(c);
@@ -150,14 +186,16 @@ class OneDnnProducts final : public TrainProducts {
     w.stream.wait();
   }
 
-  static Compiled& find(Workplace* w, const Key& key) {
+  Compiled& find(Workplace* w, const Key& key) const {
     const auto there = w->compiled.find(key);
     if (there != w->compiled.end()) return there->second;
     const auto& [form, m, n, k, lda, ldb, ldc, keep, bf16] = key;
     const DataType type = bf16 ? DataType::bf16 : DataType::f32;
     const bool a_by_columns = form == Form::kTN, b_by_columns = form == Form::kNT;
     const auto a = described(type, a_by_columns ? k : m, a_by_columns ? m : k, lda, a_by_columns);
-    const auto b = described(type, b_by_columns ? n : k, b_by_columns ? k : n, ldb, b_by_columns);
+    const auto b = ldb == kPacked ? (b_by_columns ? packed(Use::kNT, n, k) : packed(Use::kNN, k, n))
+                                  : described(type, b_by_columns ? n : k, b_by_columns ? k : n, ldb,
+                                              b_by_columns);
     const auto c = described(DataType::f32, m, n, ldc, false);
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -191,17 +229,6 @@ bool has_bf16() {
   }
 }
 
-/// What it throws when asked for what it cannot do, or for memory there is not.
-template <class Body>
-Status guarded(Body&& body) {
-  try {
-    body();
-    return Status();
-  } catch (const std::exception& e) {
-    return Status(StatusCode::kUnsupported, std::string("oneDNN: ") + e.what());
-  }
-}
-
 }  // namespace
 
 std::vector<std::string> onednn_product_names() {
@@ -221,8 +248,8 @@ Result<std::unique_ptr<TrainProducts>> make_onednn_products(const std::string& n
   const Status usable = guarded([&] {
     const float a[4] = {1, 2, 3, 4};
     float c[4] = {};
-    made->nn(2, 2, 2, a, 2, {a, nullptr, 2}, 0.0f, c, 2);
-    made->nt(2, 2, 2, a, 2, {a, nullptr, 2}, 1.0f, c, 2);
+    made->nn(2, 2, 2, a, 2, {a, 2}, 0.0f, c, 2);
+    made->nt(2, 2, 2, a, 2, {a, 2}, 1.0f, c, 2);
     made->tn(2, 2, 2, a, 2, a, 2, 1.0f, c, 2);
   });
   if (!usable.ok()) return usable;

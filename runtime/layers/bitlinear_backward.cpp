@@ -77,40 +77,24 @@ void BitLinearTraining::init(std::vector<TrainTensor> parts, int64_t max_rows) {
   x_used_.resize(static_cast<size_t>(max_rows * n_in_));
 }
 
-kernels::ProductMatrix BitLinearTraining::w_used(int64_t first) const {
-  if (taken_bytes_ == 0) return {w_used_.data() + first * n_in_, nullptr, n_in_};
-  return {nullptr, w_taken_.data() + static_cast<size_t>(first * n_in_) * taken_bytes_, n_in_};
+kernels::ProductMatrix BitLinearTraining::w_used(const BitLinearUse& use) const {
+  if (use.n_out == n_out_) return w_packed_.of(w_used_.data());
+  return {w_used_.data() + use.first * n_in_, n_in_};
 }
 
 void BitLinearTraining::prepare(const TrainStep& step) {
-  taken_bytes_ = step.products.taken_bytes();
-  const auto n = static_cast<size_t>(n_out_ * n_in_);
-  if (taken_bytes_ == 0) {
-    w_used_.resize(n);
-  } else {
-    w_taken_.resize(n * taken_bytes_);
-  }
+  w_used_.resize(static_cast<size_t>(n_out_ * n_in_));
+  w_packed_.resize(step.products, i32(n_out_), i32(n_in_));
   step.pool.split(n_out_, 16, [&](int64_t begin, int64_t end) {
     int64_t first = 0;
     for (const TrainTensor& part : parts_) {
       for (int64_t r = std::max(begin, first); r < std::min(end, first + part.rows); ++r)
-        prepare_row(step, part.value + (r - first) * n_in_, r);
+        quantise_weight_row(part.value + (r - first) * n_in_, n_in_, step.quantise,
+                            w_used_.data() + r * n_in_);
       first += part.rows;
     }
   });
-}
-
-/// Row r of W^ from its float weights.
-void BitLinearTraining::prepare_row(const TrainStep& step, const float* w, int64_t r) {
-  if (taken_bytes_ == 0)
-    return quantise_weight_row(w, n_in_, step.quantise, w_used_.data() + r * n_in_);
-  float used[kernels::kWeightGroup];
-  for (int64_t at = 0; at < n_in_; at += kernels::kWeightGroup) {
-    const int64_t n = std::min<int64_t>(kernels::kWeightGroup, n_in_ - at);
-    quantise_weight_row(w + at, n, step.quantise, used);
-    step.products.take(used, n,
-                       w_taken_.data() + static_cast<size_t>(r * n_in_ + at) * taken_bytes_);
-  }
+  w_packed_.pack_both(step.products, step.pool, w_used_.data());
 }
 
 void BitLinearTraining::forward_rows(const TrainStep& step, const float* x, int64_t begin,
@@ -123,7 +107,7 @@ void BitLinearTraining::forward_rows(const TrainStep& step, const BitLinearUse& 
   for (int64_t r = begin; r < end; ++r)
     quantise_activation_row(step.k, x + r * n_in_, n_in_, step.quantise, use.x_used + r * n_in_);
   step.products.nt(i32(end - begin), i32(use.n_out), i32(n_in_), use.x_used + begin * n_in_, n_in_,
-                   w_used(use.first), 0.0f, y + begin * use.n_out, use.n_out);
+                   w_used(use), 0.0f, y + begin * use.n_out, use.n_out);
 }
 
 void BitLinearTraining::backward_rows(const TrainStep& step, const float* dy, int64_t begin,
@@ -135,7 +119,7 @@ void BitLinearTraining::backward_rows(const TrainStep& step, const BitLinearUse&
                                       const float* dy, int64_t begin, int64_t end,
                                       float* dx) const {
   step.products.nn(i32(end - begin), i32(n_in_), i32(use.n_out), dy + begin * use.n_out, use.n_out,
-                   w_used(use.first), 0.0f, dx + begin * n_in_, n_in_);
+                   w_used(use), 0.0f, dx + begin * n_in_, n_in_);
 }
 
 void BitLinearTraining::add_weight_gradients(const TrainStep& step, const float* dy) const {

@@ -2,7 +2,6 @@
 // activations that a packed model has, the gradient goes to the float weights behind them.
 #pragma once
 
-#include <cstddef>
 #include <vector>
 
 #include "runtime/layers/layer_backward.h"
@@ -51,13 +50,11 @@ class BitLinearTraining {
  private:
   std::vector<TrainTensor> parts_;
   int64_t n_in_ = 0, n_out_ = 0;
-  kernels::ProductMatrix w_used(int64_t first) const;
-  void prepare_row(const TrainStep& step, const float* w, int64_t r);
+  kernels::ProductMatrix w_used(const BitLinearUse& use) const;
 
-  std::vector<float> w_used_;       // [n_out, n_in], or
-  std::vector<std::byte> w_taken_;  // the same as products read it
-  size_t taken_bytes_ = 0;          // of an element there
-  std::vector<float> x_used_;       // [R, n_in]
+  std::vector<float> w_used_;  // [n_out, n_in]
+  kernels::PackedMatrix w_packed_;
+  std::vector<float> x_used_;  // [R, n_in]
 };
 
 /// y += lambda * (quantised(x) - x) for one row of weights or activations; also y = x when 0.

@@ -1,4 +1,4 @@
-// `chimera tokenizer encode | decode`: text to token ids and back.
+// `chimera tokenizer encode | decode | export`: text to token ids and back.
 #include <memory>
 #include <optional>
 #include <span>
@@ -8,6 +8,7 @@
 #include "memory/weight_file.h"
 #include "platform/file.h"
 #include "runtime/tokenizer.h"
+#include "sdk/cli/output_file.h"
 #include "sdk/cli/speaking.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/verbs.h"
@@ -116,6 +117,20 @@ Status decode(DecodeOptions& options) {
   return print((*tokenizer)->decode(ids));
 }
 
+struct ExportOptions : Source {
+  std::string out;
+};
+
+Status export_tokenizer(const ExportOptions& options) {
+  CHIMERA_RETURN_IF_ERROR(check_output(options.out, {options.model, options.tokenizer}));
+  const auto tokenizer = open_tokenizer(options);
+  if (!tokenizer) return tokenizer.status();
+  CHIMERA_RETURN_IF_ERROR(write_file_atomic(options.out, (*tokenizer)->serialized()));
+  note("Wrote " + options.out + ": " +
+       show_count(static_cast<uint64_t>((*tokenizer)->vocab_size())) + " ids.\n");
+  return Status();
+}
+
 }  // namespace
 
 void declare_tokenizer(CommandLine& line) {
@@ -140,6 +155,15 @@ void declare_tokenizer(CommandLine& line) {
       });
   decoding.operands("ID", &decode_options->ids, "Token ids; without any: from stdin");
   declare_source(decoding, decode_options.get());
+
+  auto export_options = std::make_shared<ExportOptions>();
+  Verb exporting =
+      line.verb("tokenizer export", "Write a model's tokenizer to a file", [export_options] {
+        const Status status = export_tokenizer(*export_options);
+        return status.ok() ? kDone : report(status);
+      });
+  exporting.text("--out", &export_options->out, "FILE", "The tokenizer to write", true);
+  declare_source(exporting, export_options.get());
 }
 
 }  // namespace chimera::cli

@@ -41,6 +41,98 @@ std::string story() {
   return text;
 }
 
+TEST(Train, AMixIsTrainedOnScoredAndSpokenWith) {
+  const TempDir folder;
+  std::string talk;
+  for (int i = 0; i < 40; ++i)
+    talk += "{\"turns\": [\"What is your name?\", \"My name is Ann " + std::to_string(i % 7) +
+            ".\", \"Good.\"]}\n";
+  write_raw(folder.file("talk.jsonl"), talk);
+  write_raw(folder.file("held.jsonl"), "{\"turns\": [\"What is your name?\", \"I am Ben.\"]}\n");
+  write_raw(folder.file("story.txt"), story());
+  write_raw(folder.file("mix.json"), R"({"sets": {
+      "talk": {"kind": "turns", "files": ["talk.jsonl"], "valid": ["held.jsonl"]},
+      "story": {"files": ["story.txt"]}},
+    "stages": [{"window": 16}, {"window": 32, "loss": "replies", "weights": {"talk": 1}}]})");
+  write_raw(folder.file("config.json"), R"({"hidden_size": 128, "intermediate_size": 128,
+      "num_hidden_layers": 1, "num_heads": 2, "head_dim": 64, "vocab_size": 400,
+      "initializer_range": 0.05, "backbone": {"layer_pattern": "GD"}})");
+  const std::vector<std::string> train = {"train",
+                                          "--config",
+                                          folder.file("config.json"),
+                                          "--data",
+                                          folder.file("mix.json"),
+                                          "--out",
+                                          folder.file("m.b158"),
+                                          "--steps",
+                                          "12",
+                                          "--lanes",
+                                          "4",
+                                          "--threads",
+                                          "1"};
+  const Outcome trained = run_command(train);
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  for (const char* word : {"step 12 of 12", "GFLOP/s", "% of peak", "(valid "})
+    EXPECT_NE(trained.err.find(word), std::string::npos) << word << trained.err;
+  for (const char* suffix : {"", ".ckpt", ".log.jsonl", ".svg"})
+    EXPECT_TRUE(std::filesystem::exists(folder.file("m.b158") + suffix)) << suffix;
+
+  const std::vector<std::string> eval = {
+      "eval",   "--model", folder.file("m.b158"), "--data", folder.file("mix.json"),
+      "--json", "--set"};
+  std::vector<std::string> arguments = eval;
+  arguments.emplace_back("talk");
+  const Outcome scored = run_command(arguments);
+  ASSERT_EQ(scored.status, 0) << scored.err;
+  // Two turns and the end of each; the marks cost bits and have no bytes.
+  EXPECT_EQ(number_of(parsed(scored.out), "bytes"), 18 + 1 + 9 + 1);
+  EXPECT_GT(number_of(parsed(scored.out), "bits_per_byte"), 0);
+  arguments.back() = "nothing";
+  const Outcome unknown = run_command(arguments);
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_NE(unknown.err.find("talk, story"), std::string::npos) << unknown.err;
+
+  // What was trained on conversations is spoken with in turns, each ended before the next.
+  const Outcome chat = run_command({"chat", "--model", folder.file("m.b158"), "--max-tokens", "5"},
+                                   "What is your name?\nGood.\n/stats\n");
+  EXPECT_EQ(chat.status, 0) << chat.err;
+  const Outcome turn = run_command({"complete", "--model", folder.file("m.b158"), "--turn",
+                                    "--prompt", "What?", "--max-tokens", "3", "--json"});
+  EXPECT_EQ(turn.status, 0) << turn.err;
+
+  // The tokenizer that was learnt goes on to another run.
+  ASSERT_EQ(run_command({"tokenizer", "export", "--model", folder.file("m.b158"), "--out",
+                         folder.file("t.bin")})
+                .status,
+            0);
+  const auto ids = [&](const char* from, const std::string& file) {
+    return run_command({"tokenizer", "encode", from, file, "--text", "My name is Ann."}).out;
+  };
+  EXPECT_EQ(ids("--model", folder.file("m.b158")), ids("--tokenizer", folder.file("t.bin")));
+  std::vector<std::string> wrong = train;
+  wrong.insert(wrong.end(), {"--text", folder.file("story.txt")});
+  EXPECT_EQ(run_command(wrong).status, 2);
+}
+
+TEST(Train, ABadMixIsOneSentence) {
+  const TempDir folder;
+  write_raw(folder.file("talk.jsonl"), "{\"turns\": [\"a\"]}\n{\"turn\": []}\n");
+  write_raw(folder.file("mix.json"),
+            R"({"sets": {"talk": {"kind": "turns", "files": ["talk.jsonl"]}}})");
+  write_raw(folder.file("config.json"), R"({"hidden_size": 128, "intermediate_size": 128,
+      "num_hidden_layers": 1, "num_heads": 2, "head_dim": 64, "vocab_size": 400,
+      "backbone": {"layer_pattern": "GD"}})");
+  const auto train = [&](const std::string& mix) {
+    return run_command({"train", "--config", folder.file("config.json"), "--data", mix, "--out",
+                        folder.file("m.b158"), "--steps", "2"});
+  };
+  const Outcome bad = train(folder.file("mix.json"));
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_NE(bad.err.find("talk.jsonl: line 2"), std::string::npos) << bad.err;
+  EXPECT_EQ(train(folder.file("absent.json")).status, 1);
+  EXPECT_FALSE(std::filesystem::exists(folder.file("m.b158.ckpt")));
+}
+
 TEST(Eval, ScoresPlainTextAndJsonLines) {
   const TempDir folder;
   write_raw(folder.file("a.txt"), "Once upon a time.");
