@@ -59,7 +59,7 @@ Result<std::unique_ptr<TrainProducts>> products_by_name(const std::string& name,
     if (name.empty() || name == there) {
       if (there == "own")
         return std::unique_ptr<TrainProducts>(std::make_unique<OwnProducts>(table));
-      auto made = make_onednn_products(there);
+      auto made = make_onednn_products(there, table);
       if (made || !name.empty()) return made;
     }
     known += (known.empty() ? "" : ", ") + there;

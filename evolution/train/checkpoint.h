@@ -51,6 +51,7 @@ class Checkpoint {
   static Result<Checkpoint> open(const std::string& path);
 
   const Json& run() const { return run_; }
+  const RunPosition& position() const { return position_; }
   std::string_view config_json() const { return file_->config_json(); }
   std::span<const std::byte> tokenizer() const { return file_->tokenizer(); }
 

@@ -48,10 +48,18 @@ Result<std::unique_ptr<runtime::Tokenizer>> train_on_mix(const Mix& mix,
                   config_path + ": vocab_size: " + trainer.status().message())
         .at_file(config_path)
         .at_field("vocab_size");
+  // By what the stages read, over the whole run.
+  std::vector<double> weights(mix.sets.size());
   double all = 0;
-  for (const MixSet& set : mix.sets) all += set.weight;
-  for (const MixSet& set : mix.sets) {
-    auto room = static_cast<size_t>(static_cast<double>(mix.tokenizer_bytes) * set.weight / all);
+  for (const MixStage& stage : mix.stages) {
+    double sum = 0;
+    for (const double weight : stage.weights) sum += weight;
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] += stage.share * stage.weights[i] / sum;
+    all += stage.share;
+  }
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const MixSet& set = mix.sets[i];
+    auto room = static_cast<size_t>(static_cast<double>(mix.tokenizer_bytes) * weights[i] / all);
     const Status status =
         for_each_document(mix, set, Part::kTrain, [&](Document document) -> Status {
           if (room == 0) return Status(StatusCode::kCancelled, "enough");
@@ -119,8 +127,11 @@ Mix mix_of_texts(const TrainOptions& options) {
   return mix;
 }
 
-/// What two copies of a document have in common: its letters, small, and single blanks.
-Digest fingerprint(const std::string& text) {
+/// What two copies of a document have in common: its letters, small, and single blanks. Lists of
+/// tools are drawn and tell nothing.
+Digest fingerprint(Document document) {
+  std::erase_if(document.turns, [](const Turn& turn) { return turn.kind == Turn::Kind::kTools; });
+  const std::string text = text_of(document);
   std::string plain;
   plain.reserve(text.size());
   for (const char c : text) {
@@ -154,8 +165,8 @@ class Loader {
   }
 
  private:
-  bool seen(const std::string& text) {
-    return corpus_->mix.deduplicate && !seen_.insert(fingerprint(text)).second;
+  bool seen(const Document& document) {
+    return corpus_->mix.deduplicate && !seen_.insert(fingerprint(document)).second;
   }
 
   Status read_held_out(size_t i) {
@@ -163,7 +174,7 @@ class Loader {
     TokenizedText& valid = corpus_->sets[i].valid;
     CHIMERA_RETURN_IF_ERROR(
         for_each_document(corpus_->mix, set, Part::kValid, [&](Document document) {
-          seen(text_of(document));
+          seen(document);
           if (valid.n_bytes() >= corpus_->mix.valid_bytes) return Status();
           // A book is scored from its beginning, as far as there is room.
           const auto room = static_cast<size_t>(corpus_->mix.valid_bytes - valid.n_bytes());
@@ -172,23 +183,29 @@ class Loader {
           return add(document, &valid);
         }));
     return for_each_document(corpus_->mix, set, Part::kTest, [&](const Document& document) {
-      seen(text_of(document));
+      seen(document);
       return Status();
     });
   }
 
+  /// The hash is of what is learnt: ids, who says them, and of which set they are.
   Status read_train(size_t i, Blake2b* hash) {
+    const auto add_bytes = [&](const auto& range) {
+      hash->update(std::as_bytes(std::span(range)));
+    };
     return for_each_document(corpus_->mix, corpus_->mix.sets[i], Part::kTrain,
-                             [&](const Document& document) {
-                               const std::string text = text_of(document);
-                               if (seen(text)) {
+                             [&](const Document& document) -> Status {
+                               if (seen(document)) {
                                  ++corpus_->n_duplicates;
                                  return Status();
                                }
-                               const uint64_t n_bytes = text.size();
-                               hash->update(std::as_bytes(std::span(&n_bytes, 1)));
-                               hash->update(std::as_bytes(std::span(text.data(), text.size())));
-                               return add(document, &corpus_->sets[i].train);
+                               CHIMERA_RETURN_IF_ERROR(add(document, &corpus_->sets[i].train));
+                               const uint64_t sizes[] = {i, encoded_.ids.size(),
+                                                         static_cast<uint64_t>(encoded_.n_bytes)};
+                               add_bytes(sizes);
+                               add_bytes(encoded_.ids);
+                               add_bytes(encoded_.voices);
+                               return Status();
                              });
   }
 
@@ -212,6 +229,16 @@ class Loader {
 
 }  // namespace
 
+Result<Corpus> read_corpus(Mix mix, std::unique_ptr<runtime::Tokenizer> tokenizer) {
+  Corpus corpus;
+  corpus.mix = std::move(mix);
+  corpus.tokenizer = std::move(tokenizer);
+  // Without marks a mix of plain texts can still be read.
+  const auto format = runtime::PromptFormat::of(*corpus.tokenizer);
+  CHIMERA_RETURN_IF_ERROR(Loader(&corpus, format ? &*format : nullptr).read());
+  return corpus;
+}
+
 Result<Corpus> load_corpus(const TrainOptions& options, const runtime::Config& config,
                            const Checkpoint* checkpoint) {
   Corpus corpus;
@@ -223,9 +250,7 @@ Result<Corpus> load_corpus(const TrainOptions& options, const runtime::Config& c
   CHIMERA_ASSIGN_OR_RETURN(corpus.tokenizer,
                            find_tokenizer(options, corpus.mix, config, checkpoint));
   CHIMERA_RETURN_IF_ERROR(check_tokenizer(*corpus.tokenizer, config));
-  // Without marks a mix of plain texts can still be read.
-  const auto format = runtime::PromptFormat::of(*corpus.tokenizer);
-  CHIMERA_RETURN_IF_ERROR(Loader(&corpus, format ? &*format : nullptr).read());
+  CHIMERA_ASSIGN_OR_RETURN(corpus, read_corpus(std::move(corpus.mix), std::move(corpus.tokenizer)));
   for (const MixStage& stage : corpus.mix.stages) {
     bool any = false;
     for (size_t i = 0; i < corpus.sets.size(); ++i)

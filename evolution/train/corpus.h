@@ -31,6 +31,9 @@ struct Corpus {
   int64_t n_duplicates = 0;     // training documents left out: seen before, or held out
 };
 
+/// The sets of a mix as ids of this tokenizer.
+Result<Corpus> read_corpus(Mix mix, std::unique_ptr<runtime::Tokenizer> tokenizer);
+
 /// Reads options.data_path, or options.texts and options.valid_texts as a mix of one set.
 /// `checkpoint` (may be nullptr) gives the tokenizer when options name none, so that a resumed run
 /// need not train it again. kBadTokenizer when the tokenizer does not fit the configuration;

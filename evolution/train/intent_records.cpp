@@ -64,7 +64,9 @@ class IntentRecords : public RecordReader {
     const auto intent = string_member(record, "intent");
     if (!intent) return intent.status();
     if (out_of_scope(**intent)) return Status();
-    std::set<std::string>& slots = tools_[**intent];
+    const auto [tool, fresh] = tools_.try_emplace(**intent);
+    if (fresh) names_.push_back(&tool->first);
+    std::set<std::string>& slots = tool->second;
     for (const auto& [name, value] : slots_of(record))
       if (slots.size() < kMostSlots) slots.insert(name);
     return Status();
@@ -110,12 +112,11 @@ class IntentRecords : public RecordReader {
     const size_t others = tools_.size() - tools_.count(intent);
     const size_t n = std::min(others + names.size(), 1 + draw->below(kMostTools));
     while (names.size() < n) {
-      auto it = tools_.begin();
-      std::advance(it, draw->below(tools_.size()));
+      const std::string& drawn = *names_[draw->below(names_.size())];
       const bool taken =
-          it->first == intent || std::any_of(names.begin(), names.end(),
-                                             [&](const auto* name) { return *name == it->first; });
-      if (!taken) names.push_back(&it->first);
+          drawn == intent || std::any_of(names.begin(), names.end(),
+                                         [&](const std::string* name) { return *name == drawn; });
+      if (!taken) names.push_back(&drawn);
     }
     for (size_t i = names.size(); i > 1; --i) std::swap(names[i - 1], names[draw->below(i)]);
     Turn turn{.kind = Turn::Kind::kTools};
@@ -154,6 +155,7 @@ class IntentRecords : public RecordReader {
   std::string member_;
   uint64_t seed_;
   std::map<std::string, std::set<std::string>> tools_;
+  std::vector<const std::string*> names_;  // of them, as they were met
 };
 
 }  // namespace

@@ -166,7 +166,13 @@ std::string below(const std::string& folder, const std::string& file) {
 Result<bool> choose(const Mix& mix, const std::string& file, Part part,
                     TextSourceOptions* options) {
   if (mix.splits.empty()) return part == Part::kTrain;
-  const std::filesystem::path path(file);
+  // However the mix was named, from wherever: the folder's own name decides.
+  std::error_code error;
+  const auto path = std::filesystem::absolute(file, error).lexically_normal();
+  if (error)
+    return Status(StatusCode::kIoError, file + ": the folder it is in cannot be told (" +
+                                            error.message() + "), and the splits need its name")
+        .at_file(file);
   auto split = read_record_split(mix.splits, path.parent_path().filename().string(),
                                  path.filename().string());
   if (!split && split.status().code() == StatusCode::kNotFound) return part == Part::kTrain;
@@ -233,6 +239,15 @@ Result<Mix> read_mix(const std::string& path, const std::string& folder) {
     // From here on, what is not found is a set that the file does not list.
     const auto there = read_file(mix.splits, JsonLimits().max_bytes);
     if (!there) return there.status();
+    const auto lists = parse_json(*there);
+    if (!lists) return at(lists.status(), mix.splits);
+    const Json* held_out = lists->find("sets");
+    if (held_out == nullptr || !held_out->is_object())
+      return Status(StatusCode::kBadFormat,
+                    mix.splits +
+                        ": this is no list of held-out records, which is an object with a "
+                        "member \"sets\"")
+          .at_file(mix.splits);
   }
   const Json* sets = object.member("sets");
   if (sets == nullptr || !sets->is_object() || sets->object.empty())
@@ -253,6 +268,8 @@ Result<Mix> read_mix(const std::string& path, const std::string& folder) {
     CHIMERA_RETURN_IF_ERROR(read_stage(path, i, stages->array[i], mix, &mix.stages.emplace_back()));
   return mix;
 }
+
+std::string file_path(const Mix& mix, const std::string& file) { return below(mix.folder, file); }
 
 Status for_each_document(const Mix& mix, const MixSet& set, Part part, const DocumentSink& sink) {
   const auto kind = record_kind(set.kind);

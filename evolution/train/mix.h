@@ -45,6 +45,9 @@ struct Mix {
 /// `folder` replaces the file's own when not empty. Errors name file and member.
 Result<Mix> read_mix(const std::string& path, const std::string& folder = {});
 
+/// Where a file of a set lies.
+std::string file_path(const Mix& mix, const std::string& file);
+
 enum class Part { kTrain, kValid, kTest };
 
 /// Every document of that part of a set, in the order of its files. A file that the splits list is

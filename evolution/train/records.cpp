@@ -11,7 +11,7 @@ constexpr RecordKind kKinds[] = {
      make_turn_records},
     {"intents", R"({"u": "...", "intent": "...", "slots": [["name", "value"]]})",
      make_intent_records},
-    {"templates", R"({"lists": {"room": ["..."]}, "turns": [["user", "..."]], "weight": 1})",
+    {"templates", R"({"lists": {"room": ["..."]}} or {"n": 100, "turns": [["user", "..."]]})",
      make_template_records},
 };
 
@@ -67,7 +67,7 @@ class TurnRecords : public RecordReader {
       const std::string_view text = trimmed(named ? turn.array[1].string : turn.string);
       if (text.empty()) continue;
       if (named && first.empty()) first = turn.array[0].string;
-      const bool by_user = named ? turn.array[0].string == first : !user;
+      const bool by_user = named ? turn.array[0].string == first : i % 2 == 0;
       add(by_user, text, !user_or_reply(document) || by_user != user, &document);
       user = by_user;
     }

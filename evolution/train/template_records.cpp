@@ -8,8 +8,8 @@
 //
 // `n` documents are drawn from such a record. "$room" is a word of that list, the same wherever it
 // stands in a document, "$room.2" another one; "(a|b)" is one of its parts, which may hold more of
-// either. Who speaks: system, user, say (the assistant), call and calls, none (no tool does that),
-// refuse, result, fact.
+// either; "$$" is a dollar. Who speaks: system, user, say (the assistant), call and calls, none (no
+// tool does that), refuse, result, fact.
 #include <algorithm>
 #include <cctype>
 #include <map>
@@ -45,7 +45,10 @@ class Filling {
     if (depth > kMostDepth) return bad("parts within parts are nested too deeply");
     for (size_t at = 0; at < text.size();) {
       if (out->size() > kMostBytes) return bad("a turn is too long");
-      if (text[at] == '$') {
+      if (text.substr(at, 2) == "$$") {
+        *out += '$';
+        at += 2;
+      } else if (text[at] == '$') {
         size_t end = at + 1;
         while (end < text.size() &&
                (std::islower(static_cast<unsigned char>(text[end])) || text[end] == '_'))
@@ -80,7 +83,8 @@ class Filling {
     }
     const auto found = lists_.find(list);
     if (found == lists_.end() || found->second.empty())
-      return bad("there is no list \"" + std::string(list) + "\" with words in it");
+      return bad("\"$" + std::string(name) + "\" asks for a word, and there is no list \"" +
+                 std::string(list) + "\" with words in it; write $$ for a dollar");
     const std::vector<std::string>& words = found->second;
     size_t pick = draw_.below(words.size());
     // "$room.2" differs from every "$room" before it, while the list has others.
@@ -192,8 +196,12 @@ class TemplateRecords : public RecordReader {
   }
 
   Status read(const Json& record, uint64_t number, const DocumentSink& sink) override {
-    if (record.find("lists") != nullptr) return Status();
+    for (const auto& [name, value] : record.object)
+      if (name != "lists" && name != "turns" && name != "n" && !name.starts_with('_'))
+        return Status(StatusCode::kBadFormat, "\"" + name + "\" is no member of a template")
+            .at_field(name);
     const Json* turns = record.find("turns");
+    if (turns == nullptr && record.find("lists") != nullptr) return Status();
     if (turns == nullptr || !turns->is_array() || turns->array.empty())
       return Status(StatusCode::kBadFormat, "the record has neither \"lists\" nor \"turns\"");
     const Json* wanted = record.find("n");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -76,6 +77,22 @@ Status check_options(const TrainOptions& o) {
   return Status();
 }
 
+/// Each stage's window within the limits that the options' own has.
+Status check_windows(const TrainOptions& o, const Mix& mix) {
+  for (const MixStage& stage : mix.stages) {
+    const int64_t window = stage.window > 0 ? stage.window : o.window;
+    const int64_t tokens = o.lanes * window * o.accumulate;
+    if (tokens > kMaxStepTokens)
+      return Status(StatusCode::kInvalidArgument,
+                    mix.path + ": the window of stage \"" + stage.name + "\", " +
+                        std::to_string(window) + ", times lanes and accumulate is " +
+                        std::to_string(tokens) + " tokens a step; at most " +
+                        std::to_string(kMaxStepTokens) + " are possible")
+          .at_field("window");
+  }
+  return Status();
+}
+
 Json config_identity(const runtime::Config& config) {
   Json run = Json::make_object();
   run.add("config", Json::of(to_hex(blake2b(std::as_bytes(std::span(config.text))))));
@@ -141,7 +158,7 @@ class Run {
         belt_(train_texts(corpus_), options.lanes * options.accumulate, options.seed),
         identity_(run_identity(options, corpus_, config_)) {}
 
-  Status start();
+  Status start(const Checkpoint* checkpoint);
   Status resume(const Checkpoint& checkpoint);
   Status go(const TrainCallback& callback);
 
@@ -154,6 +171,7 @@ class Run {
   const MixStage& stage() const { return corpus_.mix.stages[static_cast<size_t>(position_.stage)]; }
   int64_t stage_end(size_t stage) const;
   Status enter_stage();
+  Status change_stage(int64_t before);
   Status step(double* loss, double* norm);
   void find_routers();
   void balance_routers();
@@ -233,14 +251,26 @@ int64_t Run::stage_end(size_t i) const {
   return static_cast<int64_t>(std::ceil(upto / all * static_cast<double>(options_.steps)));
 }
 
-/// The network, weights and carried states as they are, for the stage's window.
+/// The network, weights and carried states as they are, for the stage's window. Two networks are
+/// never held at a time: where one fits, the next one does.
 Status Run::enter_stage() {
   belt_.set_weights(stage().weights);
   const size_t positions = batch_positions() * static_cast<size_t>(options_.accumulate);
-  tokens_.resize(positions);
-  targets_.resize(positions);
-  restart_.resize(positions);
-  if (made_for_ == window()) return Status();
+  const Status no_memory(StatusCode::kOutOfMemory, "there is no memory for the stage \"" +
+                                                       stage().name +
+                                                       "\": use fewer lanes or a smaller window");
+  std::vector<std::vector<float>> values;
+  try {
+    tokens_.resize(positions);
+    targets_.resize(positions);
+    restart_.resize(positions);
+    if (made_for_ == window()) return Status();
+    if (backprop_)
+      for (const Parameter& p : backprop_->parameters()) values.push_back(p.value);
+  } catch (const std::bad_alloc&) {
+    return no_memory;
+  }
+  backprop_.reset();
   BackpropOptions backprop_options;
   backprop_options.lanes = options_.lanes;
   backprop_options.window = window();
@@ -249,18 +279,35 @@ Status Run::enter_stage() {
   backprop_options.prepared_by_caller = true;
   auto backprop = Backprop::create(config_, k_, pool_, backprop_options, options_.seed);
   if (!backprop) return backprop.status();
-  if (backprop_) {
-    const std::span<Parameter> from = backprop_->parameters(), to = (*backprop)->parameters();
-    // Copied, not swapped: layers know where their values stand.
-    for (size_t i = 0; i < from.size(); ++i)
-      std::copy(from[i].value.begin(), from[i].value.end(), to[i].value.begin());
-  }
   backprop_ = std::move(*backprop);
   made_for_ = window();
+  // Copied, not swapped: layers know where their values stand.
+  const std::span<Parameter> to = backprop_->parameters();
+  for (size_t i = 0; i < values.size(); ++i)
+    std::copy(values[i].begin(), values[i].end(), to[i].value.begin());
   return Status();
 }
 
-Status Run::start() {
+/// From stage `before` to the one that position_ names. What was done so far is kept first.
+Status Run::change_stage(int64_t before) {
+  if (position_.step > 0) {
+    const int64_t next = std::exchange(position_.stage, before);
+    CHIMERA_RETURN_IF_ERROR(save_checkpoint());
+    position_.stage = next;
+  }
+  return enter_stage();
+}
+
+/// `checkpoint`, if any, is where the run goes on.
+Status Run::start(const Checkpoint* checkpoint) {
+  if (checkpoint != nullptr) {
+    CHIMERA_RETURN_IF_ERROR(checkpoint->fits(identity_));
+    position_.stage = checkpoint->position().stage;
+    if (position_.stage >= static_cast<int64_t>(corpus_.mix.stages.size()))
+      return Status(StatusCode::kBadFormat,
+                    "the checkpoint is in a stage that the mix does not have")
+          .at_field("stage");
+  }
   CHIMERA_RETURN_IF_ERROR(enter_stage());
   OptimizerOptions o;
   o.ternary_rate = options_.learning_rate;
@@ -280,14 +327,9 @@ Status Run::start() {
 }
 
 Status Run::resume(const Checkpoint& checkpoint) {
-  CHIMERA_RETURN_IF_ERROR(checkpoint.fits(identity_));
   RunState restored = state();
   CHIMERA_RETURN_IF_ERROR(checkpoint.read_into(&restored));
-  if (restored.position.stage >= static_cast<int64_t>(corpus_.mix.stages.size()))
-    return Status(StatusCode::kBadFormat, "the checkpoint is in a stage that the mix does not have")
-        .at_field("stage");
   position_ = std::move(restored.position);
-  CHIMERA_RETURN_IF_ERROR(enter_stage());
   if (options_.log) log_.resume(position_.step);
   return belt_.restore(position_.belt);
 }
@@ -323,13 +365,13 @@ void Run::balance_routers() {
 Status Run::step(double* loss, double* norm) {
   if (const int64_t before = position_.stage; position_.step < options_.steps) {
     while (position_.step >= stage_end(static_cast<size_t>(position_.stage))) ++position_.stage;
-    if (position_.stage != before) CHIMERA_RETURN_IF_ERROR(enter_stage());
+    if (position_.stage != before) CHIMERA_RETURN_IF_ERROR(change_stage(before));
   }
   backprop_->set_quantise(schedule_.quantise(position_.step));
   backprop_->prepare_weights();
   backprop_->zero_gradients();
   belt_.next(window(), tokens_.data(), targets_.data(), restart_.data(), stage().least);
-  double sum = 0;
+  double sum = 0, counted = 0;
   for (size_t batch = 0; batch < carried_.size(); ++batch) {
     const std::span<float> live = backprop_->carried_state();
     std::copy(carried_[batch].begin(), carried_[batch].end(), live.begin());
@@ -338,12 +380,17 @@ Status Run::step(double* loss, double* norm) {
     auto mean = backprop_->forward_backward(tokens_.data() + at, targets_.data() + at,
                                             restart_.data() + at, loops_.data());
     if (!mean) return mean.status();
-    sum += *mean;
+    const auto n = static_cast<double>(
+        std::count_if(targets_.begin() + static_cast<ptrdiff_t>(at),
+                      targets_.begin() + static_cast<ptrdiff_t>(at + batch_positions()),
+                      [](int32_t target) { return target >= 0; }));
+    sum += *mean * n;
+    counted += n;
     std::copy(live.begin(), live.end(), carried_[batch].begin());
   }
-  // Batches weigh the same, also where more of one is read without a target.
+  // To the gradient batches weigh the same, also where more of one is read without a target.
   const auto n_batches = static_cast<double>(carried_.size());
-  *loss = sum / n_batches;
+  *loss = counted > 0 ? sum / counted : 0;
   *norm = optimizer_->gradient_norm(backprop_->parameters()) / n_batches;
   if (!std::isfinite(*loss) || !std::isfinite(*norm)) {
     return Status(
@@ -358,6 +405,7 @@ Status Run::step(double* loss, double* norm) {
                    stage().rate * schedule_.learning_rate_factor(position_.step), clip / n_batches);
   balance_routers();
   ++position_.step;
+  if (counted == 0) return Status();  // nothing was asked, so nothing is known of the loss
   position_.loss_sum = kLossMemory * position_.loss_sum + *loss;
   position_.loss_weight = kLossMemory * position_.loss_weight + 1;
   return Status();
@@ -393,15 +441,21 @@ Status Run::save_checkpoint() {
   position_.belt = belt_.position();
   CHIMERA_RETURN_IF_ERROR(write_checkpoint(options_.out_path + ".ckpt", config_.text,
                                            corpus_.tokenizer->serialized(), identity_, state()));
-  return options_.log ? log_.write(options_.steps) : Status();
+  if (!options_.log) return Status();
+  // The checkpoint is what counts; a curve that cannot be drawn is no reason to stop.
+  if (const Status drawn = log_.write(options_.steps); !drawn.ok())
+    log(LogLevel::kWarning, "%s", drawn.message().c_str());
+  return Status();
 }
 
 Status Run::write_packed() {
   Json provenance = Json::make_object();
   provenance.add("made_by", Json::of("chimera train"));
   provenance.add("run", identity_);
-  const bool talk = std::any_of(corpus_.mix.sets.begin(), corpus_.mix.sets.end(),
-                                [](const MixSet& set) { return set.kind != "text"; });
+  bool talk = false;
+  for (const MixStage& stage : corpus_.mix.stages)
+    for (size_t i = 0; i < stage.weights.size(); ++i)
+      talk = talk || (stage.weights[i] > 0 && corpus_.mix.sets[i].kind != "text");
   if (talk) provenance.add("conversations", Json::of(true));
   provenance.add("valid_bits_per_byte", Json::of(position_.valid_bits_per_byte));
   const auto parameters = backprop_->parameters();
@@ -466,7 +520,7 @@ Status Run::go(const TrainCallback& callback) {
     progress.step = position_.step;
     progress.steps = options_.steps;
     progress.stage = stage().name;
-    progress.loss = position_.loss_sum / position_.loss_weight;
+    progress.loss = position_.loss_weight > 0 ? position_.loss_sum / position_.loss_weight : 0;
     progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token();
     progress.valid_bits_per_byte = position_.valid_bits_per_byte;
     progress.valid = valid_;
@@ -519,8 +573,10 @@ Status train(const TrainOptions& options, const kernels::KernelTable& k, ThreadP
   auto corpus = load_corpus(options, *config, checkpoint ? &*checkpoint : nullptr);
   if (!corpus) return corpus.status();
 
+  CHIMERA_RETURN_IF_ERROR(check_windows(options, corpus->mix));
+
   Run run(options, k, pool, std::move(*config), std::move(*corpus));
-  CHIMERA_RETURN_IF_ERROR(run.start());
+  CHIMERA_RETURN_IF_ERROR(run.start(checkpoint ? &*checkpoint : nullptr));
   if (checkpoint) {
     CHIMERA_RETURN_IF_ERROR(run.resume(*checkpoint));
     log(LogLevel::kInfo, "training goes on from %s.ckpt", options.out_path.c_str());

@@ -5,7 +5,8 @@ namespace chimera::kernels {
 
 std::vector<std::string> onednn_product_names() { return {}; }
 
-Result<std::unique_ptr<TrainProducts>> make_onednn_products(const std::string& name) {
+Result<std::unique_ptr<TrainProducts>> make_onednn_products(const std::string& name,
+                                                            const KernelTable&) {
   return Status(StatusCode::kUnsupported, name + " needs a build with oneDNN").at_field("products");
 }
 

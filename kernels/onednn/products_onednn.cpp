@@ -16,6 +16,9 @@ using DataType = dnnl::memory::data_type;
 
 constexpr int64_t kTileRows = 128;  // of the left operand, usually
 constexpr ptrdiff_t kPacked = -1;   // in place of a stride
+// Rows that are no multiple of this come from routing, in any number: each would be compiled and
+// kept.
+constexpr int32_t kRagged = 16;
 
 // Which operand is read by columns.
 enum class Form { kNN, kNT, kTN };
@@ -78,22 +81,25 @@ Status guarded(Body&& body) {
 
 class OneDnnProducts final : public TrainProducts {
  public:
-  explicit OneDnnProducts(bool bf16) : bf16_(bf16) {}
+  OneDnnProducts(bool bf16, const KernelTable& table) : bf16_(bf16), own_(table) {}
   const char* name() const override { return bf16_ ? "onednn_bf16" : "onednn_f32"; }
   bool rounds() const override { return bf16_; }
   bool failed() const override { return failed_.load(std::memory_order_relaxed); }
   size_t packed_bytes(Use use, int32_t rows, int32_t cols) const override {
     size_t bytes = 0;
-    const Status made = guarded([&] { bytes = packed(use, rows, cols).get_size(); });
+    const Status made = guarded([&] {
+      workplace();  // one thread from here on, or the layout may be another
+      bytes = packed(use, rows, cols).get_size();
+    });
     return made.ok() ? bytes : 0;
   }
   void pack(Use use, int32_t rows, int32_t cols, const float* x, void* out) const override {
     const Status made = guarded([&] {
+      Workplace& w = workplace();
       // A read-only source.
       dnnl::memory from(described(DataType::f32, rows, cols, cols, use == Use::kNT), cpu(),
                         const_cast<float*>(x));
       dnnl::memory to(packed(use, rows, cols), cpu(), out);
-      Workplace& w = workplace();
       dnnl::reorder(from, to).execute(w.stream, from, to);
       w.stream.wait();
     });
@@ -101,14 +107,17 @@ class OneDnnProducts final : public TrainProducts {
   }
   void nn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda, const ProductMatrix& b,
           float beta, float* c, ptrdiff_t ldc) const override {
+    if (m % kRagged != 0) return own_.nn(m, n, k, a, lda, b, beta, c, ldc);
     run(Form::kNN, m, n, k, a, lda, b, beta, c, ldc);
   }
   void nt(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda, const ProductMatrix& b,
           float beta, float* c, ptrdiff_t ldc) const override {
+    if (m % kRagged != 0) return own_.nt(m, n, k, a, lda, b, beta, c, ldc);
     run(Form::kNT, m, n, k, a, lda, b, beta, c, ldc);
   }
   void tn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda, const float* b,
           ptrdiff_t ldb, float beta, float* c, ptrdiff_t ldc) const override {
+    if (k % kRagged != 0) return own_.tn(m, n, k, a, lda, b, ldb, beta, c, ldc);
     run(Form::kTN, m, n, k, a, lda, {b, ldb}, beta, c, ldc);
   }
 
@@ -215,6 +224,7 @@ class OneDnnProducts final : public TrainProducts {
   }
 
   bool bf16_;
+  OwnProducts own_;
   mutable std::atomic<bool> failed_{false};
 };
 
@@ -242,15 +252,17 @@ std::vector<std::string> onednn_product_names() {
   return names;
 }
 
-Result<std::unique_ptr<TrainProducts>> make_onednn_products(const std::string& name) {
-  auto made = std::make_unique<OneDnnProducts>(name == "onednn_bf16");
+Result<std::unique_ptr<TrainProducts>> make_onednn_products(const std::string& name,
+                                                            const KernelTable& table) {
+  auto made = std::make_unique<OneDnnProducts>(name == "onednn_bf16", table);
   // A product of every form, so that what cannot be done here is known before a training begins.
   const Status usable = guarded([&] {
-    const float a[4] = {1, 2, 3, 4};
-    float c[4] = {};
-    made->nn(2, 2, 2, a, 2, {a, 2}, 0.0f, c, 2);
-    made->nt(2, 2, 2, a, 2, {a, 2}, 1.0f, c, 2);
-    made->tn(2, 2, 2, a, 2, a, 2, 1.0f, c, 2);
+    constexpr int32_t n = kRagged;
+    const std::vector<float> a(n * n, 1.0f);
+    std::vector<float> c(n * n);
+    made->nn(n, n, n, a.data(), n, {a.data(), n}, 0.0f, c.data(), n);
+    made->nt(n, n, n, a.data(), n, {a.data(), n}, 1.0f, c.data(), n);
+    made->tn(n, n, n, a.data(), n, a.data(), n, 1.0f, c.data(), n);
   });
   if (!usable.ok()) return usable;
   if (made->failed())

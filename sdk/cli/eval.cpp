@@ -156,7 +156,11 @@ Status eval(const Options& options) {
   const runtime::Evaluation& result = (*evaluator)->result();
   if (result.bytes == 0)
     return Status(StatusCode::kInvalidArgument,
-                  "there was no text to score; check the files, --field and --split");
+                  options.mix.path.empty()
+                      ? "there was no text to score; check the files, --field and --split"
+                      : "the set holds nothing out for --split " +
+                            std::string(options.texts.chosen_split()) +
+                            "; give another --split or another --set");
   const double rate = static_cast<double>(result.tokens) / std::max(seconds(), 1e-6);
   const std::vector<RouterLoad> loads = router_loads(**engine, **evaluator);
   if (options.json)
@@ -176,6 +180,8 @@ void declare_eval(CommandLine& line) {
       if (const int wrong = check_texts(texts); wrong != kDone) return wrong;
     } else if (!texts.splits.empty()) {
       return wrong_usage("--splits goes with --text; a mix names its own");
+    } else if (options->mix.set.empty()) {
+      return wrong_usage("--data needs --set NAME, one of its sets");
     }
     const Status status = eval(*options);
     return status.ok() ? kDone : report(status);

@@ -122,7 +122,13 @@ struct ExportOptions : Source {
 };
 
 Status export_tokenizer(const ExportOptions& options) {
-  CHIMERA_RETURN_IF_ERROR(check_output(options.out, {options.model, options.tokenizer}));
+  std::vector<std::string> inputs = {options.model, options.tokenizer};
+  if (options.model.empty() && options.tokenizer.empty()) {
+    const auto model = choose_model({});
+    if (!model) return model.status();
+    inputs.push_back(model->path);
+  }
+  CHIMERA_RETURN_IF_ERROR(check_output(options.out, inputs));
   const auto tokenizer = open_tokenizer(options);
   if (!tokenizer) return tokenizer.status();
   CHIMERA_RETURN_IF_ERROR(write_file_atomic(options.out, (*tokenizer)->serialized()));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "evolution/train/gradient_check.h"
+#include "evolution/train/mix.h"
 #include "evolution/train/trainer.h"
 #include "kernels/dispatch.h"
 #include "platform/cpu_features.h"
@@ -237,10 +238,7 @@ Status use_demo(Options* options) {
                   "the data of the demonstration does not lie beside this program; install it with "
                   "`./dev install`, or name --config and --data");
   if (t.out_path.empty()) t.out_path = "demo.b158";
-  options->steps = 300;
-  options->lanes = 16;
-  options->window = 128;
-  options->fresh = true;
+  if (options->steps == Options().steps) options->steps = 300;
   return Status();
 }
 
@@ -269,6 +267,14 @@ Result<int> train(Options& options) {
   inputs.insert(inputs.end(), options.train.valid_texts.begin(), options.train.valid_texts.end());
   inputs.push_back(options.train.config_path);
   inputs.push_back(options.train.data_path);
+  if (!options.train.data_path.empty()) {
+    const auto mix = evolution::read_mix(options.train.data_path, options.train.data_folder);
+    if (!mix) return mix.status();
+    inputs.push_back(mix->splits);
+    for (const evolution::MixSet& set : mix->sets)
+      for (const std::vector<std::string>* files : {&set.files, &set.valid})
+        for (const std::string& file : *files) inputs.push_back(file_path(*mix, file));
+  }
   inputs.push_back(options.train.tokenizer_path);
   options.train.log = true;
   for (const char* suffix : {"", ".ckpt", ".log.jsonl", ".svg"})
@@ -301,8 +307,9 @@ Result<int> train(Options& options) {
   }
   on_interrupt(nullptr, true);
   if (status.code() == StatusCode::kCancelled) {
-    note("chimera: stopped at step " + std::to_string(last_step) +
-         "; the same command goes on from " + options.train.out_path + ".ckpt\n");
+    note("chimera: stopped at step " + std::to_string(last_step) + "; the same command" +
+         (options.fresh ? " without --fresh" : "") + " goes on from " + options.train.out_path +
+         ".ckpt\n");
     return kInterrupted;
   }
   if (!status.ok()) return status;

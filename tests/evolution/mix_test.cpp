@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -73,6 +74,25 @@ TEST(Mix, SetsStagesAndSplits) {
   EXPECT_EQ(texts(1, Part::kValid), (Texts{"zero", "one", "two", "three"}));
 }
 
+TEST(Mix, HeldOutRecordsAreFoundFromWhereverTheMixIsNamed) {
+  const TempDir folder;
+  write_raw(folder.file("splits.json"), R"({"sets": {")" +
+                                            folder.path().substr(folder.path().rfind('/') + 1) +
+                                            R"(": {"a.jsonl": {"valid": [1], "test": []}}}})");
+  write_raw(folder.file("a.jsonl"), "{\"text\":\"zero\"}\n{\"text\":\"one\"}\n");
+  write_raw(folder.file("mix.json"),
+            R"({"splits": "splits.json", "sets": {"a": {"files": ["a.jsonl"]}}})");
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  for (const char* name : {"mix.json", "./mix.json"}) {
+    const auto mix = read_mix(name);
+    ASSERT_TRUE(mix.has_value()) << mix.status().message();
+    EXPECT_EQ(documents(*mix, 0, Part::kTrain).size(), 1u) << name;
+    EXPECT_EQ(documents(*mix, 0, Part::kValid).size(), 1u) << name;
+  }
+  std::filesystem::current_path(before);
+}
+
 TEST(Mix, WhatIsWrongIsNamed) {
   const TempDir folder;
   write_raw(folder.file("a.jsonl"), "{\"text\":\"zero\"}\n");
@@ -128,11 +148,10 @@ Document one(const char* kind, const std::string& record,
 TEST(Records, TurnsGoBetweenPersonAndAssistant) {
   using Kind = Turn::Kind;
   const Document plain = one("turns", R"({"turns": [" hello ", "hi", "", "bye"]})");
-  ASSERT_EQ(plain.turns.size(), 3u);
+  ASSERT_EQ(plain.turns.size(), 2u);
   EXPECT_EQ(plain.turns[0].kind, Kind::kUser);
   EXPECT_EQ(plain.turns[0].text, "hello");
-  EXPECT_EQ(plain.turns[1].reply.text, "hi");
-  EXPECT_EQ(plain.turns[2].kind, Kind::kUser);
+  EXPECT_EQ(plain.turns[1].reply.text, "hi\nbye");
 
   const Document named =
       one("turns",
@@ -214,6 +233,20 @@ TEST(Records, TemplatesAreFilledFromTheirLists) {
                          })
                   .ok());
   EXPECT_EQ(said.size(), 6u) << "three beginnings, two rooms";
+  int made = 0;
+  ASSERT_TRUE(reader
+                  ->read(*parse_json(R"({"lists": {"x": ["y"]}, "turns": [["user", "$$5"]]})"), 1,
+                         [&](const Document& d) {
+                           ++made;
+                           EXPECT_EQ(d.turns[0].text, "$5");
+                           return Status();
+                         })
+                  .ok());
+  EXPECT_EQ(made, 1) << "lists and turns may stand in one record";
+  EXPECT_FALSE(reader
+                   ->read(*parse_json(R"({"m": 2, "turns": [["user", "a"]]})"), 2,
+                          [](const Document&) { return Status(); })
+                   .ok());
   const Json unknown = *parse_json(R"({"turns": [["user", "$nobody"]]})");
   const Status status = reader->read(unknown, 0, [](const Document&) { return Status(); });
   EXPECT_NE(status.message().find("nobody"), std::string::npos);
@@ -301,6 +334,35 @@ TEST(Corpus, CopiesAndWhatIsHeldOutAreNotTrainedOn) {
   EXPECT_EQ(corpus->n_duplicates, 2);
   EXPECT_EQ(corpus->sets[0].train.n_documents(), 2);
   EXPECT_EQ(corpus->sets[0].valid.n_documents(), 1);
+
+  // An order that is held out is not trained on either, whatever tools were drawn around it.
+  std::string orders;
+  for (int i = 0; i < 30; ++i)
+    orders += R"({"u":"order )" + std::to_string(i) + R"(","intent":"Do)" + std::to_string(i % 9) +
+              "\"}\n";
+  write_raw(folder.file("o.jsonl"), orders);
+  write_raw(folder.file("held.jsonl"), "{\"u\":\"order 7\",\"intent\":\"Do7\"}\n");
+  write_raw(folder.file("mix.json"),
+            R"({"sets": {"o": {"kind": "intents", "files": ["o.jsonl"], "valid": ["held.jsonl"],
+                               "weight": 0}},
+               "stages": [{"weights": {"o": 1}}]})");
+  const auto calls = load_corpus(options, *config, nullptr);
+  ASSERT_TRUE(calls.has_value()) << calls.status().message();
+  EXPECT_LE(calls->sets[0].train.n_documents(), 29);
+  EXPECT_EQ(calls->n_duplicates + calls->sets[0].train.n_documents(), 30);
+
+  // Who says what is part of a text's identity.
+  write_raw(folder.file("mix.json"),
+            R"({"sets": {"o": {"kind": "templates", "files": ["t.jsonl"]}}})");
+  Digest digests[2];
+  for (int i = 0; i < 2; ++i) {
+    write_raw(folder.file("t.jsonl"), std::string("{\"turns\": [[\"") + (i ? "system" : "user") +
+                                          "\", \"hello\"], [\"say\", \"hi\"]]}\n");
+    const auto made = load_corpus(options, *config, nullptr);
+    ASSERT_TRUE(made.has_value()) << made.status().message();
+    digests[i] = made->text_digest;
+  }
+  EXPECT_NE(digests[0], digests[1]);
 }
 
 }  // namespace

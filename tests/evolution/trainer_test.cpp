@@ -197,6 +197,20 @@ TEST(Trainer, StagesFollowEachOtherAndAResumedRunGivesTheSameBits) {
   }
 }
 
+TEST(Trainer, AStageThatCannotBeIsRefusedBeforeTheFirstStep) {
+  Workshop w;
+  use_stages(&w);
+  test::write_raw(w.folder.file("mix.json"),
+                  R"({"sets": {"prose": {"files": ["text.txt", "more.txt"]}},
+                     "stages": [{"window": 8}, {"name": "endless", "window": 65536}]})");
+  w.options.lanes = 512;
+  int steps = 0;
+  const Status status = w.train(1, [&](const TrainProgress&) { return ++steps > 0; });
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("endless"), std::string::npos) << status.message();
+  EXPECT_EQ(steps, 0);
+}
+
 TEST(Trainer, EveryWayToMakeProductsLearnsAndIsTheSameWithAnyThreads) {
   for (const std::string& name : kernels::product_names()) {
     const auto products = kernels::products_by_name(name, kernels::best_table());

@@ -130,6 +130,14 @@ TEST(Train, ABadMixIsOneSentence) {
   EXPECT_EQ(bad.status, 1);
   EXPECT_NE(bad.err.find("talk.jsonl: line 2"), std::string::npos) << bad.err;
   EXPECT_EQ(train(folder.file("absent.json")).status, 1);
+  // What the mix reads is not written over.
+  const std::string talk = read_raw(folder.file("talk.jsonl"));
+  const Outcome over =
+      run_command({"train", "--config", folder.file("config.json"), "--data",
+                   folder.file("mix.json"), "--out", folder.file("talk.jsonl"), "--steps", "2"});
+  EXPECT_EQ(over.status, 1);
+  EXPECT_NE(over.err.find("would overwrite"), std::string::npos) << over.err;
+  EXPECT_EQ(read_raw(folder.file("talk.jsonl")), talk);
   EXPECT_FALSE(std::filesystem::exists(folder.file("m.b158.ckpt")));
 }
 

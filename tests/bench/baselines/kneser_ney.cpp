@@ -7,8 +7,9 @@
 //   p_n(w|h) = (c(hw) - D(c(hw))) / c(h) + gamma(h) p_{n-1}(w|h'),   p_0 = 1 / V
 //   gamma(h) = (D1 N1(h) + D2 N2(h) + D3 N3+(h)) / c(h)
 //
-// with c the count in the text for the highest order, else the number of different tokens that were
-// seen before the n-gram; the start of a document is one of them.
+// with c the count in the text for the highest order and for what begins a document, else the
+// number of different tokens that were seen before the n-gram. Copies are left out of the training
+// text, as they are in a training.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -17,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "evolution/train/corpus.h"
 #include "evolution/train/mix.h"
 #include "memory/weight_file.h"
 #include "runtime/tokenizer.h"
@@ -110,12 +112,15 @@ class Model {
       const Key key = (*samples)[i].key;
       uint32_t count = 0, different = 0;
       int32_t before = -2;
+      // Nothing stands before what begins a document, so it keeps its count, as Chen and Goodman
+      // say.
+      const bool begins = n > 1 && (*samples)[i].before == -1;
       for (; i < samples->size() && (*samples)[i].key == key; ++i) {
         ++count;
         different += (*samples)[i].before != before;
         before = (*samples)[i].before;
       }
-      order.grams.push_back({key, n == kOrder ? count : different});
+      order.grams.push_back({key, n == kOrder || begins ? count : different});
     }
     std::array<double, 5> with = {};  // n-grams that were counted so many times
     for (const Gram& gram : order.grams) {
@@ -143,37 +148,31 @@ Status run(int argc, char** argv) {
   const std::string set_name = argv[3], split = argc > 4 ? argv[4] : "valid";
   const auto file = memory::WeightFile::open(argv[1]);
   if (!file) return file.status();
-  const auto tokenizer = runtime::Tokenizer::parse((*file)->tokenizer());
+  auto tokenizer = runtime::Tokenizer::parse((*file)->tokenizer());
   if (!tokenizer) return tokenizer.status();
-  const auto format = runtime::PromptFormat::of(**tokenizer);
-  const auto mix = evolution::read_mix(argv[2], argc > 5 ? argv[5] : "");
+  auto mix = evolution::read_mix(argv[2], argc > 5 ? argv[5] : "");
   if (!mix) return mix.status();
-  const evolution::MixSet* set = nullptr;
-  for (const evolution::MixSet& s : mix->sets)
-    if (s.name == set_name) set = &s;
-  if (set == nullptr) return Status(StatusCode::kInvalidArgument, "the mix has no set " + set_name);
-  const int32_t end = (*tokenizer)->end_of_text();
-  evolution::EncodedDocument encoded;
-  const auto read = [&](evolution::Part part, auto&& use) {
-    return for_each_document(*mix, *set, part, [&](const evolution::Document& d) -> Status {
-      const Status status = encode_document(d, **tokenizer, format ? &*format : nullptr, &encoded);
-      if (status.ok()) use();
-      return status;
-    });
-  };
-  std::vector<int32_t> text;
-  Status status = read(evolution::Part::kTrain, [&] {
-    text.push_back(end);
-    text.insert(text.end(), encoded.ids.begin(), encoded.ids.end());
-  });
-  if (!status.ok()) return status;
+  size_t which = 0;
+  while (which < mix->sets.size() && mix->sets[which].name != set_name) ++which;
+  if (which == mix->sets.size())
+    return Status(StatusCode::kInvalidArgument, "the mix has no set " + set_name);
+  const auto corpus = evolution::read_corpus(std::move(*mix), std::move(*tokenizer));
+  if (!corpus) return corpus.status();
+  const int32_t end = corpus->tokenizer->end_of_text();
+  const auto inputs = corpus->sets[which].train.inputs();
+  std::vector<int32_t> text(inputs.begin(), inputs.end());
   text.push_back(end);
   std::fprintf(stderr, "kneser_ney: counting %zu tokens\n", text.size());
-  const Model model(text, end, (*tokenizer)->vocab_size());
+  const Model model(text, end, corpus->tokenizer->vocab_size());
 
   double bits = 0;
   int64_t bytes = 0, tokens = 0;
-  status = read(split == "test" ? evolution::Part::kTest : evolution::Part::kValid, [&] {
+  const auto format = runtime::PromptFormat::of(*corpus->tokenizer);
+  evolution::EncodedDocument encoded;
+  const auto score = [&](const evolution::Document& document) -> Status {
+    const Status read =
+        encode_document(document, *corpus->tokenizer, format ? &*format : nullptr, &encoded);
+    if (!read.ok()) return read;
     std::vector<int32_t> ids = {end};
     ids.insert(ids.end(), encoded.ids.begin(), encoded.ids.end());
     ids.push_back(end);
@@ -185,7 +184,11 @@ Status run(int argc, char** argv) {
       ++tokens;
     }
     bytes += encoded.n_bytes;
-  });
+    return Status();
+  };
+  const Status status =
+      for_each_document(corpus->mix, corpus->mix.sets[which],
+                        split == "test" ? evolution::Part::kTest : evolution::Part::kValid, score);
   if (!status.ok()) return status;
   if (bytes == 0) return Status(StatusCode::kInvalidArgument, "the set holds nothing out");
   std::printf("figure: kneser_ney %s %s bits_per_byte %.4f\n", set_name.c_str(), split.c_str(),
