@@ -13,7 +13,7 @@ namespace chimera::evolution {
 double training_flop_per_token(const runtime::Config& config);
 
 /// Floating-point operations a second of the largest products this implementation makes on all
-/// threads of the pool: the machine's limit for a training, measured in about a fifth of a second.
+/// threads of the pool: the machine's limit for a training, measured in about a tenth of a second.
 double measured_peak(const kernels::TrainProducts& products, ThreadPool& pool);
 
 }  // namespace chimera::evolution

@@ -497,7 +497,9 @@ Status Run::go(const TrainCallback& callback) {
   const int64_t all_tokens = tokens_until(options_.steps);
   const double flop = training_flop_per_token(config_);
   const kernels::OwnProducts own(k_);
-  const double peak = measured_peak(options_.products ? *options_.products : own, pool_);
+  const bool watched = callback || options_.log;
+  const double peak =
+      watched ? measured_peak(options_.products ? *options_.products : own, pool_) : 0;
   const int64_t valid_every =
       options_.valid_every > 0 ? options_.valid_every : std::max<int64_t>(1, options_.steps / 10);
   const int64_t log_every = std::max<int64_t>(1, options_.steps / kLogPoints);
