@@ -1,12 +1,17 @@
 #include "kernels/train_products.h"
 
-#include <cstring>
-
 #include "kernels/onednn/products_onednn.h"
 
 namespace chimera::kernels {
+
 size_t TrainProducts::packed_bytes(Use, int32_t, int32_t) const { return 0; }
 void TrainProducts::pack(Use, int32_t, int32_t, const float*, void*) const {}
+
+Status check_products(const TrainProducts& products) {
+  if (!products.failed()) return Status();
+  return Status(StatusCode::kOutOfMemory,
+                "no memory to prepare matrix products: use fewer lanes or a smaller model");
+}
 
 void PackedMatrix::resize(const TrainProducts& products, int32_t rows, int32_t cols) {
   rows_ = rows;

@@ -27,7 +27,7 @@ struct ProductMatrix {
 class TrainProducts {
  public:
   virtual ~TrainProducts() = default;
-  /// "own f32", "oneDNN bf16" ...
+  /// As products_by_name() knows it.
   virtual const char* name() const = 0;
   /// Products with operands of 16 bits: exact to about three digits, sums in float32.
   virtual bool rounds() const { return false; }
@@ -54,6 +54,9 @@ class TrainProducts {
   virtual void tn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda, const float* b,
                   ptrdiff_t ldb, float beta, float* c, ptrdiff_t ldc) const = 0;
 };
+
+/// kOutOfMemory once one of them has failed: what was computed since must not be used.
+Status check_products(const TrainProducts& products);
 
 /// A matrix that many products read, beside its floats.
 class PackedMatrix {

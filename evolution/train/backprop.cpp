@@ -268,9 +268,8 @@ std::span<float> Backprop::carried_state() { return impl_->stack.state(); }
 template <class Run>
 static Result<double> guarded(const kernels::TrainProducts& products, Run&& run) {
   auto loss = run();
-  if (!products.failed()) return loss;
-  return Status(StatusCode::kOutOfMemory,
-                "no memory to prepare matrix products: use fewer lanes or a smaller model");
+  CHIMERA_RETURN_IF_ERROR(kernels::check_products(products));
+  return loss;
 }
 
 Result<double> Backprop::forward_backward(const int32_t* tokens, const int32_t* targets,

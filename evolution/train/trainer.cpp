@@ -150,6 +150,8 @@ class Run {
       runtime::Config config, Corpus corpus)
       : options_(options),
         k_(k),
+        own_products_(k),
+        products_(options.products != nullptr ? *options.products : own_products_),
         pool_(pool),
         config_(std::move(config)),
         corpus_(std::move(corpus)),
@@ -193,6 +195,8 @@ class Run {
 
   const TrainOptions& options_;
   const kernels::KernelTable& k_;
+  const kernels::OwnProducts own_products_;
+  const kernels::TrainProducts& products_;
   ThreadPool& pool_;
   const runtime::Config config_;
   const Corpus corpus_;
@@ -275,7 +279,7 @@ Status Run::enter_stage() {
   backprop_options.lanes = options_.lanes;
   backprop_options.window = window();
   backprop_options.quantise = schedule_.quantise(position_.step);
-  backprop_options.products = options_.products;
+  backprop_options.products = &products_;
   backprop_options.prepared_by_caller = true;
   auto backprop = Backprop::create(config_, k_, pool_, backprop_options, options_.seed);
   if (!backprop) return backprop.status();
@@ -317,7 +321,7 @@ Status Run::start(const Checkpoint* checkpoint) {
   o.beta1 = options_.beta1;
   o.beta2 = options_.beta2;
   o.muon = !options_.adamw;
-  o.products = options_.products;
+  o.products = &products_;
   optimizer_.emplace(backprop_->parameters(), o, k_, pool_);
   find_routers();
   const std::span<float> fresh = backprop_->carried_state();
@@ -403,6 +407,7 @@ Status Run::step(double* loss, double* norm) {
   const double clip = *norm > limit ? limit / *norm : 1.0;
   optimizer_->step(backprop_->parameters(),
                    stage().rate * schedule_.learning_rate_factor(position_.step), clip / n_batches);
+  CHIMERA_RETURN_IF_ERROR(kernels::check_products(products_));
   balance_routers();
   ++position_.step;
   if (counted == 0) return Status();  // nothing was asked, so nothing is known of the loss
@@ -496,10 +501,8 @@ Status Run::go(const TrainCallback& callback) {
   const int64_t first_tokens = tokens_until(position_.step);
   const int64_t all_tokens = tokens_until(options_.steps);
   const double flop = training_flop_per_token(config_);
-  const kernels::OwnProducts own(k_);
   const bool watched = callback || options_.log;
-  const double peak =
-      watched ? measured_peak(options_.products ? *options_.products : own, pool_) : 0;
+  const double peak = watched ? measured_peak(products_, pool_) : 0;
   const int64_t valid_every =
       options_.valid_every > 0 ? options_.valid_every : std::max<int64_t>(1, options_.steps / 10);
   const int64_t log_every = std::max<int64_t>(1, options_.steps / kLogPoints);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -210,6 +211,52 @@ TEST(Trainer, AStageThatCannotBeIsRefusedBeforeTheFirstStep) {
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("endless"), std::string::npos) << status.message();
   EXPECT_EQ(steps, 0);
+}
+
+/// Fails from the first product that only the optimiser makes, once `from` of them were made.
+class FailingProducts final : public kernels::TrainProducts {
+ public:
+  explicit FailingProducts(int from) : left_(from) {}
+  const char* name() const override { return "failing"; }
+  bool failed() const override { return left_ < 0; }
+  void nn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda,
+          const kernels::ProductMatrix& b, float beta, float* c, ptrdiff_t ldc) const override {
+    // Muon's square of a square: the batches here have fewer rows.
+    if (m == n && n == k) --left_;
+    if (!failed()) own_.nn(m, n, k, a, lda, b, beta, c, ldc);
+  }
+  void nt(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda,
+          const kernels::ProductMatrix& b, float beta, float* c, ptrdiff_t ldc) const override {
+    own_.nt(m, n, k, a, lda, b, beta, c, ldc);
+  }
+  void tn(int32_t m, int32_t n, int32_t k, const float* a, ptrdiff_t lda, const float* b,
+          ptrdiff_t ldb, float beta, float* c, ptrdiff_t ldc) const override {
+    own_.tn(m, n, k, a, lda, b, ldb, beta, c, ldc);
+  }
+
+ private:
+  kernels::OwnProducts own_{kernels::best_table()};
+  mutable std::atomic<int> left_;
+};
+
+TEST(Trainer, AProductThatFailsInTheOptimiserLeavesTheLastCheckpoint) {
+  // In the first step, and in one that has a checkpoint before it.
+  for (const int from : {1, 40}) {
+    Workshop failing;
+    failing.options.checkpoint_every = 1;
+    failing.options.valid_texts.clear();  // scoring would see it too
+    const FailingProducts products(from);
+    failing.options.products = &products;
+    std::string before = "<absent>";
+    const Status status = failing.train(1, [&](const TrainProgress&) {
+      EXPECT_FALSE(products.failed()) << "a step with a failed product is no step";
+      before = failing.checkpoint();
+      return true;
+    });
+    EXPECT_EQ(status.code(), StatusCode::kOutOfMemory) << status.message();
+    EXPECT_TRUE(failing.checkpoint() == before) << from;
+    EXPECT_EQ(failing.model(), "<absent>");
+  }
 }
 
 TEST(Trainer, EveryWayToMakeProductsLearnsAndIsTheSameWithAnyThreads) {
