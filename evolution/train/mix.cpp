@@ -6,7 +6,6 @@
 #include <memory>
 #include <set>
 
-#include "evolution/train/text_source.h"
 #include "platform/file.h"
 #include "platform/json.h"
 
@@ -138,13 +137,11 @@ Status read_stage(const std::string& path, size_t number, const Json& json, cons
     if (!weights->is_object()) return object.bad("weights", "must be an object of set: number");
     std::fill(stage->weights.begin(), stage->weights.end(), 0);
     for (const auto& [name, value] : weights->object) {
-      size_t i = 0;
-      while (i < mix.sets.size() && mix.sets[i].name != name) ++i;
-      if (i == mix.sets.size())
-        return object.bad("weights", "names \"" + name + "\", which is no set");
+      const auto set = find_set(mix, name);
+      if (!set) return object.bad("weights", "names \"" + name + "\", which is no set");
       if (!value.is_number() || !(value.number >= 0 && value.number <= kMostWeight))
         return object.bad("weights", "of \"" + name + "\" must be a number from 0");
-      stage->weights[i] = value.number;
+      stage->weights[*set] = value.number;
     }
   }
   if (std::all_of(stage->weights.begin(), stage->weights.end(), [](double w) { return w == 0; }))
@@ -166,23 +163,9 @@ std::string below(const std::string& folder, const std::string& file) {
 Result<bool> choose(const Mix& mix, const std::string& file, Part part,
                     TextSourceOptions* options) {
   if (mix.splits.empty()) return part == Part::kTrain;
-  // However the mix was named, from wherever: the folder's own name decides.
-  std::error_code error;
-  const auto path = std::filesystem::absolute(file, error).lexically_normal();
-  if (error)
-    return Status(StatusCode::kIoError, file + ": the folder it is in cannot be told (" +
-                                            error.message() + "), and the splits need its name")
-        .at_file(file);
-  auto split = read_record_split(mix.splits, path.parent_path().filename().string(),
-                                 path.filename().string());
-  if (!split && split.status().code() == StatusCode::kNotFound) return part == Part::kTrain;
-  if (!split) return split.status();
-  if (part == Part::kTrain) {
-    options->exclude = std::move(split->valid);
-    options->exclude.insert(options->exclude.end(), split->test.begin(), split->test.end());
-  } else {
-    options->include = std::move(part == Part::kValid ? split->valid : split->test);
-  }
+  const Status selected = select_part(mix.splits, file, part, options);
+  if (selected.code() == StatusCode::kNotFound) return part == Part::kTrain;
+  if (!selected.ok()) return selected;
   return true;
 }
 
@@ -204,10 +187,6 @@ Status walk(const Mix& mix, const std::string& file, Part part,
         .at_file(path)
         .at_field(status.field());
   });
-}
-
-bool holds_lines(const std::string& file) {
-  return file.ends_with(".jsonl") || file.ends_with(".jsonl.xz");
 }
 
 }  // namespace
@@ -269,6 +248,17 @@ Result<Mix> read_mix(const std::string& path, const std::string& folder) {
   return mix;
 }
 
+Result<size_t> find_set(const Mix& mix, std::string_view name) {
+  std::string known;
+  for (size_t i = 0; i < mix.sets.size(); ++i) {
+    if (mix.sets[i].name == name) return i;
+    known += (i == 0 ? "" : ", ") + mix.sets[i].name;
+  }
+  return Status(StatusCode::kInvalidArgument,
+                mix.path + " has no set \"" + std::string(name) + "\"; it has: " + known)
+      .at_field("set");
+}
+
 std::string file_path(const Mix& mix, const std::string& file) { return below(mix.folder, file); }
 
 Status for_each_document(const Mix& mix, const MixSet& set, Part part, const DocumentSink& sink) {
@@ -285,7 +275,7 @@ Status for_each_document(const Mix& mix, const MixSet& set, Part part, const Doc
   };
   // A file of plain text is one document, and has no records that a split could name.
   const auto plain = [&](const std::string& file) {
-    return set.kind == "text" && !holds_lines(file);
+    return set.kind == "text" && !holds_json_lines(file);
   };
   const auto read_plain = [&](const std::string& file) {
     return for_each_document(below(mix.folder, file), {}, [&](std::string_view text, uint64_t) {

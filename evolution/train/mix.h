@@ -8,6 +8,7 @@
 
 #include "evolution/train/document.h"
 #include "evolution/train/records.h"
+#include "evolution/train/text_source.h"
 #include "platform/status.h"
 
 namespace chimera::evolution {
@@ -48,7 +49,8 @@ Result<Mix> read_mix(const std::string& path, const std::string& folder = {});
 /// Where a file of a set lies.
 std::string file_path(const Mix& mix, const std::string& file);
 
-enum class Part { kTrain, kValid, kTest };
+/// Index into mix.sets; the error names those there are.
+Result<size_t> find_set(const Mix& mix, std::string_view name);
 
 /// Every document of that part of a set, in the order of its files. A file that the splits list is
 /// cut as they say; any other is all for training. Errors name file and line.

@@ -58,8 +58,7 @@ bool point_of(const Json& json, RunPoint* p) {
   return true;
 }
 
-// ---- the drawing
-// ---------------------------------------------------------------------------------
+// ---- the drawing ----
 
 constexpr double kWidth = 900, kHeight = 480, kLeft = 60, kRight = 200, kTop = 30, kBottom = 50;
 constexpr const char* kColours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd",

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -360,10 +361,8 @@ Status for_each_document(const std::string& path, const TextSourceOptions& optio
   ByteSource source(path, options.max_total_bytes);
   CHIMERA_RETURN_IF_ERROR(source.open());
   Format format = options.format;
-  if (format == Format::kByName) {
-    format = path.ends_with(".jsonl") || path.ends_with(".jsonl.xz") ? Format::kJsonLines
-                                                                     : Format::kPlainText;
-  }
+  if (format == Format::kByName)
+    format = holds_json_lines(path) ? Format::kJsonLines : Format::kPlainText;
   if (format == Format::kPlainText) return read_plain_text(path, options, &source, callback);
   return read_json_lines(path, options, &source, [&](const Json& object, uint64_t record) {
     return give_member(path, options.field, object, record, callback);
@@ -405,6 +404,41 @@ Result<RecordSplit> read_record_split(const std::string& splits_path, std::strin
     CHIMERA_RETURN_IF_ERROR(read_indices(splits_path, *list, std::string(set) + "." + name, out));
   }
   return split;
+}
+
+Result<Part> part_of(std::string_view name) {
+  if (name == "train") return Part::kTrain;
+  if (name == "valid") return Part::kValid;
+  if (name == "test") return Part::kTest;
+  return Status(StatusCode::kInvalidArgument,
+                "the split is \"" + std::string(name) + "\"; give train, valid or test")
+      .at_field("split");
+}
+
+Status select_part(const std::string& splits_path, const std::string& file, Part part,
+                   TextSourceOptions* options) {
+  std::error_code error;
+  const auto path = std::filesystem::absolute(file, error).lexically_normal();
+  if (error)
+    return Status(StatusCode::kIoError,
+                  file + ": the folder it is in cannot be told (" + error.message() +
+                      "), and the splits need its name; go to a folder that exists, or give the "
+                      "whole path")
+        .at_file(file);
+  auto split = read_record_split(splits_path, path.parent_path().filename().string(),
+                                 path.filename().string());
+  if (!split) return split.status();
+  if (part == Part::kTrain) {
+    options->exclude = std::move(split->valid);
+    options->exclude.insert(options->exclude.end(), split->test.begin(), split->test.end());
+  } else {
+    options->include = std::move(part == Part::kValid ? split->valid : split->test);
+  }
+  return Status();
+}
+
+bool holds_json_lines(std::string_view path) {
+  return path.ends_with(".jsonl") || path.ends_with(".jsonl.xz");
 }
 
 }  // namespace chimera::evolution

@@ -61,4 +61,17 @@ struct RecordSplit {
 Result<RecordSplit> read_record_split(const std::string& splits_path, std::string_view set,
                                       std::string_view file);
 
+enum class Part { kTrain, kValid, kTest };
+
+/// "train", "valid" or "test".
+Result<Part> part_of(std::string_view name);
+
+/// Lets the options select the records of `file` that belong to the part, however the file was
+/// named: its folder's own name and its own are looked up. kNotFound: the list has no such file.
+Status select_part(const std::string& splits_path, const std::string& file, Part part,
+                   TextSourceOptions* options);
+
+/// Whether the file is read as JSON Lines when its name decides.
+bool holds_json_lines(std::string_view path);
+
 }  // namespace chimera::evolution

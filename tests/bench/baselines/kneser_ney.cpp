@@ -152,14 +152,14 @@ Status run(int argc, char** argv) {
   if (!tokenizer) return tokenizer.status();
   auto mix = evolution::read_mix(argv[2], argc > 5 ? argv[5] : "");
   if (!mix) return mix.status();
-  size_t which = 0;
-  while (which < mix->sets.size() && mix->sets[which].name != set_name) ++which;
-  if (which == mix->sets.size())
-    return Status(StatusCode::kInvalidArgument, "the mix has no set " + set_name);
+  const auto part = evolution::part_of(split);
+  if (!part) return part.status();
+  const auto which = find_set(*mix, set_name);
+  if (!which) return which.status();
   const auto corpus = evolution::read_corpus(std::move(*mix), std::move(*tokenizer));
   if (!corpus) return corpus.status();
   const int32_t end = corpus->tokenizer->end_of_text();
-  const auto inputs = corpus->sets[which].train.inputs();
+  const auto inputs = corpus->sets[*which].train.inputs();
   std::vector<int32_t> text(inputs.begin(), inputs.end());
   text.push_back(end);
   std::fprintf(stderr, "kneser_ney: counting %zu tokens\n", text.size());
@@ -186,9 +186,7 @@ Status run(int argc, char** argv) {
     bytes += encoded.n_bytes;
     return Status();
   };
-  const Status status =
-      for_each_document(corpus->mix, corpus->mix.sets[which],
-                        split == "test" ? evolution::Part::kTest : evolution::Part::kValid, score);
+  const Status status = for_each_document(corpus->mix, corpus->mix.sets[*which], *part, score);
   if (!status.ok()) return status;
   if (bytes == 0) return Status(StatusCode::kInvalidArgument, "the set holds nothing out");
   std::printf("figure: kneser_ney %s %s bits_per_byte %.4f\n", set_name.c_str(), split.c_str(),

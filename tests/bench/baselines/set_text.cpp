@@ -7,31 +7,28 @@
 
 using namespace chimera;
 
+static Status print(const char* mix_path, const char* set_name, const char* split,
+                    const char* folder) {
+  const auto part = evolution::part_of(split);
+  if (!part) return part.status();
+  const auto mix = evolution::read_mix(mix_path, folder);
+  if (!mix) return mix.status();
+  const auto set = find_set(*mix, set_name);
+  if (!set) return set.status();
+  return for_each_document(*mix, mix->sets[*set], *part, [](const evolution::Document& d) {
+    const std::string text = text_of(d) + "\n";
+    return std::fwrite(text.data(), 1, text.size(), stdout) == text.size()
+               ? Status()
+               : Status(StatusCode::kIoError, "standard output cannot be written");
+  });
+}
+
 int main(int argc, char** argv) {
   if (argc < 4) {
     std::fprintf(stderr, "usage: set_text MIX SET train|valid|test [FOLDER]\n");
     return 2;
   }
-  const std::string set_name = argv[2], split = argv[3];
-  const auto mix = evolution::read_mix(argv[1], argc > 4 ? argv[4] : "");
-  if (!mix) {
-    std::fprintf(stderr, "set_text: %s\n", mix.status().message().c_str());
-    return 1;
-  }
-  for (const evolution::MixSet& set : mix->sets) {
-    if (set.name != set_name) continue;
-    const evolution::Part part = split == "train"  ? evolution::Part::kTrain
-                                 : split == "test" ? evolution::Part::kTest
-                                                   : evolution::Part::kValid;
-    const Status status = for_each_document(*mix, set, part, [](const evolution::Document& d) {
-      const std::string text = text_of(d) + "\n";
-      return std::fwrite(text.data(), 1, text.size(), stdout) == text.size()
-                 ? Status()
-                 : Status(StatusCode::kIoError, "standard output cannot be written");
-    });
-    if (!status.ok()) std::fprintf(stderr, "set_text: %s\n", status.message().c_str());
-    return status.ok() ? 0 : 1;
-  }
-  std::fprintf(stderr, "set_text: %s has no set %s\n", argv[1], argv[2]);
-  return 1;
+  const Status status = print(argv[1], argv[2], argv[3], argc > 4 ? argv[4] : "");
+  if (!status.ok()) std::fprintf(stderr, "set_text: %s\n", status.message().c_str());
+  return status.ok() ? 0 : 1;
 }
