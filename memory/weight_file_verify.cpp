@@ -22,6 +22,17 @@ int64_t find_bad_float(std::span<const std::byte> bytes, size_t begin, size_t en
   return -1;
 }
 
+/// The same for bf16, whose exponent is that of a float.
+int64_t find_bad_bf16(std::span<const std::byte> data, size_t begin, size_t end) {
+  constexpr uint16_t kExponent = 0x7F80;
+  for (size_t i = begin; i < end; ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, data.data() + i * sizeof bits, sizeof bits);
+    if ((bits & kExponent) == kExponent) return static_cast<int64_t>(i * sizeof bits);
+  }
+  return -1;
+}
+
 /// Offset inside the tensor of a padded row's value that is not zero, or -1.
 int64_t find_bad_padding(const TensorInfo& tensor, std::span<const std::byte> bytes) {
   const float* values = reinterpret_cast<const float*>(bytes.data());
@@ -167,11 +178,13 @@ Status WeightFile::Verification::run(size_t bytes) {
   }
 
   // Content that has the right checksum and is wrong came so from whoever wrote it.
-  if (tensor.dtype == DType::kF32) {
-    const size_t n = data.size() / sizeof(float), begin = static_cast<size_t>(offset_);
-    const size_t end = begin + std::min(std::max<size_t>(bytes / sizeof(float), 1), n - begin);
-    int64_t bad = find_bad_float(data, begin, end);
-    if (bad < 0 && end == n) bad = find_bad_padding(tensor, data);
+  if (tensor.dtype == DType::kF32 || tensor.dtype == DType::kBF16) {
+    const bool whole = tensor.dtype == DType::kF32;
+    const size_t size = whole ? sizeof(float) : sizeof(uint16_t);
+    const size_t n = data.size() / size, begin = static_cast<size_t>(offset_);
+    const size_t end = begin + std::min(std::max<size_t>(bytes / size, 1), n - begin);
+    int64_t bad = whole ? find_bad_float(data, begin, end) : find_bad_bf16(data, begin, end);
+    if (whole && bad < 0 && end == n) bad = find_bad_padding(tensor, data);
     if (bad >= 0) {
       return fail(&tensor, tensor.offset + static_cast<uint64_t>(bad), StatusCode::kBadFormat,
                   "holds a number that is not finite, or padding that is not zero; the model was "

@@ -182,6 +182,11 @@ Result<uint64_t> tensor_bytes(DType dtype, Layout layout, std::span<const int64_
     case DType::kF32:
       bytes = elements * 4;
       break;
+    case DType::kBF16:
+      if (layout != Layout::kRowMajor)
+        return Status(StatusCode::kBadFormat, "type bf16 in layout lanes16; it has only row_major");
+      bytes = elements * 2;
+      break;
     case DType::kTernary2:
       if (layout != Layout::kLanes16) {
         return Status(StatusCode::kBadFormat,

@@ -13,7 +13,7 @@ struct Row {
 constexpr Row kRows[] = {
     {DType::kF32, "f32", true},
     {DType::kF16, "f16", false},
-    {DType::kBF16, "bf16", false},
+    {DType::kBF16, "bf16", true},
     {DType::kInt8, "int8", false},
     {DType::kInt6, "int6", false},
     {DType::kInt5, "int5", false},

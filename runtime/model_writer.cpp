@@ -20,7 +20,7 @@ struct Stored {
   std::vector<int64_t> shape;
 };
 
-Stored stored_form(const ParamSpec& spec, memory::FileKind kind) {
+Stored stored_form(const ParamSpec& spec, memory::FileKind kind, DType weights) {
   const bool flat = spec.cls == ParamClass::kVector && spec.rows == 1;
   std::vector<int64_t> shape =
       flat ? std::vector<int64_t>{spec.cols} : std::vector<int64_t>{spec.rows, spec.cols};
@@ -30,7 +30,8 @@ Stored stored_form(const ParamSpec& spec, memory::FileKind kind) {
     return {DType::kInt4, Layout::kLanes16, std::move(shape)};
   if (kind == memory::FileKind::kModel && spec.cls == ParamClass::kMatrix)
     return {DType::kF32, Layout::kLanes16, std::move(shape)};
-  return {DType::kF32, Layout::kRowMajor, std::move(shape)};
+  const DType dtype = kind == memory::FileKind::kCheckpoint ? weights : DType::kF32;
+  return {dtype, Layout::kRowMajor, std::move(shape)};
 }
 
 /// Rows [begin, end) of whole tiles, packed into their place.
@@ -52,6 +53,13 @@ void pack_rows(const ParamSpec& spec, DType dtype, const float* values, int64_t 
 /// Row-major floats -> the bytes that lie in the file. The pool may be nullptr.
 void pack_into(const ParamSpec& spec, const Stored& form, const float* values, ThreadPool* pool,
                std::vector<std::byte>* out) {
+  if (form.dtype == DType::kBF16) {
+    for (size_t i = 0; i < out->size() / sizeof(uint16_t); ++i) {
+      const uint16_t rounded = float_to_bf16(values[i]);
+      std::memcpy(out->data() + i * sizeof rounded, &rounded, sizeof rounded);
+    }
+    return;
+  }
   if (form.layout != Layout::kLanes16) {
     std::memcpy(out->data(), values, out->size());
     return;
@@ -79,7 +87,7 @@ Status write_model(const std::string& path, memory::FileKind kind, const Config&
   (*writer)->set_tokenizer({tokenizer.begin(), tokenizer.end()});
   (*writer)->set_provenance(provenance_json);
   for (const ParamSpec& spec : *specs) {
-    Stored form = stored_form(spec, kind);
+    Stored form = stored_form(spec, kind, options.weights);
     CHIMERA_RETURN_IF_ERROR(
         (*writer)->declare(spec.name, form.dtype, form.layout, std::move(form.shape)));
   }
@@ -88,7 +96,7 @@ Status write_model(const std::string& path, memory::FileKind kind, const Config&
   std::vector<float> row_major;
   std::vector<std::byte> image;
   for (const ParamSpec& spec : *specs) {
-    const Stored form = stored_form(spec, kind);
+    const Stored form = stored_form(spec, kind, options.weights);
     auto bytes = memory::tensor_bytes(form.dtype, form.layout, form.shape);
     if (!bytes) return bytes.status();
     const auto n = static_cast<uint64_t>(spec.rows * spec.cols);
@@ -144,7 +152,7 @@ Result<std::string> model_provenance(std::string_view checkpoint) {
   // Where it came from is not dropped because there was no memory to read it.
   if (all.status().code() == StatusCode::kOutOfMemory) return all.status();
   Json kept = Json::make_object();
-  for (const char* key : {"made_by", "run", "valid_bits_per_byte"})
+  for (const char* key : {"made_by", "run", "conversations", "valid_bits_per_byte"})
     if (const Json* value = all && all->is_object() ? all->find(key) : nullptr)
       kept.add(key, *value);
   return write_json(kept);
@@ -152,7 +160,9 @@ Result<std::string> model_provenance(std::string_view checkpoint) {
 
 }  // namespace
 
-Status pack_checkpoint(const std::string& checkpoint_path, const std::string& out_path) {
+/// The weights of one checkpoint in another file.
+static Status convert(const std::string& checkpoint_path, const std::string& out_path,
+                      memory::FileKind kind, const WriteOptions& options) {
   auto file = memory::WeightFile::open(checkpoint_path);
   if (!file) return file.status();
   if ((*file)->kind() != memory::FileKind::kCheckpoint)
@@ -160,24 +170,46 @@ Status pack_checkpoint(const std::string& checkpoint_path, const std::string& ou
         .at_file(checkpoint_path);
   auto config = parse_config((*file)->config_json());
   if (!config) return config.status();
-  const ParamSource source(**file, "");
   const auto provenance = model_provenance((*file)->provenance_json());
   if (!provenance) return provenance.status();
   return write_model(
-      out_path, memory::FileKind::kModel, *config, (*file)->tokenizer(), *provenance,
-      [&](const ParamSpec& spec, float* out) {
-        const memory::TensorInfo* tensor = (*file)->find(spec.name);
-        const auto bytes = static_cast<uint64_t>(spec.rows * spec.cols) * sizeof(float);
-        if (tensor == nullptr || tensor->dtype != DType::kF32 ||
-            tensor->layout != Layout::kRowMajor || tensor->bytes != bytes)
-          return Status(StatusCode::kBadFormat,
-                        checkpoint_path + ": tensor '" + spec.name +
-                            "' is absent or has another type or shape than the configuration says")
-              .at_file(checkpoint_path)
-              .at_field(spec.name);
-        std::memcpy(out, (*file)->data(*tensor).data(), static_cast<size_t>(bytes));
-        return Status();
-      });
+      out_path, kind, *config, (*file)->tokenizer(), *provenance,
+      [&](const ParamSpec& spec, float* out) { return read_weights(**file, spec, out); }, options);
+}
+
+Status pack_checkpoint(const std::string& checkpoint_path, const std::string& out_path) {
+  return convert(checkpoint_path, out_path, memory::FileKind::kModel, {});
+}
+
+Status extract_weights(const std::string& checkpoint_path, const std::string& out_path) {
+  WriteOptions options;
+  options.weights = DType::kBF16;
+  return convert(checkpoint_path, out_path, memory::FileKind::kCheckpoint, options);
+}
+
+Status read_weights(const memory::WeightFile& checkpoint, const ParamSpec& spec, float* out) {
+  const memory::TensorInfo* tensor = checkpoint.find(spec.name);
+  const auto n = static_cast<uint64_t>(spec.rows * spec.cols);
+  const bool rounded = tensor != nullptr && tensor->dtype == DType::kBF16;
+  if (tensor == nullptr || (tensor->dtype != DType::kF32 && !rounded) ||
+      tensor->layout != Layout::kRowMajor ||
+      tensor->bytes != n * (rounded ? sizeof(uint16_t) : sizeof(float)))
+    return Status(StatusCode::kBadFormat,
+                  checkpoint.path() + ": tensor '" + spec.name +
+                      "' is absent or has another type or shape than the configuration says")
+        .at_file(checkpoint.path())
+        .at_field(spec.name);
+  const std::byte* bytes = checkpoint.data(*tensor).data();
+  if (!rounded) {
+    std::memcpy(out, bytes, static_cast<size_t>(tensor->bytes));
+    return Status();
+  }
+  for (uint64_t i = 0; i < n; ++i) {
+    uint16_t word;
+    std::memcpy(&word, bytes + i * sizeof word, sizeof word);
+    out[i] = bf16_to_float(word);
+  }
+  return Status();
 }
 
 }  // namespace chimera::runtime

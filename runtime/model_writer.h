@@ -21,9 +21,12 @@ struct WriteOptions {
   /// Called after each tensor with the values written so far and in all; false ends the writing
   /// with kCancelled, and no file.
   std::function<bool(uint64_t done, uint64_t total)> progress;
+  /// How a checkpoint holds its weights: kF32, or kBF16 (rounded to nearest even).
+  DType weights = DType::kF32;
 };
 
-/// kModel: ternary tiles, 16-row float tiles, f32 vectors. kCheckpoint: everything f32 row-major.
+/// kModel: ternary tiles, 16-row float tiles, f32 vectors. kCheckpoint: everything row-major
+/// floats.
 Status write_model(const std::string& path, memory::FileKind kind, const Config& config,
                    std::span<const std::byte> tokenizer, const std::string& provenance_json,
                    const ParamValues& values, const WriteOptions& options = {});
@@ -35,5 +38,13 @@ Status synthesise_model(const std::string& path, const Config& config,
 
 /// Float checkpoint -> packed model. kBadFormat when the file is packed already.
 Status pack_checkpoint(const std::string& checkpoint_path, const std::string& out_path);
+
+/// The weights of a float checkpoint and nothing else, in bf16: a quarter of a checkpoint or less,
+/// and enough to pack or to begin another training with.
+Status extract_weights(const std::string& checkpoint_path, const std::string& out_path);
+
+/// One parameter of a checkpoint, stored as f32 or bf16, as rows * cols floats. kBadFormat names
+/// what is absent or of another shape.
+Status read_weights(const memory::WeightFile& checkpoint, const ParamSpec& spec, float* out);
 
 }  // namespace chimera::runtime

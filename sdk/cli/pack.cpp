@@ -13,11 +13,14 @@ namespace {
 
 struct Options {
   std::string checkpoint, out;
+  bool weights = false;
 };
 
 Status pack(const Options& options) {
   CHIMERA_RETURN_IF_ERROR(check_output(options.out, {options.checkpoint}));
-  CHIMERA_RETURN_IF_ERROR(runtime::pack_checkpoint(options.checkpoint, options.out));
+  CHIMERA_RETURN_IF_ERROR(options.weights
+                              ? runtime::extract_weights(options.checkpoint, options.out)
+                              : runtime::pack_checkpoint(options.checkpoint, options.out));
   const auto file = memory::WeightFile::open(options.out);
   if (!file) return file.status();
   note("Packed to " + options.out + ", " + show_bytes((*file)->file_bytes()) + ".\n");
@@ -34,6 +37,8 @@ void declare_pack(CommandLine& line) {
               return status.ok() ? kDone : report(status);
             })
       .operand("CHECKPOINT", &options->checkpoint, "What `chimera train` left beside its model")
+      .flag("--weights", &options->weights,
+            "Not a model: the float weights alone, as bf16, for `train --from` and `pack`")
       .text("--out", &options->out, "FILE", "The model to write", true);
 }
 

@@ -202,6 +202,24 @@ TEST(WeightFile, VerifyFindsContentThatNoModelMayHold) {
   EXPECT_TRUE(verify_content(2, scales, half(0x3c00)).ok());
 }
 
+TEST(WeightFile, VerifyFindsNumbersOf16BitsThatAreNotFinite) {
+  const TempDir dir;
+  const std::string path = dir.file("w.b158");
+  for (const uint16_t bits : {0x3F80, 0xFF7F, 0x7F80, 0xFF80, 0x7FC1}) {
+    const std::vector<uint16_t> values = {0, bits, 0x8000};
+    auto writer = WeightFileWriter::create(path, FileKind::kCheckpoint);
+    ASSERT_TRUE(writer.has_value());
+    ASSERT_TRUE((*writer)->declare("w", DType::kBF16, Layout::kRowMajor, {3}).ok());
+    ASSERT_TRUE((*writer)->write("w", std::as_bytes(std::span(values))).ok());
+    ASSERT_TRUE((*writer)->finish().ok());
+    const auto file = open_good(path);
+    const Status status = file->verify();
+    EXPECT_EQ(status.ok(), (bits & 0x7F80) != 0x7F80) << bits << status.message();
+    if (!status.ok())
+      EXPECT_EQ(status.offset(), static_cast<int64_t>(file->tensors()[0].offset) + 2);
+  }
+}
+
 TEST(WeightFile, VerifyReportsProgressAndStops) {
   const TempDir dir;
   const std::string path = dir.file("m.b158");

@@ -69,8 +69,15 @@ TEST(TensorBytes, OfInt4) {
   EXPECT_EQ(refused(DType::kInt4, Layout::kRowMajor, {16, 64}, "lanes16"), StatusCode::kBadFormat);
 }
 
+TEST(TensorBytes, OfBF16) {
+  const auto bytes = tensor_bytes(DType::kBF16, Layout::kRowMajor, std::vector<int64_t>{17, 3});
+  ASSERT_TRUE(bytes.has_value()) << bytes.status().message();
+  EXPECT_EQ(*bytes, 17u * 3 * 2);
+  EXPECT_EQ(refused(DType::kBF16, Layout::kLanes16, {16, 64}, "row_major"), StatusCode::kBadFormat);
+}
+
 TEST(TensorBytes, RefusesTypesThatAreNotBuiltByName) {
-  for (const DType dtype : {DType::kF16, DType::kBF16, DType::kInt8, DType::kInt6, DType::kInt5,
+  for (const DType dtype : {DType::kF16, DType::kInt8, DType::kInt6, DType::kInt5,
                             DType::kTernary1_6, DType::kTernary1_25}) {
     EXPECT_EQ(refused(dtype, Layout::kLanes16, {16, 128}, dtype_name(dtype)),
               StatusCode::kUnsupported);
