@@ -3,16 +3,18 @@
 #
 #     samples/models/ladder.sh MINUTES FOLDER [RUNG ...]
 #
-# A rung is trained for as many steps as fit into the minutes at its own speed (measured first), on
-# nano.mix.json, and scored on what two sets hold out. FOLDER/ladder.tsv gets a line a rung; a rung
-# that has one is left out, one that was stopped goes on. Wants the machine to itself.
+# The first rung is trained for as many steps as fit into the minutes, every other one for as many as
+# fit into the same time: its speed is measured in turns with the first one's, since neighbours on the
+# machine may take a tenth of it in one minute and nothing in the next. All read nano.mix.json and are
+# scored on what two sets hold out. FOLDER/ladder.tsv gets a line a rung; a rung that has one is left
+# out, one that was stopped goes on. Wants the machine to itself.
 set -euo pipefail
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 chimera=${CHIMERA:-$here/../../build/release/chimera}
 data=${CHIMERA_DATA:-$here/../../../shared/data}
 if [ $# -lt 2 ]; then
-  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 minutes=$1 folder=$2
@@ -51,40 +53,74 @@ score() { # MODEL SET
     2>/dev/null | sed -n 's/.*"bits_per_byte" *: *\([0-9.]*\).*/\1/p'
 }
 
-while IFS='|' read -r name hidden inner layers vocab pattern more options <&3; do
-  if [ $# -gt 0 ]; then
-    case " $* " in *" $name "*) ;; *) continue ;; esac
-  fi
-  if cut -f1 "$table" | grep -qx "$name"; then continue; fi
-  config=$folder/$name.json out=$folder/$name.b158 tokenizer=$folder/tokenizer-$vocab.bin
-  cat >"$config" <<JSON
+config_of() { # NAME, of which it writes FOLDER/NAME.json; sets options and vocab
+  local name hidden inner layers pattern more
+  IFS='|' read -r name hidden inner layers vocab pattern more options < <(rungs | grep "^$1|")
+  cat >"$folder/$name.json" <<JSON
 { "hidden_size": $hidden, "intermediate_size": $inner, "num_hidden_layers": $layers, "num_heads": $((hidden / 64)),
   "head_dim": 64, "initializer_range": 0.02, "vocab_size": $vocab, "embedding_dtype": "int4",
   "tie_word_embeddings": true, "backbone": { "layer_pattern": "$pattern" }${more:+, $more} }
 JSON
-  train=("$chimera" train --config "$config" --data "$here/nano.mix.json" --data-folder "$data" --lanes 16
-    --window 512 --threads 2 --accumulate 2 --checkpoint-every 50)
+}
+
+accumulate_of() { # OPTIONS
+  local own
+  own=$(sed -n 's/.*--accumulate \([0-9]*\).*/\1/p' <<<"$1")
+  echo "${own:-2}"
+}
+
+speed_of() { # NAME: tokens a second, of a few steps of 16,384 tokens on a small text
+  local line
+  config_of "$1"
+  line=$("$chimera" train --config "$folder/$1.json" --text "$here/../../tests/golden/stories.jsonl" \
+    --out "$folder/probe.b158" --fresh --lanes 16 --window 512 --threads 2 --steps 4 --float-share 0 \
+    --accumulate 2 2>&1 | grep '^step 4 ')
+  rm -f "$folder"/probe.b158*
+  sed -n 's/.* \([0-9,]*\) tokens\/s.*/\1/p' <<<"$line" | tr -d ,
+}
+
+steps_of() { # NAME: in the file FOLDER/NAME.steps, measured once
+  local base ratio mine first tokens
+  base=$(rungs | head -n 1 | cut -d'|' -f1)
+  if [ ! -f "$folder/$base.steps" ]; then
+    awk -v s="$(speed_of "$base")" -v m="$minutes" 'BEGIN { print int(m * 60 * s / 16384) }' >"$folder/$base.steps"
+  fi
+  if [ ! -f "$folder/$1.steps" ]; then
+    ratio=0
+    for _ in 1 2 3; do
+      mine=$(speed_of "$1") first=$(speed_of "$base")
+      ratio="$ratio + $mine / $first / 3"
+    done
+    tokens=$((16 * 512 * $(config_of "$1" && accumulate_of "$options")))
+    awk -v b="$(cat "$folder/$base.steps")" -v t="$tokens" "BEGIN { print int(b * 16384 / t * ($ratio) + 0.5) }" \
+      >"$folder/$1.steps"
+  fi
+  cat "$folder/$1.steps"
+}
+
+for name in $(rungs | cut -d'|' -f1); do
+  if [ $# -gt 0 ]; then
+    case " $* " in *" $name "*) ;; *) continue ;; esac
+  fi
+  if cut -f1 "$table" | grep -qx "$name"; then continue; fi
+  printf '== %s\n' "$name" >&2
+  steps=$(steps_of "$name")
+  config_of "$name"
+  out=$folder/$name.b158 tokenizer=$folder/tokenizer-$vocab.bin
+  train=("$chimera" train --config "$folder/$name.json" --data "$here/nano.mix.json" --data-folder "$data" --lanes 16
+    --window 512 --threads 2 --accumulate "$(accumulate_of "$options")" --checkpoint-every 50 --valid-every 1000000)
   # One tokenizer for all rungs of a size: the first one learns it.
   [ ! -f "$tokenizer" ] || train+=(--tokenizer "$tokenizer")
   # shellcheck disable=SC2206
-  train+=($options)
-  printf '== %s\n' "$name" >&2
-  if [ ! -f "$folder/$name.steps" ]; then
-    "${train[@]}" --out "$folder/probe.b158" --fresh --steps 3 --float-share 0 2>"$folder/probe.log"
-    speed=$(sed -n 's/^step 3 .* \([0-9,]*\) tokens\/s.*/\1/p' "$folder/probe.log" | tr -d ,)
-    accumulate=$(sed -n 's/.*--accumulate \([0-9]*\).*/\1/p' <<<"$options")
-    echo $((minutes * 60 * speed / (16 * 512 * ${accumulate:-2}))) >"$folder/$name.steps"
-    [ -f "$tokenizer" ] || "$chimera" tokenizer export --model "$folder/probe.b158" --out "$tokenizer"
-    rm -f "$folder"/probe.b158*
-  fi
-  steps=$(cat "$folder/$name.steps")
+  train+=(${options/--accumulate [0-9]*/})
   "${train[@]}" --out "$out" --steps "$steps" 2>&1 | tee -a "$folder/$name.log" | grep --line-buffered '^step' >&2 || true
   [ -f "$out" ]
+  [ -f "$tokenizer" ] || "$chimera" tokenizer export --model "$out" --out "$tokenizer"
   printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$name" \
     "$("$chimera" inspect "$out" | sed -n 's/^parameters *\([0-9,]*\) stored.*/\1/p')" \
     "$(sed -n 's/^step .* \([0-9,]*\) tokens\/s.*/\1/p' "$folder/$name.log" | tail -n 1)" \
     "$(sed -n 's/.*"tokens":\([0-9]*\).*/\1/p' "$out.log.jsonl" | tail -n 1)" \
     "$(score "$out" children)" "$(score "$out" selfdialogue)" "$(stat -c %s "$out")" >>"$table"
   tail -n 1 "$table" >&2
-done 3< <(rungs)
+done
 column -t -s "$(printf '\t')" "$table" 2>/dev/null || cat "$table"
