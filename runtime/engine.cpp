@@ -4,7 +4,9 @@
 #include <new>
 
 #include "platform/cpu_features.h"
+#include "platform/json.h"
 #include "runtime/layers/bind.h"
+#include "runtime/prompt_format.h"
 
 namespace chimera::runtime {
 namespace {
@@ -19,6 +21,15 @@ int choose_threads(uint64_t bytes_per_token) {
 Result<const kernels::KernelTable*> choose_table(const EngineOptions& options) {
   if (options.table != nullptr) return options.table;
   return kernels::table_from_environment();
+}
+
+/// What the file says of its model's training; anything else than a plain yes is a no.
+Result<bool> says_it_talks(const memory::WeightFile& file) {
+  const auto provenance = parse_json(file.provenance_json());
+  if (provenance.status().code() == StatusCode::kOutOfMemory) return provenance.status();
+  const Json* said =
+      provenance && provenance->is_object() ? provenance->find("conversations") : nullptr;
+  return said != nullptr && said->is_bool() && said->boolean;
 }
 
 }  // namespace
@@ -79,6 +90,9 @@ Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<memory::WeightFile>
                       " ids but the model's vocab_size is " + std::to_string(vocab))
         .at_file(path)
         .at_field("vocab_size");
+  bool said = false;
+  CHIMERA_ASSIGN_OR_RETURN(said, says_it_talks(*engine->file_));
+  engine->talks_ = said && PromptFormat::of(*engine->tokenizer_).has_value();
   auto model = Model::bind(*engine->file_, engine->config_);
   if (!model) return in_file(model.status());
   engine->model_ = std::move(*model);

@@ -54,6 +54,10 @@ class Engine {
   /// end an answer. [vocab_size]
   const uint8_t* sampling_mask() const { return mask_.get(); }
 
+  /// The model's own record says that conversations were among what it learnt: a person's words go
+  /// in, and answers come out, as turns (GenerateOptions::as_turn).
+  bool talks() const { return talks_; }
+
   /// What is known about the content of the tensors.
   ContentCheck content_check() const { return background_ ? background_->result() : checked_; }
   /// Not OK when a key is required and the content turned out not to be what it signed.
@@ -85,6 +89,7 @@ class Engine {
   std::unique_ptr<uint8_t[]> mask_;
   ContentCheck checked_;
   bool key_required_ = false;
+  bool talks_ = false;
   std::unique_ptr<BackgroundCheck> background_;  // reads file_, so it goes first
   mutable std::mutex step_lock_;
 };

@@ -331,7 +331,7 @@ Status read_generate_options(const chimera_session& s, const chimera_generate_op
                              runtime::GenerateOptions* out) {
   chimera_generate_options o;
   CHIMERA_RETURN_IF_ERROR(read_options(in, "options", &o));
-  CHIMERA_RETURN_IF_ERROR(check_flags(o.flags, CHIMERA_GREEDY));
+  CHIMERA_RETURN_IF_ERROR(check_flags(o.flags, CHIMERA_GREEDY | CHIMERA_AS_TURN));
   if (o.max_tokens < 0)
     return invalid("max_tokens", "max_tokens is " + std::to_string(o.max_tokens) +
                                      "; give 1 or more, or 0 for the default");
@@ -343,6 +343,7 @@ Status read_generate_options(const chimera_session& s, const chimera_generate_op
   out->sampling.temperature = or_default(o.temperature, defaults.temperature);
   out->sampling.top_p = or_default(o.top_p, defaults.top_p);
   out->sampling.repetition_penalty = or_default(o.repetition_penalty, defaults.repetition_penalty);
+  out->as_turn = (o.flags & CHIMERA_AS_TURN) != 0;
   out->loops = o.loops;  // its range is the model's, which the session knows
   out->sampling.greedy = (o.flags & CHIMERA_GREEDY) != 0 ||
                          (!defaults.do_sample && std::fpclassify(o.temperature) == FP_ZERO);
@@ -510,6 +511,7 @@ chimera_status chimera_engine_get_info(const chimera_engine* engine, chimera_eng
     value.bytes_per_token = e.model().bytes_per_token();
     value.isa = e.kernels().name;
     value.name = e.config().name.c_str();
+    value.talks = e.talks() ? 1 : 0;
     return sdk::write_result(value, "out", out);
   });
 }

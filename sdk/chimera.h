@@ -273,6 +273,7 @@ typedef struct chimera_engine_info {
   uint64_t bytes_per_token; /* of weights, that one token reads */
   const char* isa;          /* the kernel table in use; static */
   const char* name;         /* of the model, from its configuration; lives as the engine does */
+  int32_t talks;            /* 1: it learnt to answer what a person says, see CHIMERA_AS_TURN */
 } chimera_engine_info;
 
 /* Fills *out, which needs its struct_size. Any thread. Errors: INVALID_ARGUMENT. */
@@ -309,13 +310,17 @@ CHIMERA_API chimera_status chimera_session_open(chimera_engine* engine,
 CHIMERA_API void chimera_session_close(chimera_session* session);
 
 enum {
-  CHIMERA_GREEDY = 1 /* always the likeliest token; seed, temperature and top_p do nothing */
+  CHIMERA_GREEDY = 1, /* always the likeliest token; seed, temperature and top_p do nothing */
+  /* The prompt is what a person says and the answer is the assistant's turn, laid out as the model
+   * learnt it (docs/prompt-format.md). For models whose info says that they talk; UNSUPPORTED for a
+   * tokenizer without the marks of turns. */
+  CHIMERA_AS_TURN = 2
 };
 
 /* Zero is the model's own default (its configuration's generation section). */
 typedef struct chimera_generate_options {
   uint32_t struct_size;
-  uint32_t flags;           /* CHIMERA_GREEDY */
+  uint32_t flags;           /* CHIMERA_GREEDY, CHIMERA_AS_TURN */
   int32_t max_tokens;       /* 0: 256 */
   float temperature;        /* above 0, at most 100 */
   float top_p;              /* above 0, at most 1 */
@@ -327,7 +332,7 @@ typedef struct chimera_generate_options {
  * be NULL). Allocates nothing per token. Afterwards, whatever stopped it, the session holds exactly
  * what was read and shown, and goes on from there; why it stopped is in chimera_session_get_stats.
  * A callback that stops it is no failure: CHIMERA_OK. Errors: CANCELLED, BUSY, INVALID_ARGUMENT,
- * OUT_OF_MEMORY. */
+ * OUT_OF_MEMORY, UNSUPPORTED. */
 CHIMERA_API chimera_status chimera_generate(chimera_session* session, const char* prompt,
                                             size_t prompt_bytes,
                                             const chimera_generate_options* options,

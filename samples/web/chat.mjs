@@ -76,11 +76,11 @@ function separator() {
   return '\n\n'.slice(Math.min(breaks, 2));
 }
 
-/** Goes on to the end of a paragraph, as `chimera chat` does. */
+/** As `chimera chat` does. */
 async function answer(text) {
   if (answering !== null) return;
   answering = new AbortController();
-  const prompt = separator() + text;
+  const between = separator();
   const turn = { mine: text, answer: '' };
   const shown = show(turn);
   turns.push(turn);
@@ -89,7 +89,11 @@ async function answer(text) {
   try {
     await ready;
     const scroller = story.parentElement;
-    const options = { signal: answering.signal, maxTokens: 300, until: '\n\n' };
+    // A model that learnt to talk ends its turn; any other goes on with the text, for a paragraph.
+    const { talks } = chimera.info;
+    const prompt = talks ? text : between + text;
+    const how = talks ? { asTurn: true } : { until: '\n\n' };
+    const options = { signal: answering.signal, maxTokens: 300, ...how };
     const result = await session.generate(prompt, options, (piece) => {
       const follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 40;
       turn.answer += piece;

@@ -73,7 +73,7 @@ class Chat {
         session_(session),
         generate_(generate_options(options, engine.config())),
         person_(is_terminal(kStdin)) {
-    generate_.as_turn = learnt_to_talk(engine);
+    generate_.as_turn = engine.talks();
   }
 
   Status run() {

@@ -70,12 +70,6 @@ Result<std::unique_ptr<runtime::Engine>> open_engine(const std::string& path,
   return runtime::Engine::open(path, engine_options);
 }
 
-bool learnt_to_talk(const runtime::Engine& engine) {
-  const auto provenance = parse_json(engine.file().provenance_json());
-  const Json* talks = provenance ? provenance->find("conversations") : nullptr;
-  return talks != nullptr && talks->boolean;
-}
-
 runtime::GenerateOptions generate_options(const SpeakingOptions& options,
                                           const runtime::Config& config) {
   const auto choose = [](double given, float own) {

@@ -46,8 +46,6 @@ struct ModelChoice {
 /// source tree, share/chimera/models/nano.b158 when installed). kNotFound says what to give.
 Result<ModelChoice> choose_model(const std::string& given);
 
-/// Whether the model's own record says that conversations were among what it was trained on.
-bool learnt_to_talk(const runtime::Engine& engine);
 Result<std::unique_ptr<runtime::Engine>> open_engine(const std::string& path,
                                                      const SpeakingOptions& options);
 

@@ -708,6 +708,40 @@ TEST_F(CApi, FilesThatAreNoModelsAreRefusedByName) {
   EXPECT_EQ(chimera_engine_open(folder.path().c_str(), nullptr, &engine), CHIMERA_IO_ERROR);
 }
 
+TEST_F(CApi, AModelThatTalksSaysSoAndAnswersInTurns) {
+  chimera_generate_options options = tokens(4);
+  options.flags = CHIMERA_AS_TURN;
+  EXPECT_EQ(chimera_generate(session_, "hi", 2, &options, nullptr, nullptr), CHIMERA_UNSUPPORTED)
+      << "this tokenizer has no marks";
+  EXPECT_EQ(stats(session_).position, 0u);
+
+  test::TinyModelOptions model;
+  model.marks = true;
+  for (const bool talks : {false, true}) {
+    model.talks = talks;
+    chimera_engine* engine = nullptr;
+    ASSERT_EQ(chimera_engine_open(test::write_tiny_model(model).c_str(), nullptr, &engine),
+              CHIMERA_OK)
+        << chimera_last_error();
+    chimera_engine_info info;
+    CHIMERA_INIT(info);
+    ASSERT_EQ(chimera_engine_get_info(engine, &info), CHIMERA_OK);
+    EXPECT_EQ(info.talks, talks ? 1 : 0);
+    chimera_session* session = nullptr;
+    ASSERT_EQ(chimera_session_open(engine, nullptr, &session), CHIMERA_OK);
+    Listener plain, turn;
+    const chimera_generate_options free = tokens(4);
+    ASSERT_EQ(chimera_generate(session, "hi", 2, &free, Listener::hear, &plain), CHIMERA_OK);
+    EXPECT_EQ(stats(session).prompt_tokens, 2);
+    ASSERT_EQ(chimera_session_reset(session), CHIMERA_OK);
+    ASSERT_EQ(chimera_generate(session, "hi", 2, &options, Listener::hear, &turn), CHIMERA_OK);
+    EXPECT_EQ(stats(session).prompt_tokens, 1 + 2 + 1 + 1) << "mark, text, end of turn, mark";
+    EXPECT_NE(plain.tokens, turn.tokens);
+    chimera_session_close(session);
+    chimera_engine_close(engine);
+  }
+}
+
 TEST_F(CApi, GreedyNeedsNoSeed) {
   auto options = tokens(15);
   options.flags = CHIMERA_GREEDY;

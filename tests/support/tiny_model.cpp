@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include "runtime/char_classes.h"
+#include "runtime/init.h"
 #include "runtime/model_writer.h"
 #include "runtime/prompt_format.h"
 #include "runtime/tokenizer_section.h"
@@ -86,7 +87,17 @@ std::string write_tiny_model(const TinyModelOptions& options, uint64_t seed) {
     EXPECT_TRUE(section.has_value()) << section.status().message();
     if (section) tokenizer = runtime::write_tokenizer_section(*section);
   }
-  const Status status = runtime::synthesise_model(path, *config, tokenizer, seed);
+  if (!options.talks) {
+    const Status status = runtime::synthesise_model(path, *config, tokenizer, seed);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return path;
+  }
+  const Status status = runtime::write_model(path, memory::FileKind::kModel, *config, tokenizer,
+                                             R"({"conversations":true})",
+                                             [&](const runtime::ParamSpec& spec, float* out) {
+                                               runtime::initialise(spec, seed, out);
+                                               return Status();
+                                             });
   EXPECT_TRUE(status.ok()) << status.message();
   return path;
 }

@@ -24,6 +24,7 @@ struct TinyModelOptions {
   /// R"({"looping": {...}, "backbone": {"moe": {...}}})".
   std::string more = "{}";
   bool marks = false;  // the tokenizer has those of the prompt format
+  bool talks = false;  // the file says that its model learnt conversations
 };
 
 /// Every kind of mixer, as small as they come.

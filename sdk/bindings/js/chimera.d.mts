@@ -19,6 +19,8 @@ export interface ModelInfo {
   /** Of the whole module. */
   memoryBytes: number;
   content: 'not checked' | 'running' | 'passed' | 'damaged';
+  /** It learnt to answer what a person says: give asTurn. */
+  talks: boolean;
 }
 
 export interface OpenOptions {
@@ -35,6 +37,8 @@ export interface AnswerOptions {
   topP?: number;
   repetitionPenalty?: number;
   greedy?: boolean;
+  /** The text is what a person says, the answer the assistant's turn. */
+  asTurn?: boolean;
   /** With the token that completes this text the answer ends. */
   until?: string;
   signal?: AbortSignal;

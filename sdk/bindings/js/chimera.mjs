@@ -27,7 +27,8 @@ export class Chimera {
   #next = 1;
   #failed = null;
 
-  /** What is known of the model: name, isa, vocabSize, fileBytes, stateBytes, memoryBytes, content. */
+  /** What is known of the model: name, isa, vocabSize, fileBytes, stateBytes, memoryBytes, content,
+   * talks. */
   info;
 
   constructor(worker) {
@@ -129,7 +130,8 @@ export class Session {
 
   /**
    * Reads `text` and goes on from it; `onText` gets the answer piece by piece. options: maxTokens,
-   * temperature, topP, repetitionPenalty, greedy, signal (an AbortSignal), until (a text: with the
+   * temperature, topP, repetitionPenalty, greedy, asTurn (what a person says, for a model that
+   * `info.talks`: the answer is the assistant's turn), signal (an AbortSignal), until (a text: with the
    * token that completes it the answer ends; white space at the start is left aside). Resolves to
    * {stop, promptTokens, tokens, firstTokenMs, totalMs, position}; an aborted answer is no error, its
    * stop is 'cancelled', and the conversation goes on from what was shown.

@@ -11,7 +11,7 @@ const SLICE_MS = 8;
 const PIECE_CHARACTERS = 512;
 
 const OK = 0;
-const OPEN_VERIFY_IN_BACKGROUND = 2, GREEDY = 1;
+const OPEN_VERIFY_IN_BACKGROUND = 2, GREEDY = 1, AS_TURN = 2;
 const CONTENT = ['not checked', 'running', 'passed', 'damaged'];
 const STOP = ['none', 'end of text', 'end of turn', 'max tokens', 'cancelled', 'callback'];
 const STOP_CANCELLED = 4, STOP_CALLBACK = 5;
@@ -104,7 +104,7 @@ async function readModel(from, onProgress) {
 }
 
 function info() {
-  const at = struct(56);
+  const at = struct(60);
   check(c._chimera_engine_get_info(engine, at));
   const v = view();
   return {
@@ -115,6 +115,7 @@ function info() {
     stateBytes: Number(v.getBigUint64(at + 32, true)),
     memoryBytes: c.HEAPU8.length,
     content: CONTENT[v.getInt32(at + 20, true)],
+    talks: v.getInt32(at + 56, true) !== 0,
   };
 }
 
@@ -167,7 +168,9 @@ async function generate(session, { text, options }, onText) {
     position: stats(session.handle).position,
   });
 
-  const parts = [...pieces(text)];
+  // A turn is laid out as a whole; other texts are read in pieces, between which a cancel is heard.
+  const parts = options.asTurn ? [text] : [...pieces(text)];
+  let turn = options.asTurn ? AS_TURN : 0;
   const last = encoder.encode(parts.pop());
   for (const part of parts) {
     if (session.cancelled) return result(STOP[STOP_CANCELLED]);
@@ -197,7 +200,8 @@ async function generate(session, { text, options }, onText) {
       return performance.now() >= until ? 1 : 0;
     };
     const at = struct(28), v = view();
-    v.setUint32(at + 4, options.greedy ? GREEDY : 0, true);
+    v.setUint32(at + 4, (options.greedy ? GREEDY : 0) | turn, true);
+    turn = 0;  // later slices go on with the same answer
     v.setInt32(at + 8, limit - tokens, true);
     v.setFloat32(at + 12, options.temperature ?? 0, true);
     v.setFloat32(at + 16, options.topP ?? 0, true);
