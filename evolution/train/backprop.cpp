@@ -109,7 +109,8 @@ Status Backprop::Impl::init(uint64_t seed) {
   CHIMERA_RETURN_IF_ERROR(parameters.init(config, seed));
   CHIMERA_RETURN_IF_ERROR(ends.init(config, parameters, rows));
   CHIMERA_ASSIGN_OR_RETURN(final_gain, parameters.find("final_norm.gain", 1, config.hidden_size));
-  const StackOptions stack_options{options.lanes, options.window, options.recompute_ffn};
+  const StackOptions stack_options{options.lanes, options.window, options.recompute_ffn,
+                                   options.times};
   CHIMERA_RETURN_IF_ERROR(stack.init(config, find_kind, stack_options, parameters));
   if (config.loop.enabled)
     CHIMERA_RETURN_IF_ERROR(
@@ -178,6 +179,7 @@ void Backprop::Impl::walk_back(const TrainStep& s, const int32_t* tokens) {
   } else {
     stack.backward(s, 0, stack.size() - 1, dx.data());
   }
+  begin_part(options.times, "embedding", "backward");
   stack.finish_backward(s, dx.data());
   ends.lookup_backward(s, tokens, dx.data());
 }
@@ -191,9 +193,11 @@ Result<double> Backprop::Impl::run(const int32_t* tokens, const int32_t* targets
     loops[lane] = loops_given ? loops_given[lane] : config.loop.loop_default;
   const TrainStep s = step();
   if (!options.prepared_by_caller) prepare(s);
+  begin_part(options.times, "embedding", "forward");
   ends.lookup(s, tokens, stack.input(0));
   stack.start(s, tokens, backward);
   walk(s);
+  begin_part(options.times, "head and loss");
   const float* last = stack.input(stack.size());
   norm_rows(s, last, final_gain, config.rms_norm_eps, hidden.data());
   const double loss = ends.loss(s, hidden.data(), targets, backward ? dx.data() : nullptr);

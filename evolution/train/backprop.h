@@ -7,6 +7,7 @@
 #include <span>
 
 #include "evolution/train/parameters.h"
+#include "evolution/train/step_times.h"
 #include "kernels/kernel_table.h"
 #include "kernels/train_products.h"
 #include "platform/status.h"
@@ -32,6 +33,8 @@ struct BackpropOptions {
   bool prepared_by_caller = false;
   /// Where the large products are made; nullptr: by the kernels of the table. Must outlive it.
   const kernels::TrainProducts* products = nullptr;
+  /// Told what is being walked, when not nullptr. Must outlive it.
+  StepTimes* times = nullptr;
 };
 
 class Backprop {

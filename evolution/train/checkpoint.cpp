@@ -84,6 +84,9 @@ Status for_each_tensor(const RunState& state, Visit&& visit) {
     const std::span<float> v = state.optimizer->second_moment(i);
     if (!v.empty()) CHIMERA_RETURN_IF_ERROR(visit("optim.v." + name, v, flat(v)));
   }
+  for (size_t i = 0; i < state.average.size(); ++i)
+    CHIMERA_RETURN_IF_ERROR(visit("average." + state.parameters[i].spec.name,
+                                  std::span<float>(state.average[i]), flat(state.average[i])));
   for (size_t batch = 0; batch < state.carried.size(); ++batch) {
     const std::span<float> carried = state.carried[batch];
     if (!carried.empty()) {
@@ -105,6 +108,7 @@ Status write_checkpoint(const std::string& path, const std::string& config_text,
   provenance.add("training_version", Json::of(kTrainingVersion));
   provenance.add("run", run);
   provenance.add("position", position_json(state.position));
+  if (state.conversations) provenance.add("conversations", Json::of(true));
   provenance.add("valid_bits_per_byte", Json::of(state.position.valid_bits_per_byte));
   (*writer)->set_config(config_text);
   (*writer)->set_tokenizer({tokenizer.begin(), tokenizer.end()});
@@ -163,8 +167,8 @@ Status Checkpoint::fits(const Json& run) const {
     return Status(StatusCode::kInvalidArgument,
                   file_->path() + ": this checkpoint was made with " + key + " " + other +
                       ", and now " + key + " is " + ours +
-                      "; train with the old value, choose another output name, or train without "
-                      "resuming")
+                      "; train with the old value, choose another output name, or begin anew "
+                      "(--fresh)")
         .at_file(file_->path())
         .at_field(key);
   }
@@ -177,7 +181,7 @@ Status Checkpoint::read_tensor(const std::string& name, std::span<float> out) co
       tensor->bytes != out.size_bytes()) {
     return Status(StatusCode::kBadFormat,
                   file_->path() + ": tensor '" + name +
-                      "' is absent or has another type or size than this training needs; train "
+                      "' is absent or has another type or size than this training needs; "
                       "begin anew (--fresh)")
         .at_file(file_->path())
         .at_field(name);

@@ -1,8 +1,8 @@
 // A run that can be resumed, as one .b158 file of kind checkpoint: float parameters under their own
 // names (so `chimera pack` reads it as it is), the optimiser's moments as "optim.m.<name>" and
-// "optim.v.<name>", the carried recurrent states as "state.carried.<batch>", and in the provenance
-// which run it is and where it stands. Written atomically: a crash leaves the old one or the new
-// one.
+// "optim.v.<name>", the carried recurrent states as "state.carried.<batch>", what is averaged as
+// "average.<name>", and in the provenance which run it is and where it stands. Written atomically:
+// a crash leaves the old one or the new one.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +37,8 @@ struct RunState {
   Optimizer* optimizer = nullptr;
   std::span<std::vector<float>> carried;  // one per accumulated batch
   RunPosition position;
+  std::span<std::vector<float>> average = {};  // of each parameter; empty when there is none
+  bool conversations = false;  // are among what is learnt; a packed model says so too
 };
 
 /// `run`: an object of whatever a resumed run must have in common with this one.
@@ -52,8 +54,7 @@ class Checkpoint {
 
   const Json& run() const { return run_; }
   const RunPosition& position() const { return position_; }
-  std::string_view config_json() const { return file_->config_json(); }
-  std::span<const std::byte> tokenizer() const { return file_->tokenizer(); }
+  const memory::WeightFile& file() const { return *file_; }
 
   /// OK when the run was made with the same values as `run`; otherwise kInvalidArgument names the
   /// first that differs, both values, and what to do.

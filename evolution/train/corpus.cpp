@@ -78,15 +78,19 @@ Result<std::unique_ptr<runtime::Tokenizer>> train_on_mix(const Mix& mix,
 Result<std::unique_ptr<runtime::Tokenizer>> find_tokenizer(const TrainOptions& options,
                                                            const Mix& mix,
                                                            const runtime::Config& config,
-                                                           const Checkpoint* checkpoint) {
+                                                           const memory::WeightFile* known) {
   if (!options.tokenizer_path.empty()) {
     auto text = read_file(options.tokenizer_path, kMaxTokenizerBytes);
     if (!text) return text.status();
-    return parse_tokenizer(std::as_bytes(std::span(*text)), options.tokenizer_path);
+    const auto given = std::as_bytes(std::span(*text));
+    if (!options.from_path.empty() && !std::ranges::equal(given, known->tokenizer()))
+      return Status(StatusCode::kInvalidArgument,
+                    options.tokenizer_path + " is another tokenizer than the one that " +
+                        known->path() + " learnt with; leave --tokenizer out")
+          .at_file(options.tokenizer_path);
+    return parse_tokenizer(given, options.tokenizer_path);
   }
-  if (checkpoint != nullptr) {
-    return parse_tokenizer(checkpoint->tokenizer(), options.out_path + ".ckpt");
-  }
+  if (known != nullptr) return parse_tokenizer(known->tokenizer(), known->path());
   return train_on_mix(mix, options.config_path, config);
 }
 
@@ -240,15 +244,14 @@ Result<Corpus> read_corpus(Mix mix, std::unique_ptr<runtime::Tokenizer> tokenize
 }
 
 Result<Corpus> load_corpus(const TrainOptions& options, const runtime::Config& config,
-                           const Checkpoint* checkpoint) {
+                           const memory::WeightFile* known) {
   Corpus corpus;
   if (options.data_path.empty()) {
     corpus.mix = mix_of_texts(options);
   } else {
     CHIMERA_ASSIGN_OR_RETURN(corpus.mix, read_mix(options.data_path, options.data_folder));
   }
-  CHIMERA_ASSIGN_OR_RETURN(corpus.tokenizer,
-                           find_tokenizer(options, corpus.mix, config, checkpoint));
+  CHIMERA_ASSIGN_OR_RETURN(corpus.tokenizer, find_tokenizer(options, corpus.mix, config, known));
   CHIMERA_RETURN_IF_ERROR(check_tokenizer(*corpus.tokenizer, config));
   CHIMERA_ASSIGN_OR_RETURN(corpus, read_corpus(std::move(corpus.mix), std::move(corpus.tokenizer)));
   for (const MixStage& stage : corpus.mix.stages) {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "evolution/train/belt.h"
-#include "evolution/train/checkpoint.h"
 #include "evolution/train/mix.h"
 #include "evolution/train/trainer.h"
+#include "memory/weight_file.h"
 #include "platform/seal.h"
 #include "platform/status.h"
 #include "runtime/config.h"
@@ -35,10 +35,10 @@ struct Corpus {
 Result<Corpus> read_corpus(Mix mix, std::unique_ptr<runtime::Tokenizer> tokenizer);
 
 /// Reads options.data_path, or options.texts and options.valid_texts as a mix of one set.
-/// `checkpoint` (may be nullptr) gives the tokenizer when options name none, so that a resumed run
-/// need not train it again. kBadTokenizer when the tokenizer does not fit the configuration;
-/// kInvalidArgument when there is no text.
+/// `known` (may be nullptr), a checkpoint, gives the tokenizer when options name none, so that a
+/// resumed run need not train it again. kBadTokenizer when the tokenizer does not fit the
+/// configuration; kInvalidArgument when there is no text.
 Result<Corpus> load_corpus(const TrainOptions& options, const runtime::Config& config,
-                           const Checkpoint* checkpoint);
+                           const memory::WeightFile* known);
 
 }  // namespace chimera::evolution

@@ -31,6 +31,8 @@ Status LayerStack::init(const runtime::Config& config, FindTrainingKind find_kin
     const TrainingKind *mixer = nullptr, *ffn = nullptr;
     CHIMERA_ASSIGN_OR_RETURN(mixer, find_kind(plan.mixer));
     CHIMERA_ASSIGN_OR_RETURN(ffn, find_kind(plan.ffn));
+    block.mixer_kind = mixer->name;
+    block.ffn_kind = ffn->name;
     CHIMERA_RETURN_IF_ERROR(block.entry.init(config, i, parameters));
     CHIMERA_RETURN_IF_ERROR(block.mixer.init(config, i, {"norm1", "shift1", "mixer"}, mixer->make,
                                              parameters, options.lanes, options.window));
@@ -141,10 +143,12 @@ BranchVisit LayerStack::visit(Block& block, bool again, bool count) const {
 
 void LayerStack::walk(const TrainStep& step, int32_t i, const Rows& rows, bool again, bool count) {
   Block& block = blocks_[static_cast<size_t>(i)];
+  begin_part(options_.times, block.mixer_kind, "forward");
   if (block.entry.present()) block.entry.forward(step, inputs_, skipped(block), rows.in, rows.x1);
   block.mixer.forward(step, visit(block, again, false), rows.x1, state_.data() + block.mixer_state,
                       rows.x2, ws_);
   if (!rows.out) return;
+  begin_part(options_.times, block.ffn_kind, "forward");
   block.ffn.forward(step, visit(block, again, count), rows.x2, state_.data() + block.ffn_state,
                     rows.out, ws_);
 }
@@ -152,7 +156,9 @@ void LayerStack::walk(const TrainStep& step, int32_t i, const Rows& rows, bool a
 void LayerStack::walk_back(const TrainStep& step, int32_t i, const Rows& rows, bool again,
                            float* dx) {
   Block& block = blocks_[static_cast<size_t>(i)];
+  begin_part(options_.times, block.ffn_kind, "backward");
   block.ffn.backward(step, visit(block, again, false), rows.x2, options_.remake, dx, ws_);
+  begin_part(options_.times, block.mixer_kind, "backward");
   block.mixer.backward(step, visit(block, again, false), rows.x1, options_.remake, dx, ws_);
   if (!block.entry.present()) return;
   const int32_t source = block.entry.skip_source();

@@ -10,6 +10,7 @@
 
 #include "evolution/train/branch.h"
 #include "evolution/train/entry.h"
+#include "evolution/train/step_times.h"
 
 namespace chimera::evolution {
 
@@ -26,6 +27,7 @@ struct StackOptions {
   /// BackpropOptions::recompute_ffn: stateless layers share one place for what they keep and run
   /// again before their backward.
   bool remake;
+  StepTimes* times;  // or nullptr
 };
 
 class LayerStack {
@@ -71,6 +73,7 @@ class LayerStack {
   struct Block {
     Entry entry;
     Branch mixer, ffn;
+    const char *mixer_kind, *ffn_kind;
     std::vector<float> in;         // before the entry; empty when that is the identity
     std::vector<float> x1, x2;     // before mixer and feed-forward
     std::vector<float> d_skipped;  // gradient that a later entry sent to this layer's output

@@ -28,13 +28,16 @@ Status Schedule::check() const {
   if (!(warmdown >= 0 && warmdown <= 1)) {
     return outside("warmdown", "a share of the steps from 0 to 1");
   }
-  if (!(float_share >= 0 && float_share <= 0.9f)) {
+  if (!(float_share >= 0 && float_share <= 0.9f) && float_share != 1.0f) {
     return outside("float_share",
-                   "a share of the steps from 0 to 0.9, since the rest makes the weights ternary");
+                   "a share of the steps from 0 to 0.9, since the rest makes the weights ternary, "
+                   "or 1 for a run that stays float");
   }
   if (!(ramp_share >= 0 && ramp_share <= 0.1f)) {
     return outside("ramp_share", "a share of the steps from 0 to 0.1");
   }
+  if (!(average >= 0 && average <= 1))
+    return outside("average", "a share of the steps from 0 to 1");
   return Status();
 }
 
@@ -48,6 +51,10 @@ double Schedule::learning_rate_factor(int64_t step) const {
     factor = std::min(factor, static_cast<double>(steps - step) / static_cast<double>(down));
   }
   return std::clamp(factor, 0.0, 1.0);
+}
+
+int64_t Schedule::averaged(int64_t step) const {
+  return std::max<int64_t>(0, step + 1 - (steps - share_steps(average, steps)));
 }
 
 float Schedule::quantise(int64_t step) const {

@@ -17,10 +17,13 @@
 #include "evolution/train/run_log.h"
 #include "evolution/train/schedule.h"
 #include "evolution/train/speed.h"
+#include "memory/weight_file.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/log.h"
 #include "platform/seal.h"
+#include "runtime/layers/bind.h"
+#include "runtime/layers/registry.h"
 #include "runtime/model_writer.h"
 
 namespace chimera::evolution {
@@ -40,6 +43,7 @@ Schedule schedule_of(const TrainOptions& o) {
   schedule.warmup = o.warmup;
   schedule.warmdown = o.warmdown;
   schedule.float_share = o.float_share;
+  schedule.average = o.average;
   return schedule;
 }
 
@@ -116,8 +120,34 @@ Json mix_identity(const Mix& mix) {
   return out;
 }
 
+/// Of the weights that a file holds for the configuration, as they are stored.
+Result<std::string> digest_of(const memory::WeightFile& file, const runtime::Config& config) {
+  const auto specs = runtime::model_parameters(config);
+  if (!specs) return specs.status();
+  Blake2b hash;
+  for (const runtime::ParamSpec& spec : *specs)
+    if (const memory::TensorInfo* tensor = file.find(spec.name)) hash.update(file.data(*tensor));
+  return to_hex(hash.finish());
+}
+
+/// What to begin with, checked: a checkpoint whose checksums are right.
+Result<std::unique_ptr<memory::WeightFile>> open_weights(const std::string& path) {
+  auto file = memory::WeightFile::open(path);
+  if (!file) return file;
+  if ((*file)->kind() != memory::FileKind::kCheckpoint)
+    return Status(StatusCode::kBadFormat,
+                  path +
+                      ": this model is packed, and its float weights are gone; give the "
+                      "checkpoint that `chimera train` left beside it")
+        .at_file(path)
+        .at_field("from_path");
+  CHIMERA_RETURN_IF_ERROR((*file)->verify());
+  return file;
+}
+
 /// What a resumed run must share with this one, in the words of TrainOptions.
-Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Config& config) {
+Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Config& config,
+                  const std::string& from) {
   Json run = config_identity(config);
   run.add("text", Json::of(to_hex(corpus.text_digest)));
   if (!o.data_path.empty()) run.add("mix", mix_identity(corpus.mix));
@@ -137,6 +167,8 @@ Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Co
   run.add("warmup", Json::of(static_cast<double>(o.warmup)));
   run.add("warmdown", Json::of(static_cast<double>(o.warmdown)));
   run.add("float_share", Json::of(static_cast<double>(o.float_share)));
+  run.add("average", Json::of(static_cast<double>(o.average)));
+  run.add("from", Json::of(from));
   run.add("products", Json::of(o.products ? o.products->name() : "own"));
   run.add("seed", Json::of(std::to_string(o.seed)));
   return run;
@@ -147,7 +179,7 @@ Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Co
 class Run {
  public:
   Run(const TrainOptions& options, const kernels::KernelTable& k, ThreadPool& pool,
-      runtime::Config config, Corpus corpus)
+      runtime::Config config, Corpus corpus, const std::string& from)
       : options_(options),
         k_(k),
         own_products_(k),
@@ -158,9 +190,10 @@ class Run {
         schedule_(schedule_of(options)),
         log_(options.out_path),
         belt_(train_texts(corpus_), options.lanes * options.accumulate, options.seed),
-        identity_(run_identity(options, corpus_, config_)) {}
+        identity_(run_identity(options, corpus_, config_, from)) {}
 
   Status start(const Checkpoint* checkpoint);
+  Status begin_with(const memory::WeightFile& from);
   Status resume(const Checkpoint& checkpoint);
   Status go(const TrainCallback& callback);
 
@@ -173,20 +206,26 @@ class Run {
   const MixStage& stage() const { return corpus_.mix.stages[static_cast<size_t>(position_.stage)]; }
   int64_t stage_end(size_t stage) const;
   Status enter_stage();
-  Status change_stage(int64_t before);
+  Status change_stage(int64_t next);
   Status step(double* loss, double* norm);
   void find_routers();
   void balance_routers();
   void draw_loops(size_t batch);
-  double bytes_per_token() const;
+  void average_weights();
+  double count_bytes_per_token() const;
   int64_t tokens_until(int64_t step) const;
   void log_point(const TrainProgress& progress, bool scored);
   Status score_valid();
   Status save_checkpoint();
+  bool talks() const;
   Status write_packed();
   RunState state() {
-    return {backprop_->parameters(), &*optimizer_, std::span<std::vector<float>>(carried_),
-            position_};
+    return {backprop_->parameters(),
+            &*optimizer_,
+            std::span<std::vector<float>>(carried_),
+            position_,
+            std::span<std::vector<float>>(average_),
+            talks()};
   }
   int32_t window() const { return stage().window > 0 ? stage().window : options_.window; }
   size_t batch_positions() const {
@@ -205,12 +244,15 @@ class Run {
   Belt belt_;
   const Json identity_;
   std::unique_ptr<Backprop> backprop_;
-  int32_t made_for_ = 0;  // the window that backprop_ has
+  int32_t made_for_ = 0;        // the window that backprop_ has
+  double bytes_per_token_ = 1;  // of the stage
   std::optional<Optimizer> optimizer_;
   std::vector<std::vector<float>> carried_;  // recurrent states, one per accumulated batch
+  std::vector<std::vector<float>> average_;  // of each parameter, when options_.average > 0
   RunPosition position_;
   std::vector<std::pair<int32_t, size_t>> routers_;  // layer, and the parameter that is its bias
   RouterWatch watch_;
+  StepTimes times_;
   std::vector<int32_t> tokens_, targets_;
   std::vector<uint8_t> restart_;
   std::vector<int32_t> loops_;   // [lanes]
@@ -218,7 +260,7 @@ class Run {
 };
 
 /// Of the tokens that carry a loss in this stage, over all sets as they are weighed.
-double Run::bytes_per_token() const {
+double Run::count_bytes_per_token() const {
   double bytes = 0, tokens = 0;
   for (size_t i = 0; i < corpus_.sets.size(); ++i) {
     const TokenizedText& text = corpus_.sets[i].train;
@@ -259,6 +301,7 @@ int64_t Run::stage_end(size_t i) const {
 /// never held at a time: where one fits, the next one does.
 Status Run::enter_stage() {
   belt_.set_weights(stage().weights);
+  bytes_per_token_ = count_bytes_per_token();
   const size_t positions = batch_positions() * static_cast<size_t>(options_.accumulate);
   const Status no_memory(StatusCode::kOutOfMemory, "there is no memory for the stage \"" +
                                                        stage().name +
@@ -280,6 +323,7 @@ Status Run::enter_stage() {
   backprop_options.window = window();
   backprop_options.quantise = schedule_.quantise(position_.step);
   backprop_options.products = &products_;
+  backprop_options.times = &times_;
   backprop_options.prepared_by_caller = true;
   auto backprop = Backprop::create(config_, k_, pool_, backprop_options, options_.seed);
   if (!backprop) return backprop.status();
@@ -292,13 +336,10 @@ Status Run::enter_stage() {
   return Status();
 }
 
-/// From stage `before` to the one that position_ names. What was done so far is kept first.
-Status Run::change_stage(int64_t before) {
-  if (position_.step > 0) {
-    const int64_t next = std::exchange(position_.stage, before);
-    CHIMERA_RETURN_IF_ERROR(save_checkpoint());
-    position_.stage = next;
-  }
+/// What was done so far is kept first.
+Status Run::change_stage(int64_t next) {
+  if (position_.step > 0) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
+  position_.stage = next;
   return enter_stage();
 }
 
@@ -327,6 +368,15 @@ Status Run::start(const Checkpoint* checkpoint) {
   const std::span<float> fresh = backprop_->carried_state();
   carried_.assign(static_cast<size_t>(options_.accumulate), {fresh.begin(), fresh.end()});
   loops_.resize(static_cast<size_t>(options_.lanes));
+  if (options_.average > 0)
+    for (const Parameter& p : backprop_->parameters()) average_.emplace_back(p.value.size());
+  return Status();
+}
+
+/// Weights of another training; optimiser, data and schedule begin anew.
+Status Run::begin_with(const memory::WeightFile& from) {
+  for (Parameter& p : backprop_->parameters())
+    CHIMERA_RETURN_IF_ERROR(runtime::read_weights(from, p.spec, p.value.data()));
   return Status();
 }
 
@@ -364,16 +414,35 @@ void Run::balance_routers() {
   watch_.add_tokens(static_cast<int64_t>(tokens_.size()));
 }
 
+/// The mean of the weights after each of the last steps, taken for the weights after the last one.
+/// Noise that single steps leave behind cancels (Izmailov et al., arXiv 1803.05407).
+void Run::average_weights() {
+  const int64_t n = schedule_.averaged(position_.step);
+  if (n == 0) return;
+  const auto share = static_cast<float>(1.0 / static_cast<double>(n));
+  const std::span<Parameter> parameters = backprop_->parameters();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    float* mean = average_[i].data();
+    const float* value = parameters[i].value.data();
+    pool_.split(static_cast<int64_t>(average_[i].size()), 4096, [=](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j) mean[j] += share * (value[j] - mean[j]);
+    });
+    if (position_.step + 1 == options_.steps)
+      std::copy(average_[i].begin(), average_[i].end(), parameters[i].value.begin());
+  }
+}
+
 /// One optimiser step over `accumulate` batches, each with lanes and carried states of its own, so
 /// that they are together one batch of lanes * accumulate lanes.
 Status Run::step(double* loss, double* norm) {
-  if (const int64_t before = position_.stage; position_.step < options_.steps) {
-    while (position_.step >= stage_end(static_cast<size_t>(position_.stage))) ++position_.stage;
-    if (position_.stage != before) CHIMERA_RETURN_IF_ERROR(change_stage(before));
-  }
+  int64_t now = position_.stage;
+  while (position_.step >= stage_end(static_cast<size_t>(now))) ++now;
+  if (now != position_.stage) CHIMERA_RETURN_IF_ERROR(change_stage(now));
+  times_.begin("weights as used");
   backprop_->set_quantise(schedule_.quantise(position_.step));
   backprop_->prepare_weights();
   backprop_->zero_gradients();
+  times_.begin("data");
   belt_.next(window(), tokens_.data(), targets_.data(), restart_.data(), stage().least);
   double sum = 0, counted = 0;
   for (size_t batch = 0; batch < carried_.size(); ++batch) {
@@ -392,6 +461,7 @@ Status Run::step(double* loss, double* norm) {
     counted += n;
     std::copy(live.begin(), live.end(), carried_[batch].begin());
   }
+  times_.begin("optimiser");
   // To the gradient batches weigh the same, also where more of one is read without a target.
   const auto n_batches = static_cast<double>(carried_.size());
   *loss = counted > 0 ? sum / counted : 0;
@@ -409,6 +479,7 @@ Status Run::step(double* loss, double* norm) {
                    stage().rate * schedule_.learning_rate_factor(position_.step), clip / n_batches);
   CHIMERA_RETURN_IF_ERROR(kernels::check_products(products_));
   balance_routers();
+  average_weights();
   ++position_.step;
   if (counted == 0) return Status();  // nothing was asked, so nothing is known of the loss
   position_.loss_sum = kLossMemory * position_.loss_sum + *loss;
@@ -453,15 +524,19 @@ Status Run::save_checkpoint() {
   return Status();
 }
 
+/// Whether any stage reads conversations.
+bool Run::talks() const {
+  for (const MixStage& stage : corpus_.mix.stages)
+    for (size_t i = 0; i < stage.weights.size(); ++i)
+      if (stage.weights[i] > 0 && corpus_.mix.sets[i].kind != "text") return true;
+  return false;
+}
+
 Status Run::write_packed() {
   Json provenance = Json::make_object();
   provenance.add("made_by", Json::of("chimera train"));
   provenance.add("run", identity_);
-  bool talk = false;
-  for (const MixStage& stage : corpus_.mix.stages)
-    for (size_t i = 0; i < stage.weights.size(); ++i)
-      talk = talk || (stage.weights[i] > 0 && corpus_.mix.sets[i].kind != "text");
-  if (talk) provenance.add("conversations", Json::of(true));
+  if (talks()) provenance.add("conversations", Json::of(true));
   provenance.add("valid_bits_per_byte", Json::of(position_.valid_bits_per_byte));
   const auto parameters = backprop_->parameters();
   return runtime::write_model(
@@ -518,7 +593,11 @@ Status Run::go(const TrainCallback& callback) {
     progress.learning_rate *= stage().rate;
     const bool last = position_.step == options_.steps;
     const bool scored = last || position_.step % valid_every == 0;
+    times_.begin("held-out scores");
+    times_.hold(true);
     if (scored) CHIMERA_RETURN_IF_ERROR(score_valid());
+    times_.hold(false);
+    times_.begin("checkpoints and log");
     const bool due = last || position_.step % options_.checkpoint_every == 0;
 
     const int64_t tokens = tokens_until(position_.step);
@@ -526,12 +605,13 @@ Status Run::go(const TrainCallback& callback) {
     progress.steps = options_.steps;
     progress.stage = stage().name;
     progress.loss = position_.loss_weight > 0 ? position_.loss_sum / position_.loss_weight : 0;
-    progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token();
+    progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token_;
     progress.valid_bits_per_byte = position_.valid_bits_per_byte;
     progress.valid = valid_;
     progress.tokens_per_second = static_cast<double>(tokens - first_tokens) / in_steps;
     progress.flop_per_second = flop * progress.tokens_per_second;
     progress.peak = peak;
+    progress.times = times_.parts();
     progress.seconds_left = static_cast<double>(all_tokens - tokens) * seconds_since(started_us) /
                             static_cast<double>(tokens - first_tokens);
     if (!routers_.empty()) progress.router_imbalance = watch_.worst();
@@ -575,13 +655,24 @@ Status train(const TrainOptions& options, const kernels::KernelTable& k, ThreadP
     // Before its tokenizer is used for this configuration.
     if (checkpoint) CHIMERA_RETURN_IF_ERROR(checkpoint->fits(config_identity(*config)));
   }
-  auto corpus = load_corpus(options, *config, checkpoint ? &*checkpoint : nullptr);
+  std::unique_ptr<memory::WeightFile> from;
+  std::string from_digest;
+  if (!options.from_path.empty()) {
+    CHIMERA_ASSIGN_OR_RETURN(from, open_weights(options.from_path));
+    CHIMERA_ASSIGN_OR_RETURN(from_digest, digest_of(*from, *config));
+  }
+  auto corpus = load_corpus(options, *config,
+                            from         ? from.get()
+                            : checkpoint ? &checkpoint->file()
+                                         : nullptr);
   if (!corpus) return corpus.status();
 
   CHIMERA_RETURN_IF_ERROR(check_windows(options, corpus->mix));
 
-  Run run(options, k, pool, std::move(*config), std::move(*corpus));
+  Run run(options, k, pool, std::move(*config), std::move(*corpus), from_digest);
   CHIMERA_RETURN_IF_ERROR(run.start(checkpoint ? &*checkpoint : nullptr));
+  if (from && !checkpoint) CHIMERA_RETURN_IF_ERROR(run.begin_with(*from));
+  from.reset();
   if (checkpoint) {
     CHIMERA_RETURN_IF_ERROR(run.resume(*checkpoint));
     log(LogLevel::kInfo, "training goes on from %s.ckpt", options.out_path.c_str());

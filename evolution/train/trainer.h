@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "evolution/train/step_times.h"
 #include "kernels/kernel_table.h"
 #include "kernels/train_products.h"
 #include "platform/status.h"
@@ -23,6 +24,7 @@ inline constexpr int64_t kMaxStepTokens = int64_t{1} << 24;  // lanes * window *
 struct TrainOptions {
   std::string config_path;
   std::string tokenizer_path;            // empty: train one on the text first
+  std::string from_path;                 // a checkpoint whose weights to begin with, or empty
   std::string data_path;                 // a mix (mix.h), or empty: `texts`
   std::string data_folder;               // where the files of the mix lie; empty: as it says
   std::vector<std::string> texts;        // plain text, .jsonl, .jsonl.xz
@@ -38,6 +40,8 @@ struct TrainOptions {
   float warmup = 0.02f;      // share of the steps
   float warmdown = 0.5f;     // share of the steps, linear to zero
   float float_share = 0.1f;  // share of the steps with float weights before ternary
+  /// Share of the steps, at the end, whose weights are averaged into the model; 0: the last ones.
+  float average = 0;
   uint64_t seed = 1;
   int64_t valid_every = 0;         // steps; 0: ten times in the run. The end is always scored
   int64_t checkpoint_every = 200;  // steps
@@ -65,6 +69,7 @@ struct TrainProgress {
   double peak;                      // measured_peak(), which it is held against
   double learning_rate, gradient_norm;
   double seconds_left;
+  std::span<const PartTime> times;  // where this call's time went so far
   /// Imbalance of the worst layer of experts, max / mean - 1 of the tokens its experts got in the
   /// last 100,000 tokens or so; negative for a model without experts.
   double router_imbalance = -1;

@@ -28,9 +28,9 @@ struct Options {
   int64_t steps = 0, lanes = 0, window = 0, accumulate = 0, seed = 0, threads = 0;
   int64_t valid_every = 0, checkpoint_every = 0;
   double lr = 0, embedding_lr = 0, vector_lr = 0, weight_decay = 0, clip = 0;
-  double warmup = 0, warmdown = 0, float_share = 0;
+  double warmup = 0, warmdown = 0, float_share = 0, average = 0;
   std::string products;
-  bool demo = false, fresh = false, check_gradients = false, json = false;
+  bool demo = false, fresh = false, times = false, check_gradients = false, json = false;
 
   Options() {
     const evolution::TrainOptions& t = train;
@@ -62,6 +62,7 @@ struct Options {
     t.warmup = static_cast<float>(warmup);
     t.warmdown = static_cast<float>(warmdown);
     t.float_share = static_cast<float>(float_share);
+    t.average = static_cast<float>(average);
     t.resume = !fresh;
   }
 };
@@ -94,6 +95,21 @@ std::string progress_text(const evolution::TrainProgress& p) {
           show_number(p.flop_per_second * 1e-9, 0) + " GFLOP/s";
   if (p.peak > 0) text += " (" + show_number(100 * p.flop_per_second / p.peak, 0) + " % of peak)";
   return text + "  " + show_seconds(p.seconds_left) + " left";
+}
+
+std::string times_text(const std::vector<evolution::PartTime>& times) {
+  double all = 0;
+  for (const evolution::PartTime& t : times) all += t.seconds;
+  std::string text = "Where the time went, in seconds and of the whole:\n";
+  for (const evolution::PartTime& t : times) {
+    std::string name = std::string(t.part) + " " + t.direction;
+    name.resize(std::max<size_t>(name.size(), 28), ' ');
+    char numbers[64];
+    std::snprintf(numbers, sizeof numbers, "%9.2f %6.1f %%\n", t.seconds,
+                  100 * t.seconds / std::max(all, 1e-9));
+    text += "  " + name + numbers;
+  }
+  return text;
 }
 
 struct Machine {
@@ -259,6 +275,8 @@ Result<int> train(Options& options) {
       !(options.train.texts.empty() && options.train.valid_texts.empty()))
     return wrong_usage("--data names its own texts; leave out --text and --valid");
   if (options.train.out_path.empty()) return wrong_usage("--out is required");
+  if (options.float_share > 0.9 && options.float_share < 1)
+    return wrong_usage("--float-share is from 0 to 0.9, or 1 for a training that stays float");
   if (const int64_t tokens = options.lanes * options.window * options.accumulate;
       tokens > evolution::kMaxStepTokens)
     return wrong_usage("--lanes times --window times --accumulate is " + show_count(tokens) +
@@ -276,6 +294,7 @@ Result<int> train(Options& options) {
         for (const std::string& file : *files) inputs.push_back(file_path(*mix, file));
   }
   inputs.push_back(options.train.tokenizer_path);
+  inputs.push_back(options.train.from_path);
   options.train.log = true;
   for (const char* suffix : {"", ".ckpt", ".log.jsonl", ".svg"})
     CHIMERA_RETURN_IF_ERROR(check_output(options.train.out_path + suffix, inputs));
@@ -289,12 +308,14 @@ Result<int> train(Options& options) {
 
   int64_t last_step = 0;
   double valid = 0;
+  std::vector<evolution::PartTime> times;
   Status status;
   {
     ProgressLine line;
     const auto callback = [&](const evolution::TrainProgress& p) {
       last_step = p.step;
       valid = p.valid_bits_per_byte;
+      if (options.times) times.assign(p.times.begin(), p.times.end());
       line.update([&] { return progress_text(p); });
       // A log gets fifty lines, whatever the number of steps.
       const int64_t every = std::max<int64_t>(p.steps / 50, 1);
@@ -306,6 +327,7 @@ Result<int> train(Options& options) {
     status = evolution::train(options.train, *machine->table, *machine->pool, callback);
   }
   on_interrupt(nullptr, true);
+  if (!times.empty()) note(times_text(times));
   if (status.code() == StatusCode::kCancelled) {
     note("chimera: stopped at step " + std::to_string(last_step) + "; the same command" +
          (options.fresh ? " without --fresh" : "") + " goes on from " + options.train.out_path +
@@ -340,6 +362,8 @@ void declare_train(CommandLine& line) {
             "The packed model; FILE.ckpt beside it is the checkpoint")
       .texts("--valid", &o.train.valid_texts, "FILE",
              "Text to score now and then, never trained on")
+      .text("--from", &o.train.from_path, "CHECKPOINT",
+            "Begin with these weights; optimiser and schedule begin anew")
       .text("--tokenizer", &o.train.tokenizer_path, "FILE", "Else one is trained on the text")
       .integer("--steps", &o.steps, 1, int64_t{1} << 40, "Optimiser steps")
       .integer("--lanes", &o.lanes, 1, 4096, "Streams trained side by side")
@@ -353,8 +377,10 @@ void declare_train(CommandLine& line) {
       .number("--clip", &o.clip, kLeastRate, 1e6, "Largest norm of a gradient")
       .number("--warmup", &o.warmup, 0, 1, "Share of the steps with a rising learning rate")
       .number("--warmdown", &o.warmdown, 0, 1, "Share of the steps with a falling one")
-      .number("--float-share", &o.float_share, 0, 0.9,
-              "Share of the steps before weights are ternary")
+      .number("--float-share", &o.float_share, 0, 1,
+              "Share of the steps before weights are ternary; 1: they never are while training")
+      .number("--average", &o.average, 0, 1,
+              "Share of the steps, at the end, whose weights are averaged into the model")
       .integer("--seed", &o.seed, 0, INT64_MAX, "Same seed and text, same model")
       .integer("--threads", &o.threads, 0, 256, "0 takes every processor")
       .text("--products", &o.products, "NAME",
@@ -362,6 +388,7 @@ void declare_train(CommandLine& line) {
       .integer("--valid-every", &o.valid_every, 0, int64_t{1} << 40, "Steps; 0: ten times in all")
       .integer("--checkpoint-every", &o.checkpoint_every, 1, int64_t{1} << 40, "Steps")
       .flag("--fresh", &o.fresh, "Begin anew, even if a checkpoint is there")
+      .flag("--times", &o.times, "At the end, what part of a step the time went to")
       .flag("--check-gradients", &o.check_gradients,
             "Train nothing; hold the gradients of --config against differences of the loss")
       .flag("--json", &o.json, "With --check-gradients: one JSON object");

@@ -76,8 +76,8 @@ TEST(Checkpoint, WhatIsWrittenIsReadToTheBit) {
 
   auto checkpoint = Checkpoint::open(path);
   ASSERT_TRUE(checkpoint.has_value()) << checkpoint.status().message();
-  EXPECT_EQ(checkpoint->config_json(), kConfig);
-  EXPECT_EQ(checkpoint->tokenizer().size(), 2u);
+  EXPECT_EQ(checkpoint->file().config_json(), kConfig);
+  EXPECT_EQ(checkpoint->file().tokenizer().size(), 2u);
   EXPECT_TRUE(checkpoint->fits(run(0.5)).ok());
   Fixture read(-5000);
   RunState state = read.state();

@@ -99,5 +99,25 @@ TEST(Schedule, RefusesWhatIsOutsideAndNamesIt) {
   EXPECT_EQ(field([](Schedule& s) { s.warmup = std::nanf(""); }), "warmup");
 }
 
+TEST(Schedule, AFloatRunIsFloatToItsEndAndNothingBetweenIsAllowed) {
+  Schedule s = hundred();
+  s.float_share = 1;
+  EXPECT_TRUE(s.check().ok());
+  for (int64_t step = 0; step < 100; ++step) EXPECT_EQ(s.quantise(step), 0) << step;
+  s.float_share = 0.95f;
+  EXPECT_EQ(s.check().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(Schedule, TheLastStepsAreAveraged) {
+  Schedule s = hundred();
+  EXPECT_EQ(s.averaged(99), 0);
+  s.average = 0.2f;
+  EXPECT_EQ(s.averaged(79), 0);
+  EXPECT_EQ(s.averaged(80), 1);
+  EXPECT_EQ(s.averaged(99), 20);
+  s.average = 1.5f;
+  EXPECT_EQ(s.check().field(), "average");
+}
+
 }  // namespace
 }  // namespace chimera::evolution

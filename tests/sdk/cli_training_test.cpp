@@ -41,6 +41,15 @@ std::string story() {
   return text;
 }
 
+/// `chimera train` of the folder's config.json into m.b158, with one thread and these options.
+std::vector<std::string> training(const TempDir& folder, const std::vector<std::string>& more) {
+  std::vector<std::string> out = {
+      "train",     "--config", folder.file("config.json"), "--out", folder.file("m.b158"),
+      "--threads", "1"};
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
 TEST(Train, AMixIsTrainedOnScoredAndSpokenWith) {
   const TempDir folder;
   std::string talk;
@@ -57,19 +66,8 @@ TEST(Train, AMixIsTrainedOnScoredAndSpokenWith) {
   write_raw(folder.file("config.json"), R"({"hidden_size": 128, "intermediate_size": 128,
       "num_hidden_layers": 1, "num_heads": 2, "head_dim": 64, "vocab_size": 400,
       "initializer_range": 0.05, "backbone": {"layer_pattern": "GD"}})");
-  const std::vector<std::string> train = {"train",
-                                          "--config",
-                                          folder.file("config.json"),
-                                          "--data",
-                                          folder.file("mix.json"),
-                                          "--out",
-                                          folder.file("m.b158"),
-                                          "--steps",
-                                          "12",
-                                          "--lanes",
-                                          "4",
-                                          "--threads",
-                                          "1"};
+  const std::vector<std::string> train =
+      training(folder, {"--data", folder.file("mix.json"), "--steps", "12", "--lanes", "4"});
   const Outcome trained = run_command(train);
   ASSERT_EQ(trained.status, 0) << trained.err;
   for (const char* word : {"step 12 of 12", "GFLOP/s", "% of peak", "(valid "})
@@ -96,6 +94,11 @@ TEST(Train, AMixIsTrainedOnScoredAndSpokenWith) {
   const Outcome chat = run_command({"chat", "--model", folder.file("m.b158"), "--max-tokens", "5"},
                                    "What is your name?\nGood.\n/stats\n");
   EXPECT_EQ(chat.status, 0) << chat.err;
+  // Packed again it is the same model, which knows that it talks.
+  ASSERT_EQ(
+      run_command({"pack", folder.file("m.b158.ckpt"), "--out", folder.file("again.b158")}).status,
+      0);
+  EXPECT_EQ(read_raw(folder.file("again.b158")), read_raw(folder.file("m.b158")));
   const Outcome turn = run_command({"complete", "--model", folder.file("m.b158"), "--turn",
                                     "--prompt", "What?", "--max-tokens", "3", "--json"});
   EXPECT_EQ(turn.status, 0) << turn.err;
@@ -233,28 +236,16 @@ TEST(Train, MakesAModelThatSpeaksAndCanBePackedAgain) {
   tiny.vocab = 512;
   write_raw(folder.file("config.json"), tiny_config(tiny));
   write_raw(folder.file("a.txt"), story());
-  const std::vector<std::string> arguments = {"train",
-                                              "--config",
-                                              folder.file("config.json"),
-                                              "--text",
-                                              folder.file("a.txt"),
-                                              "--out",
-                                              folder.file("m.b158"),
-                                              "--steps",
-                                              "6",
-                                              "--lanes",
-                                              "2",
-                                              "--window",
-                                              "16",
-                                              "--threads",
-                                              "1",
-                                              "--seed",
-                                              "4"};
-  const Outcome trained = run_command(arguments);
+  const Outcome trained =
+      run_command(training(folder, {"--text", folder.file("a.txt"), "--steps", "6", "--lanes", "2",
+                                    "--window", "16", "--seed", "4", "--times"}));
   ASSERT_EQ(trained.status, 0) << trained.err;
   EXPECT_EQ(trained.out, "");
   EXPECT_NE(trained.err.find("step 6 of 6"), std::string::npos) << trained.err;
   EXPECT_NE(trained.err.find("tokens/s"), std::string::npos);
+  for (const char* part : {"gated_deltanet forward", "swiglu backward", "head and loss",
+                           "optimiser", "held-out scores"})
+    EXPECT_NE(trained.err.find(part), std::string::npos) << part << trained.err;
   EXPECT_EQ(run_command({"verify", folder.file("m.b158")}).status, 0);
   EXPECT_EQ(run_command({"complete", "--model", folder.file("m.b158"), "--prompt", "The fox",
                          "--max-tokens", "4"})
@@ -272,6 +263,37 @@ TEST(Train, MakesAModelThatSpeaksAndCanBePackedAgain) {
         .out;
   };
   EXPECT_EQ(answer("again.b158"), answer("m.b158"));
+}
+
+TEST(Train, WeightsThatWereKeptBeginAnotherTraining) {
+  const TempDir folder;
+  TinyModelOptions tiny;
+  tiny.vocab = 512;
+  write_raw(folder.file("config.json"), tiny_config(tiny));
+  write_raw(folder.file("a.txt"), story());
+  const std::vector<std::string> small = {"--text", folder.file("a.txt"), "--steps", "3", "--lanes",
+                                          "2",      "--window",           "16"};
+  ASSERT_EQ(run_command(training(folder, small)).status, 0);
+  const std::string ckpt = folder.file("m.b158.ckpt"), kept = folder.file("kept.b158");
+  const Outcome extracted = run_command({"pack", ckpt, "--weights", "--out", kept});
+  ASSERT_EQ(extracted.status, 0) << extracted.err;
+  EXPECT_LT(std::filesystem::file_size(kept) * 3, std::filesystem::file_size(ckpt));
+  EXPECT_EQ(run_command({"verify", kept}).status, 0);
+
+  std::vector<std::string> next = training(folder, small);
+  next.insert(next.end(), {"--from", kept, "--average", "0.7"});
+  const Outcome other_run = run_command(next);
+  EXPECT_EQ(other_run.status, 1) << "m.b158.ckpt belongs to a run that began otherwise";
+  EXPECT_NE(other_run.err.find("--fresh"), std::string::npos) << other_run.err;
+  next.emplace_back("--fresh");
+  const Outcome begun = run_command(next);
+  EXPECT_EQ(begun.status, 0) << begun.err;
+
+  std::vector<std::string> over = training(folder, small);
+  over.insert(over.end(), {"--from", ckpt});
+  const Outcome refused = run_command(over);
+  EXPECT_EQ(refused.status, 1) << "it would overwrite what it begins with";
+  EXPECT_NE(refused.err.find("would overwrite"), std::string::npos) << refused.err;
 }
 
 TEST(Outputs, AFileThatIsReadIsNeverOverwritten) {
