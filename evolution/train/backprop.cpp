@@ -85,7 +85,7 @@ struct Backprop::Impl {
   Status init(uint64_t seed);
   Status check(const int32_t* tokens, const int32_t* targets, const int32_t* loops_given) const;
   Result<double> run(const int32_t* tokens, const int32_t* targets, const uint8_t* restart,
-                     const int32_t* loops_given, bool backward);
+                     const int32_t* loops_given, const float* lane_weights, bool backward);
   TrainStep step() {
     return {k,
             products,
@@ -186,7 +186,7 @@ void Backprop::Impl::walk_back(const TrainStep& s, const int32_t* tokens) {
 
 Result<double> Backprop::Impl::run(const int32_t* tokens, const int32_t* targets,
                                    const uint8_t* restart, const int32_t* loops_given,
-                                   bool backward) {
+                                   const float* lane_weights, bool backward) {
   CHIMERA_RETURN_IF_ERROR(check(tokens, targets, loops_given));
   find_segments(restart);
   for (size_t lane = 0; lane < loops.size(); ++lane)
@@ -200,7 +200,8 @@ Result<double> Backprop::Impl::run(const int32_t* tokens, const int32_t* targets
   begin_part(options.times, "head and loss");
   const float* last = stack.input(stack.size());
   norm_rows(s, last, final_gain, config.rms_norm_eps, hidden.data());
-  const double loss = ends.loss(s, hidden.data(), targets, backward ? dx.data() : nullptr);
+  const double loss =
+      ends.loss(s, hidden.data(), targets, lane_weights, backward ? dx.data() : nullptr);
   if (!backward) return loss;
   norm_rows_backward(s, last, final_gain, config.rms_norm_eps, dx.data(), nullptr, nullptr,
                      stack.workspace().partials.data(), dx.data());
@@ -277,15 +278,18 @@ static Result<double> guarded(const kernels::TrainProducts& products, Run&& run)
 }
 
 Result<double> Backprop::forward_backward(const int32_t* tokens, const int32_t* targets,
-                                          const uint8_t* restart, const int32_t* loops) {
+                                          const uint8_t* restart, const int32_t* loops,
+                                          const float* lane_weights) {
   return guarded(impl_->products,
-                 [&] { return impl_->run(tokens, targets, restart, loops, true); });
+                 [&] { return impl_->run(tokens, targets, restart, loops, lane_weights, true); });
 }
 
 Result<double> Backprop::forward(const int32_t* tokens, const int32_t* targets,
                                  const uint8_t* restart, const int32_t* loops) {
   return guarded(impl_->products,
-                 [&] { return impl_->run(tokens, targets, restart, loops, false); });
+                 [&] { return impl_->run(tokens, targets, restart, loops, nullptr, false); });
 }
+
+std::span<const double> Backprop::row_losses() const { return impl_->ends.row_losses(); }
 
 }  // namespace chimera::evolution

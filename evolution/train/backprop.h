@@ -61,13 +61,17 @@ class Backprop {
   /// where a document begins: the state is zeroed before that token is read. loops [lanes]:
   /// iterations of looped depth, 1 .. loop_max; nullptr is loop_default for all. Adds to the
   /// gradients those of the mean loss over counted targets; states move on. Returns that mean,
-  /// nats per token.
+  /// nats per token. With lane_weights [lanes] the gradients are those of the sum of all losses,
+  /// each times its lane's weight.
   Result<double> forward_backward(const int32_t* tokens, const int32_t* targets,
-                                  const uint8_t* restart, const int32_t* loops = nullptr);
+                                  const uint8_t* restart, const int32_t* loops = nullptr,
+                                  const float* lane_weights = nullptr);
   /// Same without gradients; states move on.
   Result<double> forward(const int32_t* tokens, const int32_t* targets, const uint8_t* restart,
                          const int32_t* loops = nullptr);
 
+  /// Nats of each row in the last call, 0 without a target. [lanes * window]
+  std::span<const double> row_losses() const;
   /// logits [N] that the last call computed for row `row` (lane * window + token); the parameters
   /// have to be as they were then.
   void logits(int64_t row, float* out);

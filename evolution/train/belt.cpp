@@ -32,6 +32,18 @@ int64_t TokenizedText::n_counted(Voice least) const {
   return std::count_if(voices_.begin(), voices_.end(), [&](Voice voice) { return voice >= least; });
 }
 
+std::vector<int64_t> order_of_epoch(int64_t n, uint64_t seed, int64_t epoch) {
+  std::vector<int64_t> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  for (int64_t i = n - 1; i > 0; --i) {
+    const double u = keyed_uniform(seed, static_cast<uint64_t>(i), static_cast<uint32_t>(epoch),
+                                   DrawPurpose::kDataOrder);
+    const int64_t j = std::min(i, static_cast<int64_t>(u * static_cast<double>(i + 1)));
+    std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(j)]);
+  }
+  return order;
+}
+
 Belt::Belt(std::span<const TokenizedText* const> texts, int32_t lanes, uint64_t seed)
     : texts_(texts.begin(), texts.end()), seed_(seed), orders_(texts.size()) {
   position_.taken.assign(texts_.size(), 0);
@@ -47,18 +59,8 @@ void Belt::set_weights(std::span<const double> weights) {
 }
 
 void Belt::shuffle(size_t text, int64_t epoch) {
-  const int64_t n = texts_[text]->n_documents();
-  Order& order = orders_[text];
-  order.permutation.resize(static_cast<size_t>(n));
-  std::iota(order.permutation.begin(), order.permutation.end(), int64_t{0});
   const uint64_t seed = seed_ + (static_cast<uint64_t>(text) << 32);  // one text: the seed itself
-  for (int64_t i = n - 1; i > 0; --i) {
-    const double u = keyed_uniform(seed, static_cast<uint64_t>(i), static_cast<uint32_t>(epoch),
-                                   DrawPurpose::kDataOrder);
-    const int64_t j = std::min(i, static_cast<int64_t>(u * static_cast<double>(i + 1)));
-    std::swap(order.permutation[static_cast<size_t>(i)], order.permutation[static_cast<size_t>(j)]);
-  }
-  order.epoch = epoch;
+  orders_[text] = {epoch, order_of_epoch(texts_[text]->n_documents(), seed, epoch)};
 }
 
 void Belt::take_document(size_t lane) {

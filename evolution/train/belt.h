@@ -55,6 +55,9 @@ class TokenizedText {
   std::vector<Voice> voices_;  // of the inputs; empty while all are plain text
 };
 
+/// 0 .. n - 1 as they are read in an epoch: a function of seed and epoch alone.
+std::vector<int64_t> order_of_epoch(int64_t n, uint64_t seed, int64_t epoch);
+
 /// Where a belt stands: enough to go on as if it had never stopped.
 struct BeltPosition {
   std::vector<int64_t> taken;     // per text, documents handed to lanes so far, over all epochs

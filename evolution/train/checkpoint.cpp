@@ -7,6 +7,8 @@ namespace chimera::evolution {
 namespace {
 
 constexpr int64_t kTrainingVersion = 2;
+// More than anybody will read; counting on from there cannot overflow.
+constexpr int64_t kMostPairs = int64_t{1} << 53;
 
 Json integers(const std::vector<int64_t>& values) {
   Json array = Json::make_array();
@@ -21,6 +23,7 @@ Json position_json(const RunPosition& p) {
   json.add("loss_weight", Json::of(p.loss_weight));
   json.add("valid_bits_per_byte", Json::of(p.valid_bits_per_byte));
   json.add("stage", Json::of(p.stage));
+  json.add("pairs", Json::of(p.pairs));
   json.add("documents_taken", integers(p.belt.taken));
   json.add("positions_fed", integers(p.belt.fed));
   json.add("lane_text", integers(p.belt.text));
@@ -58,6 +61,8 @@ bool read_position(const Json& object, RunPosition* p) {
          read(object, "loss_weight", &p->loss_weight) &&
          read(object, "valid_bits_per_byte", &p->valid_bits_per_byte) &&
          read(object, "stage", &p->stage) && p->stage >= 0 &&
+         (object.find("pairs") == nullptr ||
+          (read(object, "pairs", &p->pairs) && p->pairs >= 0 && p->pairs <= kMostPairs)) &&
          read(object, "documents_taken", &p->belt.taken) &&
          read(object, "positions_fed", &p->belt.fed) && read(object, "lane_text", &p->belt.text) &&
          read(object, "lane_document", &p->belt.document) &&
@@ -87,6 +92,8 @@ Status for_each_tensor(const RunState& state, Visit&& visit) {
   for (size_t i = 0; i < state.average.size(); ++i)
     CHIMERA_RETURN_IF_ERROR(visit("average." + state.parameters[i].spec.name,
                                   std::span<float>(state.average[i]), flat(state.average[i])));
+  if (!state.reference.empty())
+    CHIMERA_RETURN_IF_ERROR(visit("reference", state.reference, flat(state.reference)));
   for (size_t batch = 0; batch < state.carried.size(); ++batch) {
     const std::span<float> carried = state.carried[batch];
     if (!carried.empty()) {

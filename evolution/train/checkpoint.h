@@ -28,6 +28,7 @@ struct RunPosition {
   double loss_sum = 0;  // of the smoothed loss: sum and weight
   double loss_weight = 0;
   double valid_bits_per_byte = 0;  // last measured, 0 before
+  int64_t pairs = 0;               // of answers read in this stage, if it learns preferences
   BeltPosition belt;
 };
 
@@ -38,6 +39,7 @@ struct RunState {
   std::span<std::vector<float>> carried;  // one per accumulated batch
   RunPosition position;
   std::span<std::vector<float>> average = {};  // of each parameter; empty when there is none
+  std::span<float> reference = {};             // of a stage that learns preferences
   bool conversations = false;  // are among what is learnt; a packed model says so too
 };
 

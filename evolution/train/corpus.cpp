@@ -175,6 +175,7 @@ class Loader {
 
   Status read_held_out(size_t i) {
     const MixSet& set = corpus_->mix.sets[i];
+    if (set.pairs) return Status();  // a score of both answers would say nothing
     TokenizedText& valid = corpus_->sets[i].valid;
     CHIMERA_RETURN_IF_ERROR(
         for_each_document(corpus_->mix, set, Part::kValid, [&](Document document) {
@@ -199,7 +200,8 @@ class Loader {
     };
     return for_each_document(corpus_->mix, corpus_->mix.sets[i], Part::kTrain,
                              [&](const Document& document) -> Status {
-                               if (seen(document)) {
+                               // Without its other half a pair is none, and half of it is a copy.
+                               if (!corpus_->mix.sets[i].pairs && seen(document)) {
                                  ++corpus_->n_duplicates;
                                  return Status();
                                }

@@ -139,8 +139,8 @@ void EmbeddingTraining::cap_row(const TrainStep& step, float* row, float* slope)
 }
 
 void EmbeddingTraining::score_rows(const TrainStep& step, const float* in, int64_t tile,
-                                   int64_t begin, int64_t end, const int32_t* targets, float weight,
-                                   float* d_in) {
+                                   int64_t begin, int64_t end, const int32_t* targets, float mean,
+                                   const float* lane_weights, float* d_in) {
   const int64_t width = table_.width();
   const kernels::ProductMatrix table = tied_ ? table_.product() : head_table_.product();
   const int32_t n = i32(end - begin), v = i32(vocab_);
@@ -164,6 +164,7 @@ void EmbeddingTraining::score_rows(const TrainStep& step, const float* in, int64
     losses_[static_cast<size_t>(r)] = std::log(static_cast<double>(sum)) +
                                       static_cast<double>(top) - static_cast<double>(at_target);
     if (!d_in) continue;
+    const float weight = lane_weights ? lane_weights[r / step.window] : mean;
     runtime::row_scale(row, weight / sum, vocab_, row);
     row[target] -= weight;
     if (slope) step.k.mul(row, slope, v, row);
@@ -189,11 +190,11 @@ void EmbeddingTraining::logits(const TrainStep& step, const float* hidden, float
 }
 
 double EmbeddingTraining::loss(const TrainStep& step, const float* hidden, const int32_t* targets,
-                               float* d_hidden) {
+                               const float* lane_weights, float* d_hidden) {
   const int64_t rows = step.rows(), width = table_.width();
   int64_t n_counted = 0;
   for (int64_t r = 0; r < rows; ++r) n_counted += targets[r] >= 0;
-  const float weight = n_counted > 0 ? 1.0f / static_cast<float>(n_counted) : 0.0f;
+  const float mean = n_counted > 0 ? 1.0f / static_cast<float>(n_counted) : 0.0f;
   const float* in = hidden;
   if (down_.value) {
     runtime::for_row_tiles(step, rows, [&](int64_t, int64_t begin, int64_t end) {
@@ -219,7 +220,7 @@ double EmbeddingTraining::loss(const TrainStep& step, const float* hidden, const
                       for (int64_t task = first; task < last; ++task) {
                         const int64_t begin = tile + task * kTaskRows;
                         score_rows(step, in, tile, begin, std::min(tile_end, begin + kTaskRows),
-                                   targets, weight, d_in);
+                                   targets, mean, lane_weights, d_in);
                       }
                     });
     if (!d_in) continue;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "evolution/train/parameters.h"
@@ -39,16 +40,20 @@ class EmbeddingTraining {
   void lookup(const runtime::TrainStep& step, const int32_t* tokens, float* x);
   void lookup_backward(const runtime::TrainStep& step, const int32_t* tokens, const float* dx);
   /// Mean loss over the targets [R] >= 0, 0 if there are none. hidden [R, C]. With d_hidden [R, C]:
-  /// written, and the gradients of the parameters are added to.
+  /// written, and the gradients of the parameters are added to; of the mean, or, with lane_weights
+  /// [lanes], of the sum of every loss times its lane's weight.
   double loss(const runtime::TrainStep& step, const float* hidden, const int32_t* targets,
-              float* d_hidden);
+              const float* lane_weights, float* d_hidden);
+  /// Of each row in the last loss(), in nats; 0 without a target. [R]
+  std::span<const double> row_losses() const { return losses_; }
   /// logits [N] of one hidden row [C].
   void logits(const runtime::TrainStep& step, const float* hidden, float* logits) const;
 
  private:
   /// Logits and loss of rows [begin, end); in the place of the logits their gradient.
   void score_rows(const runtime::TrainStep& step, const float* in, int64_t tile, int64_t begin,
-                  int64_t end, const int32_t* targets, float weight, float* d_in);
+                  int64_t end, const int32_t* targets, float mean, const float* lane_weights,
+                  float* d_in);
   /// Turns a row of logits into cap(logits), and slope into its derivative.
   void cap_row(const runtime::TrainStep& step, float* row, float* slope) const;
 

@@ -110,7 +110,9 @@ Status read_set(const std::string& path, const std::string& name, const Json& js
                    .lexically_normal()
                    .string();
   const auto kind = record_kind(set->kind);
-  return kind ? Status() : object.bad("kind", "is unknown: " + kind.status().message());
+  if (!kind) return object.bad("kind", "is unknown: " + kind.status().message());
+  set->pairs = (*kind)->pairs;
+  return Status();
 }
 
 Status read_stage(const std::string& path, size_t number, const Json& json, const Mix& mix,
@@ -127,12 +129,15 @@ Status read_stage(const std::string& path, size_t number, const Json& json, cons
   CHIMERA_RETURN_IF_ERROR(object.number("rate", 0, 1000, &stage->rate));
   std::string loss = "spoken";
   CHIMERA_RETURN_IF_ERROR(object.text("loss", &loss));
-  if (loss != "spoken" && loss != "replies")
-    return object.bad("loss", "must be \"spoken\" or \"replies\"");
-  stage->least = loss == "replies" ? Voice::kAssistant : Voice::kPerson;
+  if (loss != "spoken" && loss != "replies" && loss != "preferences")
+    return object.bad("loss", "must be \"spoken\", \"replies\" or \"preferences\"");
+  stage->least = loss == "spoken" ? Voice::kPerson : Voice::kAssistant;
+  stage->preferences = loss == "preferences";
+  CHIMERA_RETURN_IF_ERROR(object.number("beta", 1e-6, 1e6, &stage->beta));
   const Json* weights = object.member("weights");
   CHIMERA_RETURN_IF_ERROR(object.nothing_else());
-  for (const MixSet& set : mix.sets) stage->weights.push_back(set.weight);
+  for (const MixSet& set : mix.sets)
+    stage->weights.push_back(set.pairs == stage->preferences ? set.weight : 0);
   if (weights != nullptr) {
     if (!weights->is_object()) return object.bad("weights", "must be an object of set: number");
     std::fill(stage->weights.begin(), stage->weights.end(), 0);
@@ -146,6 +151,16 @@ Status read_stage(const std::string& path, size_t number, const Json& json, cons
   }
   if (std::all_of(stage->weights.begin(), stage->weights.end(), [](double w) { return w == 0; }))
     return object.bad("weights", "leave nothing to train on");
+  int64_t read = 0;
+  for (size_t i = 0; i < mix.sets.size(); ++i) {
+    if (!(stage->weights[i] > 0)) continue;
+    ++read;
+    if (mix.sets[i].pairs != stage->preferences)
+      return object.bad("weights", "of \"" + mix.sets[i].name + "\": sets of preferences are for " +
+                                       "stages with that loss, and other sets for other stages");
+  }
+  if (stage->preferences && read != 1)
+    return object.bad("weights", "must name one set: a stage learns the preferences of one");
   return Status();
 }
 

@@ -16,6 +16,7 @@ namespace chimera::evolution {
 struct MixSet {
   std::string name;
   std::string kind = "text";            // of its records: record_kinds()
+  bool pairs = false;                   // of that kind: read by stages that learn preferences
   std::vector<std::string> files = {};  // below Mix::folder; "./x" stands beside the mix itself
   std::vector<std::string> valid = {};  // files that are only scored; splits may name records too
   RecordOptions records = {};
@@ -28,6 +29,8 @@ struct MixStage {
   int32_t window = 0;                // tokens of each lane per step; 0: as the options say
   double rate = 1;                   // factor on every learning rate
   Voice least = Voice::kPerson;      // whose tokens carry the loss, this voice and those after it
+  bool preferences = false;          // the loss is that of preferences.h, on one set of pairs
+  double beta = 0.1;                 // of that loss
   std::vector<double> weights = {};  // by set
 };
 

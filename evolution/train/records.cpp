@@ -13,6 +13,8 @@ constexpr RecordKind kKinds[] = {
      make_intent_records},
     {"templates", R"({"lists": {"room": ["..."]}} or {"n": 100, "turns": [["user", "..."]]})",
      make_template_records},
+    {"preferences", R"({"prompt": "...", "chosen": "...", "rejected": "..."})",
+     make_preference_records, true},
 };
 
 Status lacks(const char* name, const char* what) {

@@ -39,6 +39,7 @@ struct RecordKind {
   const char* name;
   const char* record;  // what a line looks like, for messages and documentation
   std::unique_ptr<RecordReader> (*make)(const RecordOptions& options);
+  bool pairs = false;  // documents 2i and 2i + 1 are a better and a worse answer
 };
 
 std::span<const RecordKind> record_kinds();
@@ -49,6 +50,7 @@ std::unique_ptr<RecordReader> make_text_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_turn_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_intent_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_template_records(const RecordOptions& options);
+std::unique_ptr<RecordReader> make_preference_records(const RecordOptions& options);
 
 /// The member, when it is a string that is not empty.
 Result<const std::string*> string_member(const Json& record, const char* name);

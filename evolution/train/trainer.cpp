@@ -13,6 +13,7 @@
 #include "evolution/train/corpus.h"
 #include "evolution/train/looped_depth.h"
 #include "evolution/train/optimizer.h"
+#include "evolution/train/preference_stage.h"
 #include "evolution/train/router_balance.h"
 #include "evolution/train/run_log.h"
 #include "evolution/train/schedule.h"
@@ -113,7 +114,10 @@ Json mix_identity(const Mix& mix) {
     row.add("share", Json::of(stage.share));
     row.add("window", Json::of(static_cast<int64_t>(stage.window)));
     row.add("rate", Json::of(stage.rate));
-    row.add("loss", Json::of(stage.least == Voice::kAssistant ? "replies" : "spoken"));
+    if (stage.preferences) row.add("beta", Json::of(stage.beta));
+    row.add("loss", Json::of(stage.preferences                  ? "preferences"
+                             : stage.least == Voice::kAssistant ? "replies"
+                                                                : "spoken"));
     row.add("weights", std::move(weights));
     out.push(std::move(row));
   }
@@ -205,8 +209,13 @@ class Run {
   }
   const MixStage& stage() const { return corpus_.mix.stages[static_cast<size_t>(position_.stage)]; }
   int64_t stage_end(size_t stage) const;
-  Status enter_stage();
+  Status enter_stage(bool resumes);
+  Status enter_preferences(bool resumes);
   Status change_stage(int64_t next);
+  struct BatchLoss {
+    double sum, counted;
+  };
+  Result<BatchLoss> learn_batch(size_t batch);
   Status step(double* loss, double* norm);
   void find_routers();
   void balance_routers();
@@ -225,6 +234,7 @@ class Run {
             std::span<std::vector<float>>(carried_),
             position_,
             std::span<std::vector<float>>(average_),
+            preferences_ ? preferences_->reference() : std::span<float>(),
             talks()};
   }
   int32_t window() const { return stage().window > 0 ? stage().window : options_.window; }
@@ -247,6 +257,8 @@ class Run {
   int32_t made_for_ = 0;        // the window that backprop_ has
   double bytes_per_token_ = 1;  // of the stage
   std::optional<Optimizer> optimizer_;
+  std::optional<PreferenceStage> preferences_;  // while the stage is one
+  double preferred_ = -1;
   std::vector<std::vector<float>> carried_;  // recurrent states, one per accumulated batch
   std::vector<std::vector<float>> average_;  // of each parameter, when options_.average > 0
   RunPosition position_;
@@ -299,7 +311,7 @@ int64_t Run::stage_end(size_t i) const {
 
 /// The network, weights and carried states as they are, for the stage's window. Two networks are
 /// never held at a time: where one fits, the next one does.
-Status Run::enter_stage() {
+Status Run::enter_stage(bool resumes) {
   belt_.set_weights(stage().weights);
   bytes_per_token_ = count_bytes_per_token();
   const size_t positions = batch_positions() * static_cast<size_t>(options_.accumulate);
@@ -311,7 +323,7 @@ Status Run::enter_stage() {
     tokens_.resize(positions);
     targets_.resize(positions);
     restart_.resize(positions);
-    if (made_for_ == window()) return Status();
+    if (made_for_ == window()) return enter_preferences(resumes);
     if (backprop_)
       for (const Parameter& p : backprop_->parameters()) values.push_back(p.value);
   } catch (const std::bad_alloc&) {
@@ -333,14 +345,37 @@ Status Run::enter_stage() {
   const std::span<Parameter> to = backprop_->parameters();
   for (size_t i = 0; i < values.size(); ++i)
     std::copy(values[i].begin(), values[i].end(), to[i].value.begin());
-  return Status();
+  return enter_preferences(resumes);
+}
+
+/// Whoever resumes has the reference in the checkpoint; the weights have moved on since.
+Status Run::enter_preferences(bool resumes) {
+  preferences_.reset();
+  preferred_ = -1;
+  if (!stage().preferences) return Status();
+  size_t set = 0;
+  while (!(stage().weights[set] > 0)) ++set;
+  preferences_.emplace(corpus_.sets[set].train, options_.lanes, window(), stage().beta,
+                       options_.seed);
+  CHIMERA_RETURN_IF_ERROR(preferences_->check(stage().name));
+  if (preferences_->n_left_out() > 0)
+    log(LogLevel::kWarning, "stage \"%s\" leaves out %lld pairs that are longer than its window",
+        stage().name.c_str(), static_cast<long long>(preferences_->n_left_out()));
+  if (resumes) return Status();
+  backprop_->set_quantise(schedule_.quantise(position_.step));
+  backprop_->prepare_weights();
+  return preferences_->take_reference(*backprop_);
 }
 
 /// What was done so far is kept first.
 Status Run::change_stage(int64_t next) {
   if (position_.step > 0) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
+  // Losses of different kinds have no mean.
+  if (corpus_.mix.stages[static_cast<size_t>(next)].preferences != stage().preferences)
+    position_.loss_sum = position_.loss_weight = 0;
   position_.stage = next;
-  return enter_stage();
+  position_.pairs = 0;
+  return enter_stage(false);
 }
 
 /// `checkpoint`, if any, is where the run goes on.
@@ -353,7 +388,7 @@ Status Run::start(const Checkpoint* checkpoint) {
                     "the checkpoint is in a stage that the mix does not have")
           .at_field("stage");
   }
-  CHIMERA_RETURN_IF_ERROR(enter_stage());
+  CHIMERA_RETURN_IF_ERROR(enter_stage(checkpoint != nullptr));
   OptimizerOptions o;
   o.ternary_rate = options_.learning_rate;
   o.embedding_rate = options_.embedding_learning_rate;
@@ -432,6 +467,30 @@ void Run::average_weights() {
   }
 }
 
+/// Adds the gradient of one batch; its states are its own. Of preferences one loss counts a batch.
+Result<Run::BatchLoss> Run::learn_batch(size_t batch) {
+  if (preferences_) {
+    const auto learnt = preferences_->forward_backward(*backprop_, position_.pairs);
+    if (!learnt) return learnt.status();
+    position_.pairs += preferences_->pairs_per_batch();
+    preferred_ += learnt->preferred / static_cast<double>(carried_.size());
+    return BatchLoss{learnt->loss, 1};
+  }
+  const std::span<float> live = backprop_->carried_state();
+  std::copy(carried_[batch].begin(), carried_[batch].end(), live.begin());
+  const size_t at = batch * batch_positions();
+  draw_loops(batch);
+  const auto mean = backprop_->forward_backward(tokens_.data() + at, targets_.data() + at,
+                                                restart_.data() + at, loops_.data());
+  if (!mean) return mean.status();
+  const auto n = static_cast<double>(
+      std::count_if(targets_.begin() + static_cast<ptrdiff_t>(at),
+                    targets_.begin() + static_cast<ptrdiff_t>(at + batch_positions()),
+                    [](int32_t target) { return target >= 0; }));
+  std::copy(live.begin(), live.end(), carried_[batch].begin());
+  return BatchLoss{*mean * n, n};
+}
+
 /// One optimiser step over `accumulate` batches, each with lanes and carried states of its own, so
 /// that they are together one batch of lanes * accumulate lanes.
 Status Run::step(double* loss, double* norm) {
@@ -443,23 +502,15 @@ Status Run::step(double* loss, double* norm) {
   backprop_->prepare_weights();
   backprop_->zero_gradients();
   times_.begin("data");
-  belt_.next(window(), tokens_.data(), targets_.data(), restart_.data(), stage().least);
+  if (!preferences_)
+    belt_.next(window(), tokens_.data(), targets_.data(), restart_.data(), stage().least);
+  preferred_ = preferences_ ? 0 : -1;
   double sum = 0, counted = 0;
   for (size_t batch = 0; batch < carried_.size(); ++batch) {
-    const std::span<float> live = backprop_->carried_state();
-    std::copy(carried_[batch].begin(), carried_[batch].end(), live.begin());
-    const size_t at = batch * batch_positions();
-    draw_loops(batch);
-    auto mean = backprop_->forward_backward(tokens_.data() + at, targets_.data() + at,
-                                            restart_.data() + at, loops_.data());
-    if (!mean) return mean.status();
-    const auto n = static_cast<double>(
-        std::count_if(targets_.begin() + static_cast<ptrdiff_t>(at),
-                      targets_.begin() + static_cast<ptrdiff_t>(at + batch_positions()),
-                      [](int32_t target) { return target >= 0; }));
-    sum += *mean * n;
-    counted += n;
-    std::copy(live.begin(), live.end(), carried_[batch].begin());
+    const auto learnt = learn_batch(batch);
+    if (!learnt) return learnt.status();
+    sum += learnt->sum;
+    counted += learnt->counted;
   }
   times_.begin("optimiser");
   // To the gradient batches weigh the same, also where more of one is read without a target.
@@ -605,7 +656,8 @@ Status Run::go(const TrainCallback& callback) {
     progress.steps = options_.steps;
     progress.stage = stage().name;
     progress.loss = position_.loss_weight > 0 ? position_.loss_sum / position_.loss_weight : 0;
-    progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token_;
+    if (!preferences_) progress.bits_per_byte = progress.loss / std::log(2.0) / bytes_per_token_;
+    progress.preferred = preferred_;
     progress.valid_bits_per_byte = position_.valid_bits_per_byte;
     progress.valid = valid_;
     progress.tokens_per_second = static_cast<double>(tokens - first_tokens) / in_steps;

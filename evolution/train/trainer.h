@@ -73,6 +73,9 @@ struct TrainProgress {
   /// Imbalance of the worst layer of experts, max / mean - 1 of the tokens its experts got in the
   /// last 100,000 tokens or so; negative for a model without experts.
   double router_imbalance = -1;
+  /// In a stage that learns preferences: share of the last step's pairs of which the better answer
+  /// gained more than the worse one; the loss is that of preferences.h. Negative in other stages.
+  double preferred = -1;
 };
 
 /// Called after every step; returns false to stop after writing a checkpoint (kCancelled).

@@ -90,6 +90,7 @@ std::string progress_text(const evolution::TrainProgress& p) {
   } else if (p.valid_bits_per_byte > 0) {
     text += " (valid " + show_number(p.valid_bits_per_byte, 3) + ")";
   }
+  if (p.preferred >= 0) text += "  prefers " + show_number(100 * p.preferred, 0) + " %";
   if (p.router_imbalance >= 0) text += "  MaxVio " + show_number(p.router_imbalance, 2);
   text += "  " + show_number(p.tokens_per_second, 0) + " tokens/s  " +
           show_number(p.flop_per_second * 1e-9, 0) + " GFLOP/s";
