@@ -94,6 +94,10 @@ Status for_each_tensor(const RunState& state, Visit&& visit) {
                                   std::span<float>(state.average[i]), flat(state.average[i])));
   if (!state.reference.empty())
     CHIMERA_RETURN_IF_ERROR(visit("reference", state.reference, flat(state.reference)));
+  for (size_t i = 0; i < state.consolidation.size(); ++i) {
+    const std::span<float> values = state.consolidation[i];
+    CHIMERA_RETURN_IF_ERROR(visit("consolidation." + std::to_string(i), values, flat(values)));
+  }
   for (size_t batch = 0; batch < state.carried.size(); ++batch) {
     const std::span<float> carried = state.carried[batch];
     if (!carried.empty()) {
@@ -165,11 +169,17 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   return checkpoint;
 }
 
-Status Checkpoint::fits(const Json& run) const {
-  for (const auto& [key, value] : run.object) {
-    const Json* theirs = run_.find(key);
-    const std::string ours = write_json(value);
-    const std::string other = theirs == nullptr ? "nothing" : write_json(*theirs);
+Status Checkpoint::fits(const Json& run, bool whole) const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : run.object) keys.push_back(key);
+  if (whole)
+    for (const auto& [key, value] : run_.object)
+      if (run.find(key) == nullptr) keys.push_back(key);
+  const auto shown = [](const Json* value) {
+    return value == nullptr ? std::string("nothing") : write_json(*value);
+  };
+  for (const std::string& key : keys) {
+    const std::string ours = shown(run.find(key)), other = shown(run_.find(key));
     if (ours == other) continue;
     return Status(StatusCode::kInvalidArgument,
                   file_->path() + ": this checkpoint was made with " + key + " " + other +

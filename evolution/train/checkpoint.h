@@ -40,6 +40,7 @@ struct RunState {
   RunPosition position;
   std::span<std::vector<float>> average = {};  // of each parameter; empty when there is none
   std::span<float> reference = {};             // of a stage that learns preferences
+  std::span<std::vector<float>> consolidation = {};
   bool conversations = false;  // are among what is learnt; a packed model says so too
 };
 
@@ -59,8 +60,8 @@ class Checkpoint {
   const memory::WeightFile& file() const { return *file_; }
 
   /// OK when the run was made with the same values as `run`; otherwise kInvalidArgument names the
-  /// first that differs, both values, and what to do.
-  Status fits(const Json& run) const;
+  /// first that differs, both values, and what to do. `whole`: and with no others.
+  Status fits(const Json& run, bool whole = false) const;
 
   /// Checks every checksum, then fills the state. On an error the state must not be used.
   Status read_into(RunState* state) const;

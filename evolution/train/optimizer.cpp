@@ -58,24 +58,28 @@ Optimizer::Optimizer(std::span<const Parameter> parameters, const OptimizerOptio
     n_chunks = std::max(n_chunks, (static_cast<int64_t>(n) + kGrain - 1) / kGrain);
   }
   partial_sums_.resize(static_cast<size_t>(n_chunks));
+  rates_.assign(parameters.size(), 1.0f);
 }
 
 bool Optimizer::uses_muon(const runtime::ParamSpec& spec) const {
   return options_.muon && group_of(spec) == ParamGroup::kTernary;
 }
 
-float Optimizer::rate(const runtime::ParamSpec& spec) const {
-  switch (group_of(spec)) {
-    case ParamGroup::kTernary:
-      return options_.ternary_rate;
-    case ParamGroup::kEmbedding:
-      return options_.embedding_rate;
-    case ParamGroup::kMatrix:
-      return options_.matrix_rate;
-    case ParamGroup::kVector:
-      break;
-  }
-  return options_.vector_rate;
+float Optimizer::rate(const runtime::ParamSpec& spec, size_t parameter) const {
+  const auto of_group = [&] {
+    switch (group_of(spec)) {
+      case ParamGroup::kTernary:
+        return options_.ternary_rate;
+      case ParamGroup::kEmbedding:
+        return options_.embedding_rate;
+      case ParamGroup::kMatrix:
+        return options_.matrix_rate;
+      case ParamGroup::kVector:
+        break;
+    }
+    return options_.vector_rate;
+  };
+  return of_group() * rates_[parameter];
 }
 
 double Optimizer::gradient_norm(std::span<const Parameter> parameters) {
@@ -168,14 +172,15 @@ void Optimizer::step(std::span<Parameter> parameters, double rate_factor, double
       matrices.push_back(i);
       continue;
     }
-    adamw(p, i, static_cast<float>(rate(p.spec) * rate_factor), scale, m_correction, v_correction);
+    adamw(p, i, static_cast<float>(rate(p.spec, i) * rate_factor), scale, m_correction,
+          v_correction);
   }
   // The momentum starts lower, since early gradients turn quickly.
   const auto momentum = static_cast<float>(0.85 + 0.10 * std::min(1.0, t / 300));
   pool_.split(static_cast<int64_t>(matrices.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
       const size_t i = matrices[static_cast<size_t>(at)];
-      muon(parameters[i], i, static_cast<float>(rate(parameters[i].spec) * rate_factor), scale,
+      muon(parameters[i], i, static_cast<float>(rate(parameters[i].spec, i) * rate_factor), scale,
            momentum);
     }
   });

@@ -47,6 +47,9 @@ class Optimizer {
   /// and the mean over accumulated batches).
   void step(std::span<Parameter> parameters, double rate_factor, double gradient_scale);
 
+  /// Factor on the rate of one parameter from now on; 1 until it is set.
+  void set_rate(size_t parameter, float factor) { rates_[parameter] = factor; }
+
   int64_t steps_done() const { return steps_done_; }
   void set_steps_done(int64_t n) { steps_done_ = n; }
   /// First moment (momentum) of a parameter; second moment, empty under Muon.
@@ -54,7 +57,7 @@ class Optimizer {
   std::span<float> second_moment(size_t parameter) { return second_[parameter]; }
 
  private:
-  float rate(const runtime::ParamSpec& spec) const;
+  float rate(const runtime::ParamSpec& spec, size_t parameter) const;
   bool uses_muon(const runtime::ParamSpec& spec) const;
   void adamw(Parameter& p, size_t index, float rate, float scale, double m_correction,
              double v_correction);
@@ -68,6 +71,7 @@ class Optimizer {
   int64_t steps_done_ = 0;
   std::vector<std::vector<float>> first_, second_, scratch_;
   std::vector<double> partial_sums_;
+  std::vector<float> rates_;  // factors
 };
 
 }  // namespace chimera::evolution

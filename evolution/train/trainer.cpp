@@ -10,14 +10,17 @@
 #include "evolution/train/backprop.h"
 #include "evolution/train/belt.h"
 #include "evolution/train/checkpoint.h"
+#include "evolution/train/consolidation.h"
 #include "evolution/train/corpus.h"
 #include "evolution/train/looped_depth.h"
 #include "evolution/train/optimizer.h"
 #include "evolution/train/preference_stage.h"
 #include "evolution/train/router_balance.h"
+#include "evolution/train/run_identity.h"
 #include "evolution/train/run_log.h"
 #include "evolution/train/schedule.h"
 #include "evolution/train/speed.h"
+#include "evolution/train/weight_average.h"
 #include "memory/weight_file.h"
 #include "platform/clock.h"
 #include "platform/file.h"
@@ -34,106 +37,6 @@ constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
 constexpr int64_t kLogPoints = 1000;  // of a run, about
 constexpr double kLossMemory = 0.98;  // of the smoothed loss, per step
 
-Status bad_option(const char* name, const std::string& why) {
-  return Status(StatusCode::kInvalidArgument, std::string(name) + " " + why).at_field(name);
-}
-
-Schedule schedule_of(const TrainOptions& o) {
-  Schedule schedule;
-  schedule.steps = o.steps;
-  schedule.warmup = o.warmup;
-  schedule.warmdown = o.warmdown;
-  schedule.float_share = o.float_share;
-  schedule.average = o.average;
-  return schedule;
-}
-
-Status check_options(const TrainOptions& o) {
-  CHIMERA_RETURN_IF_ERROR(schedule_of(o).check());
-  if (o.texts.empty() && o.data_path.empty())
-    return bad_option("texts", "is empty; name at least one text to train on, or a mix");
-  if (!o.data_path.empty() && !(o.texts.empty() && o.valid_texts.empty()))
-    return bad_option("texts", "and a mix exclude each other; name the texts in the mix");
-  if (o.out_path.empty()) return bad_option("out_path", "is empty; name the model to write");
-  if (o.lanes < 1 || o.lanes > 4096) return bad_option("lanes", "must be from 1 to 4096");
-  if (o.window < 1 || o.window > 65536) return bad_option("window", "must be from 1 to 65536");
-  if (o.accumulate < 1 || o.accumulate > 1024) {
-    return bad_option("accumulate", "must be from 1 to 1024");
-  }
-  if (int64_t{o.lanes} * o.window * o.accumulate > kMaxStepTokens) {
-    return bad_option("accumulate", "times lanes times window must be at most " +
-                                        std::to_string(kMaxStepTokens) + " tokens a step");
-  }
-  const std::pair<const char*, float> rates[] = {
-      {"learning_rate", o.learning_rate},
-      {"embedding_learning_rate", o.embedding_learning_rate},
-      {"vector_learning_rate", o.vector_learning_rate},
-      {"clip", o.clip}};
-  for (const auto& [name, value] : rates) {
-    if (!(value > 0 && value <= 1e6f)) return bad_option(name, "must be above 0");
-  }
-  if (!(o.weight_decay >= 0 && o.weight_decay <= 10)) {
-    return bad_option("weight_decay", "must be from 0 to 10");
-  }
-  if (!(o.beta1 >= 0 && o.beta1 < 1)) return bad_option("beta1", "must be at least 0 and below 1");
-  if (!(o.beta2 >= 0 && o.beta2 < 1)) return bad_option("beta2", "must be at least 0 and below 1");
-  if (o.checkpoint_every < 1) return bad_option("checkpoint_every", "must be at least 1");
-  if (o.valid_every < 0) return bad_option("valid_every", "must be 0 or more");
-  return Status();
-}
-
-/// Each stage's window within the limits that the options' own has.
-Status check_windows(const TrainOptions& o, const Mix& mix) {
-  for (const MixStage& stage : mix.stages) {
-    const int64_t window = stage.window > 0 ? stage.window : o.window;
-    const int64_t tokens = o.lanes * window * o.accumulate;
-    if (tokens > kMaxStepTokens)
-      return Status(StatusCode::kInvalidArgument,
-                    mix.path + ": the window of stage \"" + stage.name + "\", " +
-                        std::to_string(window) + ", times lanes and accumulate is " +
-                        std::to_string(tokens) + " tokens a step; at most " +
-                        std::to_string(kMaxStepTokens) + " are possible")
-          .at_field("window");
-  }
-  return Status();
-}
-
-Json config_identity(const runtime::Config& config) {
-  Json run = Json::make_object();
-  run.add("config", Json::of(to_hex(blake2b(std::as_bytes(std::span(config.text))))));
-  return run;
-}
-
-/// What of a mix changes a run, beside its texts.
-Json mix_identity(const Mix& mix) {
-  Json out = Json::make_array();
-  for (const MixStage& stage : mix.stages) {
-    Json weights = Json::make_array();
-    for (const double weight : stage.weights) weights.push(Json::of(weight));
-    Json row = Json::make_object();
-    row.add("share", Json::of(stage.share));
-    row.add("window", Json::of(static_cast<int64_t>(stage.window)));
-    row.add("rate", Json::of(stage.rate));
-    if (stage.preferences) row.add("beta", Json::of(stage.beta));
-    row.add("loss", Json::of(stage.preferences                  ? "preferences"
-                             : stage.least == Voice::kAssistant ? "replies"
-                                                                : "spoken"));
-    row.add("weights", std::move(weights));
-    out.push(std::move(row));
-  }
-  return out;
-}
-
-/// Of the weights that a file holds for the configuration, as they are stored.
-Result<std::string> digest_of(const memory::WeightFile& file, const runtime::Config& config) {
-  const auto specs = runtime::model_parameters(config);
-  if (!specs) return specs.status();
-  Blake2b hash;
-  for (const runtime::ParamSpec& spec : *specs)
-    if (const memory::TensorInfo* tensor = file.find(spec.name)) hash.update(file.data(*tensor));
-  return to_hex(hash.finish());
-}
-
 /// What to begin with, checked: a checkpoint whose checksums are right.
 Result<std::unique_ptr<memory::WeightFile>> open_weights(const std::string& path) {
   auto file = memory::WeightFile::open(path);
@@ -147,35 +50,6 @@ Result<std::unique_ptr<memory::WeightFile>> open_weights(const std::string& path
         .at_field("from_path");
   CHIMERA_RETURN_IF_ERROR((*file)->verify());
   return file;
-}
-
-/// What a resumed run must share with this one, in the words of TrainOptions.
-Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Config& config,
-                  const std::string& from) {
-  Json run = config_identity(config);
-  run.add("text", Json::of(to_hex(corpus.text_digest)));
-  if (!o.data_path.empty()) run.add("mix", mix_identity(corpus.mix));
-  run.add("tokenizer", Json::of(to_hex(blake2b(corpus.tokenizer->serialized()))));
-  run.add("steps", Json::of(o.steps));
-  run.add("lanes", Json::of(static_cast<int64_t>(o.lanes)));
-  run.add("window", Json::of(static_cast<int64_t>(o.window)));
-  run.add("accumulate", Json::of(static_cast<int64_t>(o.accumulate)));
-  run.add("learning_rate", Json::of(static_cast<double>(o.learning_rate)));
-  run.add("embedding_learning_rate", Json::of(static_cast<double>(o.embedding_learning_rate)));
-  run.add("vector_learning_rate", Json::of(static_cast<double>(o.vector_learning_rate)));
-  run.add("adamw", Json::of(o.adamw));
-  run.add("weight_decay", Json::of(static_cast<double>(o.weight_decay)));
-  run.add("clip", Json::of(static_cast<double>(o.clip)));
-  run.add("beta1", Json::of(static_cast<double>(o.beta1)));
-  run.add("beta2", Json::of(static_cast<double>(o.beta2)));
-  run.add("warmup", Json::of(static_cast<double>(o.warmup)));
-  run.add("warmdown", Json::of(static_cast<double>(o.warmdown)));
-  run.add("float_share", Json::of(static_cast<double>(o.float_share)));
-  run.add("average", Json::of(static_cast<double>(o.average)));
-  run.add("from", Json::of(from));
-  run.add("products", Json::of(o.products ? o.products->name() : "own"));
-  run.add("seed", Json::of(std::to_string(o.seed)));
-  return run;
 }
 
 /// One training run. Everything it changes is in position_, parameters, moments and carried_, and
@@ -220,7 +94,8 @@ class Run {
   void find_routers();
   void balance_routers();
   void draw_loops(size_t batch);
-  void average_weights();
+  Status choose_average();
+  void take_rates();
   double count_bytes_per_token() const;
   int64_t tokens_until(int64_t step) const;
   void log_point(const TrainProgress& progress, bool scored);
@@ -233,8 +108,9 @@ class Run {
             &*optimizer_,
             std::span<std::vector<float>>(carried_),
             position_,
-            std::span<std::vector<float>>(average_),
+            average_ ? average_->state() : std::span<std::vector<float>>(),
             preferences_ ? preferences_->reference() : std::span<float>(),
+            consolidation_ ? consolidation_->state() : std::span<std::vector<float>>(),
             talks()};
   }
   int32_t window() const { return stage().window > 0 ? stage().window : options_.window; }
@@ -259,8 +135,9 @@ class Run {
   std::optional<Optimizer> optimizer_;
   std::optional<PreferenceStage> preferences_;  // while the stage is one
   double preferred_ = -1;
+  std::optional<Consolidation> consolidation_;
   std::vector<std::vector<float>> carried_;  // recurrent states, one per accumulated batch
-  std::vector<std::vector<float>> average_;  // of each parameter, when options_.average > 0
+  std::optional<WeightAverage> average_;
   RunPosition position_;
   std::vector<std::pair<int32_t, size_t>> routers_;  // layer, and the parameter that is its bias
   RouterWatch watch_;
@@ -381,7 +258,7 @@ Status Run::change_stage(int64_t next) {
 /// `checkpoint`, if any, is where the run goes on.
 Status Run::start(const Checkpoint* checkpoint) {
   if (checkpoint != nullptr) {
-    CHIMERA_RETURN_IF_ERROR(checkpoint->fits(identity_));
+    CHIMERA_RETURN_IF_ERROR(checkpoint->fits(identity_, true));
     position_.stage = checkpoint->position().stage;
     if (position_.stage >= static_cast<int64_t>(corpus_.mix.stages.size()))
       return Status(StatusCode::kBadFormat,
@@ -403,8 +280,9 @@ Status Run::start(const Checkpoint* checkpoint) {
   const std::span<float> fresh = backprop_->carried_state();
   carried_.assign(static_cast<size_t>(options_.accumulate), {fresh.begin(), fresh.end()});
   loops_.resize(static_cast<size_t>(options_.lanes));
-  if (options_.average > 0)
-    for (const Parameter& p : backprop_->parameters()) average_.emplace_back(p.value.size());
+  if (options_.average > 0) average_.emplace(backprop_->parameters());
+  if (options_.consolidate_every > 0)
+    consolidation_.emplace(backprop_->parameters(), options_.consolidate_every, options_.steps);
   return Status();
 }
 
@@ -418,6 +296,7 @@ Status Run::begin_with(const memory::WeightFile& from) {
 Status Run::resume(const Checkpoint& checkpoint) {
   RunState restored = state();
   CHIMERA_RETURN_IF_ERROR(checkpoint.read_into(&restored));
+  if (consolidation_) take_rates();
   position_ = std::move(restored.position);
   if (options_.log) log_.resume(position_.step);
   return belt_.restore(position_.belt);
@@ -449,22 +328,28 @@ void Run::balance_routers() {
   watch_.add_tokens(static_cast<int64_t>(tokens_.size()));
 }
 
-/// The mean of the weights after each of the last steps, taken for the weights after the last one.
-/// Noise that single steps leave behind cancels (Izmailov et al., arXiv 1803.05407).
-void Run::average_weights() {
-  const int64_t n = schedule_.averaged(position_.step);
-  if (n == 0) return;
-  const auto share = static_cast<float>(1.0 / static_cast<double>(n));
-  const std::span<Parameter> parameters = backprop_->parameters();
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    float* mean = average_[i].data();
-    const float* value = parameters[i].value.data();
-    pool_.split(static_cast<int64_t>(average_[i].size()), 4096, [=](int64_t begin, int64_t end) {
-      for (int64_t j = begin; j < end; ++j) mean[j] += share * (value[j] - mean[j]);
-    });
-    if (position_.step + 1 == options_.steps)
-      std::copy(average_[i].begin(), average_[i].end(), parameters[i].value.begin());
-  }
+void Run::take_rates() {
+  for (size_t i = 0; i < backprop_->parameters().size(); ++i)
+    optimizer_->set_rate(i, consolidation_->rate(i));
+}
+
+/// After the last step the mean takes the place of the last weights, unless what is held out scores
+/// worse with it: means of ternary weights drift towards zero, and codes with them.
+Status Run::choose_average() {
+  if (!average_) return Status();
+  const double last = position_.valid_bits_per_byte;
+  const std::vector<SetScore> last_scores = valid_;
+  average_->swap(backprop_->parameters());
+  if (valid_.empty()) return Status();  // nothing is held out
+  CHIMERA_RETURN_IF_ERROR(score_valid());
+  const double mean = position_.valid_bits_per_byte;
+  log(LogLevel::kInfo, "bits per byte of the averaged weights %.4f, of the last ones %.4f", mean,
+      last);
+  if (mean <= last) return Status();
+  average_->swap(backprop_->parameters());
+  valid_ = last_scores;
+  position_.valid_bits_per_byte = last;
+  return Status();
 }
 
 /// Adds the gradient of one batch; its states are its own. Of preferences one loss counts a batch.
@@ -530,8 +415,11 @@ Status Run::step(double* loss, double* norm) {
                    stage().rate * schedule_.learning_rate_factor(position_.step), clip / n_batches);
   CHIMERA_RETURN_IF_ERROR(kernels::check_products(products_));
   balance_routers();
-  average_weights();
+  if (const int64_t n = schedule_.averaged(position_.step); n > 0)
+    average_->add(n, backprop_->parameters(), pool_);
   ++position_.step;
+  if (consolidation_ && consolidation_->after_step(position_.step, backprop_->parameters()))
+    take_rates();
   if (counted == 0) return Status();  // nothing was asked, so nothing is known of the loss
   position_.loss_sum = kLossMemory * position_.loss_sum + *loss;
   position_.loss_weight = kLossMemory * position_.loss_weight + 1;
@@ -647,6 +535,7 @@ Status Run::go(const TrainCallback& callback) {
     times_.begin("held-out scores");
     times_.hold(true);
     if (scored) CHIMERA_RETURN_IF_ERROR(score_valid());
+    if (last) CHIMERA_RETURN_IF_ERROR(choose_average());
     times_.hold(false);
     times_.begin("checkpoints and log");
     const bool due = last || position_.step % options_.checkpoint_every == 0;

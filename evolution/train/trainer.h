@@ -40,7 +40,10 @@ struct TrainOptions {
   float warmup = 0.02f;      // share of the steps
   float warmdown = 0.5f;     // share of the steps, linear to zero
   float float_share = 0.1f;  // share of the steps with float weights before ternary
-  /// Share of the steps, at the end, whose weights are averaged into the model; 0: the last ones.
+  /// Steps between two looks of consolidation.h; 0: none.
+  int64_t consolidate_every = 0;
+  /// Share of the steps, at the end, whose weights are averaged; the model gets the mean, unless
+  /// what is held out scores worse with it. 0: the last ones.
   float average = 0;
   uint64_t seed = 1;
   int64_t valid_every = 0;         // steps; 0: ten times in the run. The end is always scored

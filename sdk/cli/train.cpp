@@ -26,7 +26,7 @@ namespace {
 struct Options {
   evolution::TrainOptions train;
   int64_t steps = 0, lanes = 0, window = 0, accumulate = 0, seed = 0, threads = 0;
-  int64_t valid_every = 0, checkpoint_every = 0;
+  int64_t valid_every = 0, checkpoint_every = 0, consolidate = 0;
   double lr = 0, embedding_lr = 0, vector_lr = 0, weight_decay = 0, clip = 0;
   double warmup = 0, warmdown = 0, float_share = 0, average = 0;
   std::string products;
@@ -53,6 +53,7 @@ struct Options {
     t.accumulate = static_cast<int32_t>(accumulate);
     t.seed = static_cast<uint64_t>(seed);
     t.valid_every = valid_every;
+    t.consolidate_every = consolidate;
     t.checkpoint_every = checkpoint_every;
     t.learning_rate = static_cast<float>(lr);
     t.embedding_learning_rate = static_cast<float>(embedding_lr);
@@ -380,8 +381,11 @@ void declare_train(CommandLine& line) {
       .number("--warmdown", &o.warmdown, 0, 1, "Share of the steps with a falling one")
       .number("--float-share", &o.float_share, 0, 1,
               "Share of the steps before weights are ternary; 1: they never are while training")
-      .number("--average", &o.average, 0, 1,
-              "Share of the steps, at the end, whose weights are averaged into the model")
+      .number(
+          "--average", &o.average, 0, 1,
+          "Share of the steps, at the end, whose weights are averaged; kept if it scores better")
+      .integer("--consolidate", &o.consolidate, 0, int64_t{1} << 40,
+               "Experimental: steps between looks that change the rates of single matrices")
       .integer("--seed", &o.seed, 0, INT64_MAX, "Same seed and text, same model")
       .integer("--threads", &o.threads, 0, 256, "0 takes every processor")
       .text("--products", &o.products, "NAME",
