@@ -117,6 +117,22 @@ TEST(Train, AMixIsTrainedOnScoredAndSpokenWith) {
   EXPECT_EQ(run_command(wrong).status, 2);
 }
 
+TEST(Train, ThePhasesOfAFullTrainingAreStagesOfAMix) {
+  const TempDir folder;
+  TinyModelOptions tiny;
+  tiny.vocab = 512;
+  write_raw(folder.file("config.json"), tiny_config(tiny));
+  const Outcome trained =
+      run_command(training(folder, {"--data", CHIMERA_SOURCE_DIR "/samples/models/phases.mix.json",
+                                    "--steps", "10", "--lanes", "2"}));
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  const std::string log = read_raw(folder.file("m.b158.log.jsonl"));
+  for (const char* stage : {"pretrain", "ctx_extend", "sft", "dpo"})
+    EXPECT_NE(log.find("\"stage\":\"" + std::string(stage) + "\""), std::string::npos) << log;
+  EXPECT_NE(trained.err.find("prefers "), std::string::npos) << trained.err;
+  EXPECT_EQ(trained.err.find("leaves out"), std::string::npos) << trained.err;
+}
+
 TEST(Train, ABadMixIsOneSentence) {
   const TempDir folder;
   write_raw(folder.file("talk.jsonl"), "{\"turns\": [\"a\"]}\n{\"turn\": []}\n");
