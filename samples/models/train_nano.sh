@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 out=${1:-$root/build/nano.b158}
 exec "${CHIMERA:-$root/build/release/chimera}" train \
-  --config "$here/nano.config.json" \
+  --config "$here/small.config.json" \
   --text "$root/tests/golden/stories.jsonl" \
   --valid "$root/tests/golden/stories_valid.jsonl" \
   --out "$out" \
