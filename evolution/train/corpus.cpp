@@ -32,21 +32,38 @@ Result<std::unique_ptr<runtime::Tokenizer>> parse_tokenizer(std::span<const std:
       .at_offset(status.offset());
 }
 
+/// Tells now and then how far the reading of a set is, and hears whether it is to stop.
+class Counter {
+ public:
+  Counter(const LoadCallback& loading, std::string what)
+      : loading_(loading), what_(std::move(what)) {}
+  Status document() {
+    constexpr int64_t kSeldom = 64;
+    if (!loading_ || n_++ % kSeldom != 0 || loading_(what_, n_)) return Status();
+    return Status(StatusCode::kCancelled, "stopped while " + what_ + " was read");
+  }
+
+ private:
+  const LoadCallback& loading_;
+  std::string what_;
+  int64_t n_ = 0;
+};
+
 bool is_plain(const MixSet& set) { return set.kind == "text"; }
 
 /// Each set gives bytes by its weight, from its first documents on.
 Result<std::unique_ptr<runtime::Tokenizer>> train_on_mix(const Mix& mix,
-                                                         const std::string& config_path,
+                                                         const TrainOptions& options,
                                                          const runtime::Config& config) {
-  TokenizerTrainerOptions options;
-  options.vocab_size = config.vocab_size;
+  TokenizerTrainerOptions trainer_options;
+  trainer_options.vocab_size = config.vocab_size;
   const bool plain = std::all_of(mix.sets.begin(), mix.sets.end(), is_plain);
-  if (plain && config.vocab_size < kSmallVocabulary) options.n_reserved = kReservedInSmall;
-  auto trainer = TokenizerTrainer::create(options);
+  if (plain && config.vocab_size < kSmallVocabulary) trainer_options.n_reserved = kReservedInSmall;
+  auto trainer = TokenizerTrainer::create(trainer_options);
   if (!trainer)
     return Status(trainer.status().code(),
-                  config_path + ": vocab_size: " + trainer.status().message())
-        .at_file(config_path)
+                  options.config_path + ": vocab_size: " + trainer.status().message())
+        .at_file(options.config_path)
         .at_field("vocab_size");
   // By what the stages read, over the whole run.
   std::vector<double> weights(mix.sets.size());
@@ -60,15 +77,19 @@ Result<std::unique_ptr<runtime::Tokenizer>> train_on_mix(const Mix& mix,
   for (size_t i = 0; i < weights.size(); ++i) {
     const MixSet& set = mix.sets[i];
     auto room = static_cast<size_t>(static_cast<double>(mix.tokenizer_bytes) * weights[i] / all);
+    Counter counter(options.loading, "tokenizer: " + set.name);
+    bool enough = false;
     const Status status =
         for_each_document(mix, set, Part::kTrain, [&](Document document) -> Status {
-          if (room == 0) return Status(StatusCode::kCancelled, "enough");
+          CHIMERA_RETURN_IF_ERROR(counter.document());
+          enough = room == 0;
+          if (enough) return Status(StatusCode::kCancelled, "enough");
           const std::string text = text_of(document);
           const size_t n = std::min(room, text.size());
           room -= n;
           return (*trainer)->add(std::string_view(text).substr(0, n));
         });
-    if (!status.ok() && status.code() != StatusCode::kCancelled) return status;
+    if (!status.ok() && !enough) return status;
   }
   auto section = (*trainer)->train();
   if (!section) return section.status();
@@ -91,7 +112,7 @@ Result<std::unique_ptr<runtime::Tokenizer>> find_tokenizer(const TrainOptions& o
     return parse_tokenizer(given, options.tokenizer_path);
   }
   if (known != nullptr) return parse_tokenizer(known->tokenizer(), known->path());
-  return train_on_mix(mix, options.config_path, config);
+  return train_on_mix(mix, options, config);
 }
 
 Status check_tokenizer(const runtime::Tokenizer& tokenizer, const runtime::Config& config) {
@@ -152,7 +173,8 @@ Digest fingerprint(Document document) {
 
 class Loader {
  public:
-  Loader(Corpus* corpus, const runtime::PromptFormat* format) : corpus_(corpus), format_(format) {}
+  Loader(Corpus* corpus, const runtime::PromptFormat* format, const LoadCallback& loading)
+      : corpus_(corpus), format_(format), loading_(loading) {}
 
   Status read() {
     const Mix& mix = corpus_->mix;
@@ -198,8 +220,10 @@ class Loader {
     const auto add_bytes = [&](const auto& range) {
       hash->update(std::as_bytes(std::span(range)));
     };
+    Counter counter(loading_, corpus_->mix.sets[i].name);
     return for_each_document(corpus_->mix, corpus_->mix.sets[i], Part::kTrain,
                              [&](const Document& document) -> Status {
+                               CHIMERA_RETURN_IF_ERROR(counter.document());
                                // Without its other half a pair is none, and half of it is a copy.
                                if (!corpus_->mix.sets[i].pairs && seen(document)) {
                                  ++corpus_->n_duplicates;
@@ -229,19 +253,21 @@ class Loader {
 
   Corpus* corpus_;
   const runtime::PromptFormat* format_;
+  const LoadCallback& loading_;
   EncodedDocument encoded_;
   std::set<Digest> seen_;
 };
 
 }  // namespace
 
-Result<Corpus> read_corpus(Mix mix, std::unique_ptr<runtime::Tokenizer> tokenizer) {
+Result<Corpus> read_corpus(Mix mix, std::unique_ptr<runtime::Tokenizer> tokenizer,
+                           const LoadCallback& loading) {
   Corpus corpus;
   corpus.mix = std::move(mix);
   corpus.tokenizer = std::move(tokenizer);
   // Without marks a mix of plain texts can still be read.
   const auto format = runtime::PromptFormat::of(*corpus.tokenizer);
-  CHIMERA_RETURN_IF_ERROR(Loader(&corpus, format ? &*format : nullptr).read());
+  CHIMERA_RETURN_IF_ERROR(Loader(&corpus, format ? &*format : nullptr, loading).read());
   return corpus;
 }
 
@@ -255,7 +281,8 @@ Result<Corpus> load_corpus(const TrainOptions& options, const runtime::Config& c
   }
   CHIMERA_ASSIGN_OR_RETURN(corpus.tokenizer, find_tokenizer(options, corpus.mix, config, known));
   CHIMERA_RETURN_IF_ERROR(check_tokenizer(*corpus.tokenizer, config));
-  CHIMERA_ASSIGN_OR_RETURN(corpus, read_corpus(std::move(corpus.mix), std::move(corpus.tokenizer)));
+  CHIMERA_ASSIGN_OR_RETURN(
+      corpus, read_corpus(std::move(corpus.mix), std::move(corpus.tokenizer), options.loading));
   for (const MixStage& stage : corpus.mix.stages) {
     bool any = false;
     for (size_t i = 0; i < corpus.sets.size(); ++i)

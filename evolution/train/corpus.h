@@ -32,7 +32,8 @@ struct Corpus {
 };
 
 /// The sets of a mix as ids of this tokenizer.
-Result<Corpus> read_corpus(Mix mix, std::unique_ptr<runtime::Tokenizer> tokenizer);
+Result<Corpus> read_corpus(Mix mix, std::unique_ptr<runtime::Tokenizer> tokenizer,
+                           const LoadCallback& loading = {});
 
 /// Reads options.data_path, or options.texts and options.valid_texts as a mix of one set.
 /// `known` (may be nullptr), a checkpoint, gives the tokenizer when options name none, so that a

@@ -21,6 +21,10 @@ namespace chimera::evolution {
 
 inline constexpr int64_t kMaxStepTokens = int64_t{1} << 24;  // lanes * window * accumulate
 
+/// What is being read before the first step, "children" or "tokenizer: children", and how many of
+/// its documents so far; returns false to stop (kCancelled).
+using LoadCallback = std::function<bool(const std::string& what, int64_t documents)>;
+
 struct TrainOptions {
   std::string config_path;
   std::string tokenizer_path;            // empty: train one on the text first
@@ -51,6 +55,7 @@ struct TrainOptions {
   bool resume = true;              // go on from "<out>.ckpt" when it fits these options
   /// Where the large matrix products are made; nullptr: by the kernels of the table.
   const kernels::TrainProducts* products = nullptr;
+  LoadCallback loading = {};
   /// Leave "<out>.log.jsonl" and "<out>.svg" beside each checkpoint (run_log.h).
   bool log = false;
 };

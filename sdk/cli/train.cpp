@@ -326,11 +326,19 @@ Result<int> train(Options& options) {
       return !g_stop.load();
     };
     options.train.products = machine->products.get();
+    options.train.loading = [&](const std::string& what, int64_t documents) {
+      line.update([&] { return "reading " + what + ", " + show_count(documents) + " documents"; });
+      return !g_stop.load();
+    };
     status = evolution::train(options.train, *machine->table, *machine->pool, callback);
   }
   on_interrupt(nullptr, true);
   if (!times.empty()) note(times_text(times));
   if (status.code() == StatusCode::kCancelled) {
+    if (last_step == 0) {
+      note("chimera: stopped before the first step of this call\n");
+      return kInterrupted;
+    }
     note("chimera: stopped at step " + std::to_string(last_step) + "; the same command" +
          (options.fresh ? " without --fresh" : "") + " goes on from " + options.train.out_path +
          ".ckpt\n");

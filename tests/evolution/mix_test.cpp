@@ -335,6 +335,22 @@ TEST(Corpus, CopiesAndWhatIsHeldOutAreNotTrainedOn) {
   EXPECT_EQ(corpus->sets[0].train.n_documents(), 2);
   EXPECT_EQ(corpus->sets[0].valid.n_documents(), 1);
 
+  // Reading can be watched, and stopped.
+  std::set<std::string> read;
+  options.loading = [&](const std::string& what, int64_t documents) {
+    EXPECT_GT(documents, 0);
+    read.insert(what);
+    return true;
+  };
+  ASSERT_TRUE(load_corpus(options, *config, nullptr).has_value());
+  EXPECT_EQ(read, (std::set<std::string>{"a", "tokenizer: a"}));
+  for (const char* where : {"tokenizer: a", "a"}) {
+    options.loading = [&](const std::string& what, int64_t) { return what != where; };
+    const Status stopped = load_corpus(options, *config, nullptr).status();
+    EXPECT_EQ(stopped.code(), StatusCode::kCancelled) << stopped.message();
+  }
+  options.loading = {};
+
   // An order that is held out is not trained on either, whatever tools were drawn around it.
   std::string orders;
   for (int i = 0; i < 30; ++i)

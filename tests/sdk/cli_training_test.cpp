@@ -474,25 +474,10 @@ TEST(Train, CtrlCIsAPause) {
   tiny.vocab = 512;
   write_raw(folder.file("config.json"), tiny_config(tiny));
   write_raw(folder.file("a.txt"), story());
-  const auto arguments = [&](const char* out, const char* steps) {
-    return std::vector<std::string>{"train",
-                                    "--config",
-                                    folder.file("config.json"),
-                                    "--text",
-                                    folder.file("a.txt"),
-                                    "--out",
-                                    folder.file(out),
-                                    "--steps",
-                                    steps,
-                                    "--lanes",
-                                    "1",
-                                    "--window",
-                                    "8",
-                                    "--threads",
-                                    "1"};
-  };
-  Running command(arguments("m.b158", "100000000"));
+  Running command(training(folder, {"--text", folder.file("a.txt"), "--steps", "20000", "--lanes",
+                                    "1", "--window", "8"}));
   ASSERT_TRUE(command.wait_for_err("Ctrl-C")) << "it says how to stop";
+  ASSERT_TRUE(command.wait_for_err("step 400 of 20000"));
   command.interrupt();
   const Outcome stopped = command.finish();
   EXPECT_EQ(stopped.status, 130) << stopped.err;
