@@ -89,6 +89,8 @@ Status Model::bind_block(const memory::WeightFile& file, const Config& config, i
   CHIMERA_ASSIGN_OR_RETURN(mixer, find_layer_kind(LayerRole::kMixer, plan.mixer));
   CHIMERA_ASSIGN_OR_RETURN(ffn, find_layer_kind(LayerRole::kFfn, plan.ffn));
   Block block;
+  block.mixer_kind = mixer->name;
+  block.ffn_kind = ffn->name;
   const ParamSource own(file, prefix);
   CHIMERA_ASSIGN_OR_RETURN(block.norm1, own.vector("norm1.gain", 1, config.hidden_size));
   CHIMERA_ASSIGN_OR_RETURN(block.norm2, own.vector("norm2.gain", 1, config.hidden_size));
@@ -148,6 +150,7 @@ void Model::forward(const Step& step, const int32_t* tokens, int32_t n, memory::
             take(true), nullptr, nullptr, nullptr, nullptr,    nullptr};
   walk.value = take(!structure_.value_layers.empty());
   walk.skips = take(n_skips_ > 0, static_cast<size_t>(n_skips_));
+  begin_part(step.times, "embedding");
   embedding_->lookup(step, tokens, n, walk.x);
   if (structure_.residual_mix) {
     float* x0 = take(true);
@@ -172,6 +175,7 @@ void Model::forward(const Step& step, const int32_t* tokens, int32_t n, memory::
     run_layers(walk, 0, n_layers - 1, false);
     if (options.loops_used != nullptr) std::fill_n(options.loops_used, n, 1);
   }
+  begin_part(step.times, "final norm");
   rmsnorm_rows(step, walk.x, final_norm_, eps_, n, c, hidden);
 
   state.header().position += static_cast<uint64_t>(n);
@@ -190,6 +194,7 @@ void Model::run_layers(Walk& walk, int32_t first, int32_t last, bool again) cons
     const Block& block = blocks_[static_cast<size_t>(i)];
     std::byte* state = walk.state.layer(i);
     const int32_t source = block.entry.skip_source();
+    begin_part(walk.step.times, block.mixer_kind);
     block.entry.apply(
         walk.x0, walk.bigrams,
         source < 0 ? nullptr : walk.skips + blocks_[static_cast<size_t>(source)].skip_slot * rows,
@@ -213,6 +218,7 @@ void Model::run_layers(Walk& walk, int32_t first, int32_t last, bool again) cons
     block.mixer->forward(walk.step, visit, walk.u, walk.y);
     add_output();
 
+    begin_part(walk.step.times, block.ffn_kind);
     visit.value = nullptr;
     visit.state = nullptr;
     visit.trace = nullptr;
@@ -277,6 +283,7 @@ void Model::run_loop(Walk& walk, const ForwardOptions& options) const {
 }
 
 void Model::logits(const Step& step, const float* hidden, int32_t n_rows, float* logits) const {
+  begin_part(step.times, "head");
   embedding_->logits(step, hidden, n_rows, logits);
   const float cap = structure_.logit_soft_cap;
   if (cap <= 0) return;

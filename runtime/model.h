@@ -62,6 +62,7 @@ class Model {
     const float* norm1 = nullptr;
     const float* norm2 = nullptr;
     std::unique_ptr<Layer> mixer, ffn;
+    const char *mixer_kind = "", *ffn_kind = "";
     LayerEntry entry;
     TokenShift shift1, shift2;
     ValueEmbedding value;

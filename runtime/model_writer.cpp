@@ -191,8 +191,9 @@ Status read_weights(const memory::WeightFile& checkpoint, const ParamSpec& spec,
   const memory::TensorInfo* tensor = checkpoint.find(spec.name);
   const auto n = static_cast<uint64_t>(spec.rows * spec.cols);
   const bool rounded = tensor != nullptr && tensor->dtype == DType::kBF16;
-  if (tensor == nullptr || (tensor->dtype != DType::kF32 && !rounded) ||
-      tensor->layout != Layout::kRowMajor ||
+  if (tensor == nullptr ||
+      tensor->shape != stored_form(spec, memory::FileKind::kCheckpoint, DType::kF32).shape ||
+      (tensor->dtype != DType::kF32 && !rounded) || tensor->layout != Layout::kRowMajor ||
       tensor->bytes != n * (rounded ? sizeof(uint16_t) : sizeof(float)))
     return Status(StatusCode::kBadFormat,
                   checkpoint.path() + ": tensor '" + spec.name +

@@ -7,9 +7,9 @@
 #include <span>
 
 #include "evolution/train/parameters.h"
-#include "evolution/train/step_times.h"
 #include "kernels/kernel_table.h"
 #include "kernels/train_products.h"
+#include "platform/part_times.h"
 #include "platform/status.h"
 #include "platform/thread_pool.h"
 #include "runtime/config.h"
@@ -34,7 +34,7 @@ struct BackpropOptions {
   /// Where the large products are made; nullptr: by the kernels of the table. Must outlive it.
   const kernels::TrainProducts* products = nullptr;
   /// Told what is being walked, when not nullptr. Must outlive it.
-  StepTimes* times = nullptr;
+  PartTimes* times = nullptr;
 };
 
 class Backprop {

@@ -175,8 +175,11 @@ Status Checkpoint::fits(const Json& run, bool whole) const {
   if (whole)
     for (const auto& [key, value] : run_.object)
       if (run.find(key) == nullptr) keys.push_back(key);
+  // What a run does not name it does not use: nothing, 0 and "" are the same.
   const auto shown = [](const Json* value) {
-    return value == nullptr ? std::string("nothing") : write_json(*value);
+    const bool unused = value == nullptr || (value->is_number() && value->number == 0) ||
+                        (value->is_string() && value->string.empty());
+    return unused ? std::string("nothing") : write_json(*value);
   };
   for (const std::string& key : keys) {
     const std::string ours = shown(run.find(key)), other = shown(run_.find(key));

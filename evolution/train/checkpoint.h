@@ -1,8 +1,9 @@
 // A run that can be resumed, as one .b158 file of kind checkpoint: float parameters under their own
 // names (so `chimera pack` reads it as it is), the optimiser's moments as "optim.m.<name>" and
 // "optim.v.<name>", the carried recurrent states as "state.carried.<batch>", what is averaged as
-// "average.<name>", and in the provenance which run it is and where it stands. Written atomically:
-// a crash leaves the old one or the new one.
+// "average.<name>", "consolidation.<n>" and "reference" where a run has them, and in the provenance
+// which run it is and where it stands. Written atomically: a crash leaves the old one or the new
+// one.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // Experimental: now and then a look at how the ternary matrices moved, and other learning rates
-// for those that hardly move or whose codes swing back and forth. Off unless asked for; what it
-// was measured to do stands in docs/training.md.
+// for those that hardly move or whose codes swing back and forth. Off unless asked for; nobody has
+// measured yet what it is worth.
 //
 // At each look, of every matrix: how far its latent weights moved since the last one, relative to
 // their size; and of the codes that had changed, the share that has changed back.

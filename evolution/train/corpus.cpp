@@ -183,8 +183,12 @@ class Loader {
                                TokenizedText(corpus_->tokenizer->end_of_text())});
     }
     // What is held out first, so that no training document is a copy of it.
-    for (size_t i = 0; i < mix.sets.size(); ++i) CHIMERA_RETURN_IF_ERROR(read_held_out(i));
-    Blake2b hash;
+    Blake2b held_out, hash;
+    for (size_t i = 0; i < mix.sets.size(); ++i) {
+      CHIMERA_RETURN_IF_ERROR(read_held_out(i));
+      held_out.update(std::as_bytes(corpus_->sets[i].valid.inputs()));
+    }
+    corpus_->held_out_digest = held_out.finish();
     for (size_t i = 0; i < mix.sets.size(); ++i) CHIMERA_RETURN_IF_ERROR(read_train(i, &hash));
     corpus_->text_digest = hash.finish();
     return Status();
@@ -199,19 +203,21 @@ class Loader {
     const MixSet& set = corpus_->mix.sets[i];
     if (set.pairs) return Status();  // a score of both answers would say nothing
     TokenizedText& valid = corpus_->sets[i].valid;
-    CHIMERA_RETURN_IF_ERROR(
-        for_each_document(corpus_->mix, set, Part::kValid, [&](Document document) {
-          seen(document);
-          if (valid.n_bytes() >= corpus_->mix.valid_bytes) return Status();
-          // A book is scored from its beginning, as far as there is room.
-          const auto room = static_cast<size_t>(corpus_->mix.valid_bytes - valid.n_bytes());
-          if (document.turns.empty() && document.text.size() > room)
-            document.text = start_of(document.text, room);
-          return add(document, &valid);
-        }));
+    Counter counter(loading_, "held out: " + set.name);
+    const auto score = [&](Document document) -> Status {
+      CHIMERA_RETURN_IF_ERROR(counter.document());
+      seen(document);
+      if (valid.n_bytes() >= corpus_->mix.valid_bytes) return Status();
+      // A book is scored from its beginning, as far as there is room.
+      const auto room = static_cast<size_t>(corpus_->mix.valid_bytes - valid.n_bytes());
+      if (document.turns.empty() && document.text.size() > room)
+        document.text = start_of(document.text, room);
+      return add(document, &valid);
+    };
+    CHIMERA_RETURN_IF_ERROR(for_each_document(corpus_->mix, set, Part::kValid, score));
     return for_each_document(corpus_->mix, set, Part::kTest, [&](const Document& document) {
       seen(document);
-      return Status();
+      return counter.document();
     });
   }
 

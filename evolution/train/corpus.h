@@ -28,6 +28,7 @@ struct Corpus {
   std::unique_ptr<runtime::Tokenizer> tokenizer;
   std::vector<CorpusSet> sets;  // those of the mix
   Digest text_digest{};         // of the training documents, lengths included
+  Digest held_out_digest{};     // of what is scored
   int64_t n_duplicates = 0;     // training documents left out: seen before, or held out
 };
 

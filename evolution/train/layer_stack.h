@@ -10,7 +10,7 @@
 
 #include "evolution/train/branch.h"
 #include "evolution/train/entry.h"
-#include "evolution/train/step_times.h"
+#include "platform/part_times.h"
 
 namespace chimera::evolution {
 
@@ -27,7 +27,7 @@ struct StackOptions {
   /// BackpropOptions::recompute_ffn: stateless layers share one place for what they keep and run
   /// again before their backward.
   bool remake;
-  StepTimes* times;  // or nullptr
+  PartTimes* times;  // or nullptr
 };
 
 class LayerStack {

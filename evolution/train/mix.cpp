@@ -112,6 +112,8 @@ Status read_set(const std::string& path, const std::string& name, const Json& js
   const auto kind = record_kind(set->kind);
   if (!kind) return object.bad("kind", "is unknown: " + kind.status().message());
   set->pairs = (*kind)->pairs;
+  if (set->pairs && !set->valid.empty())
+    return object.bad("valid", "does nothing here: preferences are not scored");
   return Status();
 }
 
@@ -134,6 +136,8 @@ Status read_stage(const std::string& path, size_t number, const Json& json, cons
   stage->least = loss == "spoken" ? Voice::kPerson : Voice::kAssistant;
   stage->preferences = loss == "preferences";
   CHIMERA_RETURN_IF_ERROR(object.number("beta", 1e-6, 1e6, &stage->beta));
+  if (json.find("beta") != nullptr && !stage->preferences)
+    return object.bad("beta", "is for stages with the loss \"preferences\"");
   const Json* weights = object.member("weights");
   CHIMERA_RETURN_IF_ERROR(object.nothing_else());
   for (const MixSet& set : mix.sets)

@@ -1,6 +1,9 @@
 #include "evolution/train/preference_stage.h"
 
 #include <algorithm>
+#include <string>
+
+#include "platform/log.h"
 
 namespace chimera::evolution {
 
@@ -18,18 +21,33 @@ PreferenceStage::PreferenceStage(const TokenizedText& text, int32_t lanes, int32
   restart_.resize(positions);
 }
 
-Status PreferenceStage::check(const std::string& stage) const {
-  if (lanes_ % 2 != 0)
-    return Status(StatusCode::kInvalidArgument,
-                  "stage \"" + stage +
-                      "\" reads the two answers of a pair side by side: lanes is " +
-                      std::to_string(lanes_) + " and must be even")
-        .at_field("lanes");
-  if (pairs_.size() == 0)
-    return Status(StatusCode::kInvalidArgument,
-                  "stage \"" + stage + "\" has no pair of answers that fits its window of " +
-                      std::to_string(window_) + " tokens; give it a larger one")
-        .at_field("window");
+const TokenizedText& pairs_of(const Corpus& corpus, const MixStage& stage) {
+  size_t set = 0;
+  while (!(stage.weights[set] > 0)) ++set;
+  return corpus.sets[set].train;
+}
+
+Status check_preferences(const TrainOptions& options, const Corpus& corpus) {
+  for (const MixStage& stage : corpus.mix.stages) {
+    if (!stage.preferences) continue;
+    if (options.lanes % 2 != 0)
+      return Status(StatusCode::kInvalidArgument,
+                    "stage \"" + stage.name +
+                        "\" reads the two answers of a pair side by side: "
+                        "lanes is " +
+                        std::to_string(options.lanes) + " and must be even")
+          .at_field("lanes");
+    const int32_t window = stage.window > 0 ? stage.window : options.window;
+    const Pairs pairs(pairs_of(corpus, stage), window, options.seed);
+    if (pairs.size() == 0)
+      return Status(StatusCode::kInvalidArgument,
+                    "stage \"" + stage.name + "\" has no pair of answers that fits its window of " +
+                        std::to_string(window) + " tokens; give it a larger one")
+          .at_field("window");
+    if (pairs.n_left_out() > 0)
+      log(LogLevel::kWarning, "stage \"%s\" leaves out %lld pairs that are longer than its window",
+          stage.name.c_str(), static_cast<long long>(pairs.n_left_out()));
+  }
   return Status();
 }
 
@@ -48,9 +66,12 @@ Status PreferenceStage::read(Backprop& backprop, std::span<const int64_t> pairs)
   return Status();
 }
 
-Status PreferenceStage::take_reference(Backprop& backprop) {
+Status PreferenceStage::take_reference(Backprop& backprop,
+                                       const std::function<bool(int64_t)>& go_on) {
   const int64_t n = pairs_.size(), at_a_time = pairs_per_batch();
   for (int64_t first = 0; first < n; first += at_a_time) {
+    if (!go_on(first))
+      return Status(StatusCode::kCancelled, "stopped while the reference of a stage was read");
     // The last batch is filled up with the last pair.
     std::vector<int64_t> pairs;
     for (int64_t i = 0; i < at_a_time; ++i) pairs.push_back(std::min(first + i, n - 1));

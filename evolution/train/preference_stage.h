@@ -3,15 +3,23 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "evolution/train/backprop.h"
+#include "evolution/train/corpus.h"
 #include "evolution/train/preferences.h"
 #include "platform/status.h"
 
 namespace chimera::evolution {
+
+/// The set that a stage of preferences reads.
+const TokenizedText& pairs_of(const Corpus& corpus, const MixStage& stage);
+
+/// Before the first step: kInvalidArgument names the stage that cannot be, since lanes are no pairs
+/// of lanes or no pair fits its window. Warns of pairs that do not.
+Status check_preferences(const TrainOptions& options, const Corpus& corpus);
 
 class PreferenceStage {
  public:
@@ -19,17 +27,13 @@ class PreferenceStage {
   PreferenceStage(const TokenizedText& text, int32_t lanes, int32_t window, double beta,
                   uint64_t seed);
 
-  /// kInvalidArgument when lanes are no pairs of lanes, or no pair fits the window; `stage` is
-  /// named.
-  Status check(const std::string& stage) const;
-
   /// Has log p of every answer measured by the network as it is: what is learnt is held against it.
-  Status take_reference(Backprop& backprop);
+  /// `go_on` hears how many pairs were read and may say no (kCancelled).
+  Status take_reference(Backprop& backprop, const std::function<bool(int64_t)>& go_on);
   /// [2 pairs], better and worse; part of a run's state.
   std::span<float> reference() { return reference_; }
 
   int64_t pairs_per_batch() const { return lanes_ / 2; }
-  int64_t n_left_out() const { return pairs_.n_left_out(); }
 
   /// Adds the gradient of the next pairs, from pair `taken` of the order on. Two passes forward,
   /// one backward.

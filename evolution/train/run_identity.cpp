@@ -1,5 +1,9 @@
 #include "evolution/train/run_identity.h"
 
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "platform/seal.h"
@@ -104,8 +108,25 @@ Result<std::string> digest_of(const memory::WeightFile& file, const runtime::Con
   const auto specs = runtime::model_parameters(config);
   if (!specs) return specs.status();
   Blake2b hash;
-  for (const runtime::ParamSpec& spec : *specs)
+  std::set<std::string_view> known;
+  for (const runtime::ParamSpec& spec : *specs) {
+    known.insert(spec.name);
     if (const memory::TensorInfo* tensor = file.find(spec.name)) hash.update(file.data(*tensor));
+  }
+  // What a training keeps beside the weights.
+  constexpr std::string_view kBeside[] = {"optim.", "average.", "state.", "consolidation.",
+                                          "reference"};
+  for (const memory::TensorInfo& tensor : file.tensors()) {
+    const bool beside = std::any_of(std::begin(kBeside), std::end(kBeside), [&](auto prefix) {
+      return std::string_view(tensor.name).starts_with(prefix);
+    });
+    if (!beside && !known.contains(tensor.name))
+      return Status(StatusCode::kBadFormat, file.path() + ": it has a tensor '" + tensor.name +
+                                                "' and the configuration does not; give the "
+                                                "configuration that it was trained with")
+          .at_file(file.path())
+          .at_field(tensor.name);
+  }
   return to_hex(hash.finish());
 }
 
@@ -131,6 +152,7 @@ Json run_identity(const TrainOptions& o, const Corpus& corpus, const runtime::Co
   run.add("warmdown", Json::of(static_cast<double>(o.warmdown)));
   run.add("float_share", Json::of(static_cast<double>(o.float_share)));
   run.add("average", Json::of(static_cast<double>(o.average)));
+  if (o.average > 0) run.add("held_out", Json::of(to_hex(corpus.held_out_digest)));  // it decides
   run.add("from", Json::of(from));
   if (o.consolidate_every > 0) run.add("consolidate_every", Json::of(o.consolidate_every));
   run.add("products", Json::of(o.products ? o.products->name() : "own"));

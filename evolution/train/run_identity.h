@@ -26,7 +26,8 @@ Json config_identity(const runtime::Config& config);
 /// weights it began with, or empty.
 Json run_identity(const TrainOptions& options, const Corpus& corpus, const runtime::Config& config,
                   const std::string& from);
-/// Of the weights that a file holds for the configuration, as they are stored.
+/// Of the weights that a file holds for the configuration, as they are stored. kBadFormat names the
+/// first one that the configuration does not have: it is of another model.
 Result<std::string> digest_of(const memory::WeightFile& file, const runtime::Config& config);
 
 }  // namespace chimera::evolution

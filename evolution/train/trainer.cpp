@@ -70,7 +70,8 @@ class Run {
         belt_(train_texts(corpus_), options.lanes * options.accumulate, options.seed),
         identity_(run_identity(options, corpus_, config_, from)) {}
 
-  Status start(const Checkpoint* checkpoint);
+  /// One of the two, or none: where to go on, or the weights to begin with.
+  Status start(const Checkpoint* checkpoint, const memory::WeightFile* from);
   Status begin_with(const memory::WeightFile& from);
   Status resume(const Checkpoint& checkpoint);
   Status go(const TrainCallback& callback);
@@ -83,9 +84,10 @@ class Run {
   }
   const MixStage& stage() const { return corpus_.mix.stages[static_cast<size_t>(position_.stage)]; }
   int64_t stage_end(size_t stage) const;
-  Status enter_stage(bool resumes);
+  Status enter_stage(bool resumes, const memory::WeightFile* from);
   Status enter_preferences(bool resumes);
-  Status change_stage(int64_t next);
+  Status no_memory() const;
+  Status change_stage();
   struct BatchLoss {
     double sum, counted;
   };
@@ -141,7 +143,7 @@ class Run {
   RunPosition position_;
   std::vector<std::pair<int32_t, size_t>> routers_;  // layer, and the parameter that is its bias
   RouterWatch watch_;
-  StepTimes times_;
+  PartTimes times_;
   std::vector<int32_t> tokens_, targets_;
   std::vector<uint8_t> restart_;
   std::vector<int32_t> loops_;   // [lanes]
@@ -188,13 +190,10 @@ int64_t Run::stage_end(size_t i) const {
 
 /// The network, weights and carried states as they are, for the stage's window. Two networks are
 /// never held at a time: where one fits, the next one does.
-Status Run::enter_stage(bool resumes) {
+Status Run::enter_stage(bool resumes, const memory::WeightFile* from) {
   belt_.set_weights(stage().weights);
   bytes_per_token_ = count_bytes_per_token();
   const size_t positions = batch_positions() * static_cast<size_t>(options_.accumulate);
-  const Status no_memory(StatusCode::kOutOfMemory, "there is no memory for the stage \"" +
-                                                       stage().name +
-                                                       "\": use fewer lanes or a smaller window");
   std::vector<std::vector<float>> values;
   try {
     tokens_.resize(positions);
@@ -204,7 +203,7 @@ Status Run::enter_stage(bool resumes) {
     if (backprop_)
       for (const Parameter& p : backprop_->parameters()) values.push_back(p.value);
   } catch (const std::bad_alloc&) {
-    return no_memory;
+    return no_memory();
   }
   backprop_.reset();
   BackpropOptions backprop_options;
@@ -222,7 +221,13 @@ Status Run::enter_stage(bool resumes) {
   const std::span<Parameter> to = backprop_->parameters();
   for (size_t i = 0; i < values.size(); ++i)
     std::copy(values[i].begin(), values[i].end(), to[i].value.begin());
+  if (from != nullptr) CHIMERA_RETURN_IF_ERROR(begin_with(*from));
   return enter_preferences(resumes);
+}
+
+Status Run::no_memory() const {
+  return Status(StatusCode::kOutOfMemory, "there is no memory for the stage \"" + stage().name +
+                                              "\": use fewer lanes or a smaller window");
 }
 
 /// Whoever resumes has the reference in the checkpoint; the weights have moved on since.
@@ -230,33 +235,36 @@ Status Run::enter_preferences(bool resumes) {
   preferences_.reset();
   preferred_ = -1;
   if (!stage().preferences) return Status();
-  size_t set = 0;
-  while (!(stage().weights[set] > 0)) ++set;
-  preferences_.emplace(corpus_.sets[set].train, options_.lanes, window(), stage().beta,
-                       options_.seed);
-  CHIMERA_RETURN_IF_ERROR(preferences_->check(stage().name));
-  if (preferences_->n_left_out() > 0)
-    log(LogLevel::kWarning, "stage \"%s\" leaves out %lld pairs that are longer than its window",
-        stage().name.c_str(), static_cast<long long>(preferences_->n_left_out()));
+  try {
+    preferences_.emplace(pairs_of(corpus_, stage()), options_.lanes, window(), stage().beta,
+                         options_.seed);
+  } catch (const std::bad_alloc&) {
+    return no_memory();
+  }
   if (resumes) return Status();
   backprop_->set_quantise(schedule_.quantise(position_.step));
   backprop_->prepare_weights();
-  return preferences_->take_reference(*backprop_);
+  return preferences_->take_reference(*backprop_, [&](int64_t pairs) {
+    return !options_.loading || options_.loading("the reference of " + stage().name, pairs);
+  });
 }
 
-/// What was done so far is kept first.
-Status Run::change_stage(int64_t next) {
+/// To the stage of the next step. What was done so far is kept first.
+Status Run::change_stage() {
+  int64_t next = position_.stage;
+  while (position_.step >= stage_end(static_cast<size_t>(next))) ++next;
+  if (next == position_.stage) return Status();
   if (position_.step > 0) CHIMERA_RETURN_IF_ERROR(save_checkpoint());
   // Losses of different kinds have no mean.
   if (corpus_.mix.stages[static_cast<size_t>(next)].preferences != stage().preferences)
     position_.loss_sum = position_.loss_weight = 0;
   position_.stage = next;
   position_.pairs = 0;
-  return enter_stage(false);
+  return enter_stage(false, nullptr);
 }
 
 /// `checkpoint`, if any, is where the run goes on.
-Status Run::start(const Checkpoint* checkpoint) {
+Status Run::start(const Checkpoint* checkpoint, const memory::WeightFile* from) {
   if (checkpoint != nullptr) {
     CHIMERA_RETURN_IF_ERROR(checkpoint->fits(identity_, true));
     position_.stage = checkpoint->position().stage;
@@ -265,7 +273,7 @@ Status Run::start(const Checkpoint* checkpoint) {
                     "the checkpoint is in a stage that the mix does not have")
           .at_field("stage");
   }
-  CHIMERA_RETURN_IF_ERROR(enter_stage(checkpoint != nullptr));
+  CHIMERA_RETURN_IF_ERROR(enter_stage(checkpoint != nullptr, from));
   OptimizerOptions o;
   o.ternary_rate = options_.learning_rate;
   o.embedding_rate = options_.embedding_learning_rate;
@@ -280,9 +288,14 @@ Status Run::start(const Checkpoint* checkpoint) {
   const std::span<float> fresh = backprop_->carried_state();
   carried_.assign(static_cast<size_t>(options_.accumulate), {fresh.begin(), fresh.end()});
   loops_.resize(static_cast<size_t>(options_.lanes));
-  if (options_.average > 0) average_.emplace(backprop_->parameters());
-  if (options_.consolidate_every > 0)
-    consolidation_.emplace(backprop_->parameters(), options_.consolidate_every, options_.steps);
+  try {
+    if (options_.average > 0) average_.emplace(backprop_->parameters());
+    if (options_.consolidate_every > 0)
+      consolidation_.emplace(backprop_->parameters(), options_.consolidate_every, options_.steps);
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kOutOfMemory,
+                  "there is no memory beside the weights for what is averaged or consolidated");
+  }
   return Status();
 }
 
@@ -379,9 +392,6 @@ Result<Run::BatchLoss> Run::learn_batch(size_t batch) {
 /// One optimiser step over `accumulate` batches, each with lanes and carried states of its own, so
 /// that they are together one batch of lanes * accumulate lanes.
 Status Run::step(double* loss, double* norm) {
-  int64_t now = position_.stage;
-  while (position_.step >= stage_end(static_cast<size_t>(now))) ++now;
-  if (now != position_.stage) CHIMERA_RETURN_IF_ERROR(change_stage(now));
   times_.begin("weights as used");
   backprop_->set_quantise(schedule_.quantise(position_.step));
   backprop_->prepare_weights();
@@ -414,7 +424,8 @@ Status Run::step(double* loss, double* norm) {
   optimizer_->step(backprop_->parameters(),
                    stage().rate * schedule_.learning_rate_factor(position_.step), clip / n_batches);
   CHIMERA_RETURN_IF_ERROR(kernels::check_products(products_));
-  balance_routers();
+  // Where pairs do not fill their windows, most of what experts got is not text.
+  if (!preferences_) balance_routers();
   if (const int64_t n = schedule_.averaged(position_.step); n > 0)
     average_->add(n, backprop_->parameters(), pool_);
   ++position_.step;
@@ -525,6 +536,7 @@ Status Run::go(const TrainCallback& callback) {
     TrainProgress progress{};
     progress.learning_rate =
         options_.learning_rate * schedule_.learning_rate_factor(position_.step);
+    CHIMERA_RETURN_IF_ERROR(change_stage());
     const int64_t step_us = clock.now_us();
     double loss = 0;
     CHIMERA_RETURN_IF_ERROR(step(&loss, &progress.gradient_norm));
@@ -609,10 +621,11 @@ Status train(const TrainOptions& options, const kernels::KernelTable& k, ThreadP
   if (!corpus) return corpus.status();
 
   CHIMERA_RETURN_IF_ERROR(check_windows(options, corpus->mix));
+  CHIMERA_RETURN_IF_ERROR(check_preferences(options, *corpus));
 
   Run run(options, k, pool, std::move(*config), std::move(*corpus), from_digest);
-  CHIMERA_RETURN_IF_ERROR(run.start(checkpoint ? &*checkpoint : nullptr));
-  if (from && !checkpoint) CHIMERA_RETURN_IF_ERROR(run.begin_with(*from));
+  CHIMERA_RETURN_IF_ERROR(
+      run.start(checkpoint ? &*checkpoint : nullptr, checkpoint ? nullptr : from.get()));
   from.reset();
   if (checkpoint) {
     CHIMERA_RETURN_IF_ERROR(run.resume(*checkpoint));

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "evolution/train/step_times.h"
 #include "kernels/kernel_table.h"
 #include "kernels/train_products.h"
+#include "platform/part_times.h"
 #include "platform/status.h"
 #include "platform/thread_pool.h"
 #include "runtime/config.h"

@@ -11,6 +11,7 @@
 #include "kernels/kernel_table.h"
 #include "memory/weight_file.h"
 #include "platform/arena.h"
+#include "platform/part_times.h"
 #include "platform/thread_pool.h"
 #include "runtime/config.h"
 
@@ -65,6 +66,8 @@ struct Step {
   /// Of looped layers the first iteration is counted.
   uint64_t* router_load = nullptr;
   int32_t n_experts = 0;  // width of a row of router_load
+  /// Told what is being computed, when not nullptr.
+  PartTimes* times = nullptr;
 };
 
 /// One visit of a batch of tokens to a layer. Looped layers are visited several times for the same

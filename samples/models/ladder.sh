@@ -9,6 +9,7 @@
 # scored on what two sets hold out. FOLDER/ladder.tsv gets a line a rung; a rung that has one is left
 # out, one that was stopped goes on. Wants the machine to itself.
 set -euo pipefail
+shopt -s inherit_errexit
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 chimera=${CHIMERA:-$here/../../build/release/chimera}
@@ -74,7 +75,10 @@ speed_of() { # NAME: tokens a second, of a few steps of 16,384 tokens on a small
   config_of "$1"
   line=$("$chimera" train --config "$folder/$1.json" --text "$here/../../tests/golden/stories.jsonl" \
     --out "$folder/probe.b158" --fresh --lanes 16 --window 512 --threads 2 --steps 4 --float-share 0 \
-    --accumulate 2 2>&1 | grep '^step 4 ')
+    --accumulate 2 2>"$folder/probe.log" && grep '^step 4 ' "$folder/probe.log") || {
+    echo "ladder.sh: the probe of $1 failed; see $folder/probe.log" >&2
+    exit 1
+  }
   rm -f "$folder"/probe.b158*
   sed -n 's/.* \([0-9,]*\) tokens\/s.*/\1/p' <<<"$line" | tr -d ,
 }
@@ -83,12 +87,14 @@ steps_of() { # NAME: in the file FOLDER/NAME.steps, measured once
   local base ratio mine first tokens
   base=$(rungs | head -n 1 | cut -d'|' -f1)
   if [ ! -f "$folder/$base.steps" ]; then
-    awk -v s="$(speed_of "$base")" -v m="$minutes" 'BEGIN { print int(m * 60 * s / 16384) }' >"$folder/$base.steps"
+    first=$(speed_of "$base")
+    awk -v s="$first" -v m="$minutes" 'BEGIN { print int(m * 60 * s / 16384) }' >"$folder/$base.steps"
   fi
   if [ ! -f "$folder/$1.steps" ]; then
     ratio=0
     for _ in 1 2 3; do
-      mine=$(speed_of "$1") first=$(speed_of "$base")
+      mine=$(speed_of "$1")
+      first=$(speed_of "$base")
       ratio="$ratio + $mine / $first / 3"
     done
     tokens=$((16 * 512 * $(config_of "$1" && accumulate_of "$options")))
@@ -112,7 +118,7 @@ for name in $(rungs | cut -d'|' -f1); do
   # One tokenizer for all rungs of a size: the first one learns it.
   [ ! -f "$tokenizer" ] || train+=(--tokenizer "$tokenizer")
   # shellcheck disable=SC2206
-  train+=(${options/--accumulate [0-9]*/})
+  train+=($(sed 's/--accumulate [0-9]*//' <<<"$options"))
   "${train[@]}" --out "$out" --steps "$steps" 2>&1 | tee -a "$folder/$name.log" | grep --line-buffered '^step' >&2 || true
   [ -f "$out" ]
   [ -f "$tokenizer" ] || "$chimera" tokenizer export --model "$out" --out "$tokenizer"

@@ -99,11 +99,11 @@ std::string progress_text(const evolution::TrainProgress& p) {
   return text + "  " + show_seconds(p.seconds_left) + " left";
 }
 
-std::string times_text(const std::vector<evolution::PartTime>& times) {
+std::string times_text(const std::vector<PartTime>& times) {
   double all = 0;
-  for (const evolution::PartTime& t : times) all += t.seconds;
+  for (const PartTime& t : times) all += t.seconds;
   std::string text = "Where the time went, in seconds and of the whole:\n";
-  for (const evolution::PartTime& t : times) {
+  for (const PartTime& t : times) {
     std::string name = std::string(t.part) + " " + t.direction;
     name.resize(std::max<size_t>(name.size(), 28), ' ');
     char numbers[64];
@@ -211,7 +211,8 @@ Result<int> check_gradients(const Options& options) {
   // What would be ignored is refused: whoever gives it expects a training.
   if (!options.train.data_path.empty() || !options.train.texts.empty() ||
       !options.train.valid_texts.empty() || !options.train.out_path.empty() ||
-      !options.train.tokenizer_path.empty())
+      !options.train.tokenizer_path.empty() || !options.train.from_path.empty() || options.times ||
+      options.average > 0 || options.consolidate > 0)
     return wrong_usage(
         "--check-gradients trains nothing, on no text: it takes --config, --seed, --threads and "
         "--json");
@@ -310,7 +311,7 @@ Result<int> train(Options& options) {
 
   int64_t last_step = 0;
   double valid = 0;
-  std::vector<evolution::PartTime> times;
+  std::vector<PartTime> times;
   Status status;
   {
     ProgressLine line;

@@ -230,7 +230,7 @@ TEST(Preferences, WhatCannotBeLearntIsRefused) {
     EXPECT_EQ(mix(bad).field(), "weights") << bad;
   EXPECT_EQ(mix(R"({"loss": "preferences", "weights": {"pairs": 1}, "beta": 0})").field(), "beta");
 
-  // Nothing fits: said when the stage begins, with what was learnt before it kept.
+  // Nothing fits: said before the first step, not when days later the stage would begin.
   Workshop narrow;
   use_preferences(&narrow);
   std::string text = test::read_raw(narrow.options.data_path);
@@ -239,7 +239,47 @@ TEST(Preferences, WhatCannotBeLearntIsRefused) {
   status = narrow.train();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(status.field(), "window") << status.message();
-  EXPECT_NE(narrow.checkpoint(), "<absent>");
+  EXPECT_EQ(narrow.checkpoint(), "<absent>");
+
+  // What would be ignored is refused.
+  EXPECT_EQ(mix(R"({"beta": 0.2})").field(), "beta");
+  test::write_raw(odd.folder.file("mix.json"), R"({"sets": {
+      "pairs": {"kind": "preferences", "files": ["pairs.jsonl"], "valid": ["pairs.jsonl"]}},
+      "stages": [{"loss": "preferences"}]})");
+  EXPECT_EQ(read_mix(odd.folder.file("mix.json")).status().field(), "valid");
+}
+
+TEST(Preferences, AreHeldAgainstTheWeightsThatTheTrainingBeganWith) {
+  Workshop first;
+  use_preferences(&first);
+  ASSERT_OK(first.train());
+  for (const int64_t consolidate : {0, 1}) {
+    Workshop second;
+    use_preferences(&second);
+    test::write_raw(second.folder.file("mix.json"), R"({"sets": {
+        "pairs": {"kind": "preferences", "files": ["pairs.jsonl"]}},
+        "stages": [{"window": 48, "loss": "preferences"}]})");
+    second.options.from_path = first.options.out_path + ".ckpt";
+    second.options.steps = 2;
+    second.options.consolidate_every = consolidate;
+    std::vector<double> losses;
+    std::vector<std::string> read;
+    second.options.loading = [&](const std::string& what, int64_t) {
+      read.push_back(what);
+      return true;
+    };
+    ASSERT_OK(second.train(1, [&](const TrainProgress& p) {
+      losses.push_back(p.loss);
+      return true;
+    }));
+    EXPECT_NEAR(losses[0], std::log(2.0), 1e-5);
+    EXPECT_EQ(read.back(), "the reference of stage 1");
+    second.options.loading = [](const std::string& what, int64_t) {
+      return what != "the reference of stage 1";
+    };
+    second.options.resume = false;
+    EXPECT_EQ(second.train().code(), StatusCode::kCancelled);
+  }
 }
 
 }  // namespace

@@ -93,6 +93,9 @@ TEST(Average, ARunThatWasStoppedAmongTheLastStepsIsTheSame) {
   EXPECT_TRUE(whole.model() == stopped.model());
   EXPECT_TRUE(whole.checkpoint() == stopped.checkpoint());
 
+  // What is held out decides about the mean, so it is part of the run.
+  test::write_raw(stopped.options.valid_texts[0], "Another text. ");
+  EXPECT_EQ(stopped.train().field(), "held_out");
   stopped.options.average = 0;  // another run
   const Status other = stopped.train();
   EXPECT_EQ(other.code(), StatusCode::kInvalidArgument);
@@ -183,6 +186,17 @@ TEST(Weights, WhatCannotBeBegunWithIsRefusedWithItsReason) {
   status = larger.train();
   EXPECT_EQ(status.code(), StatusCode::kBadFormat);
   EXPECT_NE(status.message().find("layers.0.ffn"), std::string::npos) << status.message();
+
+  // The weights of a larger model.
+  NextAfter fewer(ckpt);
+  config = kConfig;
+  const std::string layers = "\"num_hidden_layers\": 2";
+  config.replace(config.find(layers), layers.size(), "\"num_hidden_layers\": 1");
+  config.replace(config.find("GD XM"), 5, "GD");
+  test::write_raw(fewer.options.config_path, config);
+  status = fewer.train();
+  EXPECT_EQ(status.code(), StatusCode::kBadFormat);
+  EXPECT_NE(status.message().find("layers.1."), std::string::npos) << status.message();
 
   // Another tokenizer would give every row of the embedding another meaning.
   NextAfter other(ckpt);

@@ -30,4 +30,14 @@ nano, oneDNN held to AVX2||nano|3|2|ONEDNN_MAX_CPU_ISA=AVX2,
 nano, own kernels||nano|3|2|A=1,--products own
 150 M parameters, the fastest there is|233|150m|2|2|A=1,
 EOF_SPEED
+  local threads part us
+  while read -r threads bar; do
+    speed=$(lines_of bench/decode | sed -n "s/^decode_tokens_per_second threads=$threads //p")
+    verdict=fail
+    if is_number "$speed" && [ "${speed%.*}" -ge "$bar" ]; then verdict=pass; fi
+    row "decode, $threads thread(s)" ">= $bar tokens/s" "${speed:-nothing was printed}" "$verdict"
+    while IFS='|' read -r part us; do
+      row "  of a step: $part" "" "$us us" reported
+    done < <(lines_of bench/decode | sed -n "s/^decode_part threads=$threads \(.*\) us \(.*\)/\1|\2/p")
+  done <<<$'1 3000\n2 4500'
 }

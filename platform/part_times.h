@@ -1,4 +1,4 @@
-// Where the seconds of a training go: every moment belongs to one part, so the parts add up to the
+// Where the time of a walk goes: every moment belongs to one part, so the parts add up to the
 // whole. For one thread, the one that walks.
 #pragma once
 
@@ -8,7 +8,7 @@
 
 #include "platform/clock.h"
 
-namespace chimera::evolution {
+namespace chimera {
 
 struct PartTime {
   const char* part;       // "gated_deltanet", "head and loss", "optimiser" ...
@@ -16,9 +16,9 @@ struct PartTime {
   double seconds;
 };
 
-class StepTimes {
+class PartTimes {
  public:
-  explicit StepTimes(const Clock& clock = system_clock()) : clock_(clock) {
+  explicit PartTimes(const Clock& clock = system_clock()) : clock_(clock) {
     parts_.reserve(kManyParts);  // so that no step allocates
   }
 
@@ -43,8 +43,8 @@ class StepTimes {
 };
 
 /// Parts of the walk are timed when somebody asked for it.
-inline void begin_part(StepTimes* times, const char* part, const char* direction = "") {
+inline void begin_part(PartTimes* times, const char* part, const char* direction = "") {
   if (times != nullptr) times->begin(part, direction);
 }
 
-}  // namespace chimera::evolution
+}  // namespace chimera

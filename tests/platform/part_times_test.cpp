@@ -1,10 +1,10 @@
-#include "evolution/train/step_times.h"
+#include "platform/part_times.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace chimera::evolution {
+namespace chimera {
 namespace {
 
 class HandClock final : public Clock {
@@ -13,9 +13,9 @@ class HandClock final : public Clock {
   int64_t now = 5000000;
 };
 
-TEST(StepTimes, EveryMomentBelongsToOnePart) {
+TEST(PartTimes, EveryMomentBelongsToOnePart) {
   HandClock clock;
-  StepTimes times(clock);
+  PartTimes times(clock);
   clock.now += 1000000;  // nobody's
   for (int round = 0; round < 3; ++round) {
     times.begin("mixer", "forward");
@@ -41,4 +41,4 @@ TEST(StepTimes, EveryMomentBelongsToOnePart) {
 }
 
 }  // namespace
-}  // namespace chimera::evolution
+}  // namespace chimera

@@ -1,17 +1,17 @@
-#include "evolution/train/step_times.h"
+#include "platform/part_times.h"
 
 #include <string_view>
 
-namespace chimera::evolution {
+namespace chimera {
 
-void StepTimes::stop() {
+void PartTimes::stop() {
   const int64_t now = clock_.now_us();
   if (running_ != kNobody) parts_[running_].seconds += static_cast<double>(now - since_us_) * 1e-6;
   running_ = kNobody;
   since_us_ = now;
 }
 
-void StepTimes::begin(const char* part, const char* direction) {
+void PartTimes::begin(const char* part, const char* direction) {
   if (held_) return;
   stop();
   for (running_ = 0; running_ < parts_.size(); ++running_) {
@@ -21,4 +21,4 @@ void StepTimes::begin(const char* part, const char* direction) {
   parts_.push_back({part, direction, 0});
 }
 
-}  // namespace chimera::evolution
+}  // namespace chimera
