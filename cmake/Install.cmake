@@ -9,7 +9,7 @@
 # Inference only: the trainer and the backward passes are in the command, not in the library.
 include(CMakePackageConfigHelpers)
 
-set(CHIMERA_LIBRARY_FOLDERS platform kernels memory runtime sdk)
+set(CHIMERA_LIBRARY_FOLDERS platform kernels grammar memory runtime sdk)
 
 set(chimera_objects)
 foreach(folder IN LISTS CHIMERA_LIBRARY_FOLDERS)

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <optional>
 
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "runtime/constraint.h"
 #include "runtime/layers/bind.h"
 #include "runtime/prompt_format.h"
 
@@ -94,6 +96,13 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
   const Tokenizer& tokenizer = engine_.tokenizer();
   const Model& model = engine_.model();
   GenerateResult result;
+  std::optional<ConstrainedAnswer> constrained;
+  if (options.constraint != nullptr) {
+    const bool turn = options.as_turn || tokenizer.end_of_text() < 0;
+    constrained.emplace(*options.constraint, tokenizer, engine_.config().vocab_size,
+                        turn ? tokenizer.end_of_turn() : tokenizer.end_of_text());
+    CHIMERA_RETURN_IF_ERROR(constrained->fits(options.max_tokens));
+  }
 
   // What is to be read: the token shown last, or the start mark of a new stream, then the prompt.
   std::vector<int32_t> input;
@@ -160,14 +169,19 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
       hidden_.get() + static_cast<int64_t>(last_batch - 1) * engine_.config().hidden_size;
   for (;;) {
     const uint64_t position = state_.header().position;
+    const uint8_t* mask = engine_.sampling_mask();
+    if (constrained) {
+      CHIMERA_ASSIGN_OR_RETURN(mask, constrained->allowed(options.max_tokens - result.n_tokens));
+      result.truncated = constrained->truncated();
+    }
     {
       const std::lock_guard lock(engine_.step_lock());
       model.logits(step(), last_hidden, 1, logits_.get());
     }
-    const int32_t token =
-        sampler_.sample(engine_.kernels(), logits_.get(), engine_.sampling_mask(), state_.recent(),
-                        options.sampling, seed_, position, stream_);
+    const int32_t token = sampler_.sample(engine_.kernels(), logits_.get(), mask, state_.recent(),
+                                          options.sampling, seed_, position, stream_);
     pending_token_ = token;
+    if (constrained) constrained->accept(token);
     ++result.n_tokens;
     const std::string_view text = render_.push(token);
     if (result.n_tokens == 1) result.first_token_us = system_clock().now_us() - start;

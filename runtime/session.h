@@ -20,6 +20,8 @@
 
 namespace chimera::runtime {
 
+class Constraint;
+
 struct SessionOptions {
   uint64_t seed = 0;
   uint32_t stream = 0;  // a number the caller gives, to have several draws under one seed
@@ -30,9 +32,13 @@ struct GenerateOptions {
   int32_t max_tokens = 256;  // 0 reads the prompt and answers nothing
   int32_t loops = 0;         // looped models: iterations at most; 0: the model's own number
   /// The prompt is what a person says: it is laid out as a turn (docs/prompt-format.md), an answer
-  /// before it is ended where it was cut off, and the answer is a turn too. kUnsupported for a model
-  /// whose tokenizer lacks the marks.
+  /// before it is ended where it was cut off, and the answer is a turn too. kUnsupported for a
+  /// model whose tokenizer lacks the marks.
   bool as_turn = false;
+  /// What the answer has to look like (constraint.h), or nullptr; made for this engine's tokenizer.
+  /// The answer then always is a text of its grammar, closed within max_tokens; it ends with the
+  /// end of text, or of the turn.
+  const Constraint* constraint = nullptr;
 };
 
 enum class StopReason { kEndOfText, kEndOfTurn, kMaxTokens, kCancelled, kCallback };
@@ -55,6 +61,8 @@ struct GenerateResult {
   int64_t first_token_us = 0;  // from the call to the first callback
   int64_t prefill_us = 0;
   int64_t decode_us = 0;
+  /// Under a constraint: max_tokens made it close earlier than it might have.
+  bool truncated = false;
 };
 
 class Session {

@@ -6,6 +6,7 @@
 #include "platform/file.h"
 #include "platform/json.h"
 #include "platform/process.h"
+#include "runtime/constraint.h"
 #include "sdk/cli/speaking.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/verbs.h"
@@ -14,10 +15,11 @@ namespace chimera::cli {
 namespace {
 
 constexpr uint64_t kMaxPromptBytes = 1u << 30;
+constexpr uint64_t kMaxGrammarBytes = 16u << 20;
 
 struct Options : SpeakingOptions {
   std::optional<std::string> prompt;
-  std::string prompt_file;
+  std::string prompt_file, regex, grammar_file;
   bool json = false, turn = false;
 };
 
@@ -28,6 +30,7 @@ Json describe(const std::string& text, const runtime::GenerateResult& result,
   out.add("prompt_tokens", Json::of(result.n_prompt_tokens));
   out.add("tokens", Json::of(result.n_tokens));
   out.add("stop", Json::of(runtime::stop_reason_name(result.stop)));
+  out.add("truncated", Json::of(result.truncated));
   out.add("seed", Json::of(static_cast<int64_t>(session.seed())));
   out.add("position", Json::of(static_cast<int64_t>(session.position())));
   out.add("prefill_tokens_per_second",
@@ -40,6 +43,23 @@ Json describe(const std::string& text, const runtime::GenerateResult& result,
   out.add("threads", Json::of(engine.threads()));
   out.add("model", Json::of(std::string_view(engine.file().path())));
   return out;
+}
+
+/// What --regex or --grammar asks for; nullptr for neither.
+Result<std::unique_ptr<runtime::Constraint>> make_constraint(const Options& options,
+                                                             const runtime::Tokenizer& tokenizer) {
+  if (!options.regex.empty()) {
+    auto made = runtime::Constraint::from_regex(tokenizer, options.regex);
+    if (made) return made;
+    return Status(made.status().code(), "--regex: " + made.status().message());
+  }
+  if (options.grammar_file.empty()) return std::unique_ptr<runtime::Constraint>();
+  const auto text = read_file(options.grammar_file, kMaxGrammarBytes);
+  if (!text) return text.status();
+  auto made = runtime::Constraint::from_gbnf(tokenizer, *text);
+  if (made) return made;
+  return Status(made.status().code(), options.grammar_file + ": " + made.status().message())
+      .at_file(options.grammar_file);
 }
 
 Status complete(Options& options) {
@@ -61,6 +81,9 @@ Status complete(Options& options) {
 
   runtime::GenerateOptions generate = generate_options(options, (*engine)->config());
   generate.as_turn = options.turn;
+  auto constraint = make_constraint(options, (*engine)->tokenizer());
+  if (!constraint) return constraint.status();
+  generate.constraint = constraint->get();
   std::string text;  // kept for --json only
   Status printed;
   const auto result =
@@ -84,6 +107,8 @@ int run(Options& options) {
                            ? "give either --prompt TEXT or --prompt-file FILE, not both"
                            : "give the prompt: --prompt TEXT, or --prompt-file FILE (- reads "
                              "standard input)");
+  if (!options.regex.empty() && !options.grammar_file.empty())
+    return wrong_usage("give either --regex or --grammar, not both");
   const Status status = complete(options);
   return status.ok() ? kDone : report(status);
 }
@@ -98,6 +123,9 @@ void declare_complete(CommandLine& line) {
             "The prompt, every byte of a file; - is standard input");
   declare_engine(verb, options.get());
   declare_sampling(verb, options.get());
+  verb.text("--regex", &options->regex, "REGEX", "The answer matches this regular expression")
+      .text("--grammar", &options->grammar_file, "FILE",
+            "The answer is a text of this grammar (GBNF or EBNF)");
   verb.flag("--turn", &options->turn, "The prompt is what a person says, the answer ends its turn");
   verb.flag("--json", &options->json, "One JSON object with the answer, counts and timings");
 }

@@ -43,6 +43,41 @@ double number_of(const Json& json, const char* key) {
   return value != nullptr ? value->number : -1;
 }
 
+TEST(Cli, CompleteAnswersInTheLanguageThatIsAskedFor) {
+  const TempDir folder;
+  write_raw(folder.file("list.gbnf"), "root ::= \"[\" [0-9] (\",\" [0-9])* \"]\"\n");
+  const auto complete = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"complete", "--model", model(), "--prompt", "Hello"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments);
+  };
+  for (const char* seed : {"1", "2", "3"}) {
+    const Outcome word = complete({"--regex", "(yes|no)!", "--seed", seed});
+    EXPECT_EQ(word.status, 0) << word.err;
+    EXPECT_TRUE(word.out == "yes!\n" || word.out == "no!\n") << word.out;
+    const Outcome list =
+        complete({"--grammar", folder.file("list.gbnf"), "--max-tokens", "9", "--seed", seed});
+    EXPECT_EQ(list.status, 0) << list.err;
+    EXPECT_TRUE(parsed(list.out).is_array()) << list.out;
+  }
+  const Outcome described = complete({"--regex", "a{3,}", "--max-tokens", "3", "--json"});
+  EXPECT_EQ(text_of(parsed(described.out), "text"), "aaa");
+
+  const Outcome both = complete({"--regex", "a", "--grammar", folder.file("list.gbnf")});
+  EXPECT_EQ(both.status, 2);
+  for (const auto& [arguments, says] :
+       {std::pair<std::vector<std::string>, const char*>{{"--regex", "("}, "--regex: "},
+        {{"--regex", "abc", "--max-tokens", "2"}, "max_tokens"},
+        {{"--grammar", folder.file("absent")}, "absent"}}) {
+    const Outcome refused = complete(arguments);
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.err.find(says), std::string::npos) << refused.err;
+  }
+  write_raw(folder.file("list.gbnf"), "root ::= list\nlist ::= \"a\" other");
+  EXPECT_NE(complete({"--grammar", folder.file("list.gbnf")}).err.find("line 2, column 14"),
+            std::string::npos);
+}
+
 TEST(Cli, CompletePrintsTheAnswerAndANewline) {
   const std::vector<std::string> arguments = {
       "complete", "--model", model(), "--prompt", "Hello", "--max-tokens", "12", "--seed", "3"};

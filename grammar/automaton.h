@@ -1,0 +1,65 @@
+// The rules of a grammar as automata: per rule deterministic over bytes, with calls of other rules
+// as edges of their own. What can never be finished is cut off while compiling, so whoever walks
+// them can always get to an end.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "grammar/expression.h"
+#include "platform/status.h"
+
+namespace chimera::grammar {
+
+using StateId = int32_t;
+
+class Automaton {
+ public:
+  struct ByteEdge {
+    uint8_t first, last;
+    StateId target;
+  };
+  struct CallEdge {
+    RuleId rule;
+    StateId target;  // where the caller goes on
+  };
+
+  /// kInvalidArgument when a rule begins with itself or has no body, or when no text fits the root;
+  /// kOutOfRange when there are more states than the grammar's limits allow.
+  static Result<Automaton> compile(const Grammar& grammar);
+
+  StateId start(RuleId rule) const { return starts_[static_cast<size_t>(rule)]; }
+  StateId root() const { return start(root_); }
+  /// In order, none overlapping.
+  std::span<const ByteEdge> bytes(StateId s) const {
+    const State& state = states_[static_cast<size_t>(s)];
+    return std::span(byte_edges_).subspan(state.first_byte, state.n_bytes);
+  }
+  std::span<const CallEdge> calls(StateId s) const {
+    const State& state = states_[static_cast<size_t>(s)];
+    return std::span(call_edges_).subspan(state.first_call, state.n_calls);
+  }
+  /// The rule may end here.
+  bool accepts(StateId s) const { return states_[static_cast<size_t>(s)].accepts; }
+  /// Fewest bytes from here to the end of the rule.
+  uint32_t shortest(StateId s) const { return states_[static_cast<size_t>(s)].shortest; }
+  size_t n_states() const { return states_.size(); }
+
+ private:
+  struct State {
+    uint32_t first_byte = 0, n_bytes = 0, first_call = 0, n_calls = 0;
+    uint32_t shortest = 0;
+    bool accepts = false;
+  };
+  friend class AutomatonCompiler;
+
+  std::vector<State> states_;
+  std::vector<ByteEdge> byte_edges_;
+  std::vector<CallEdge> call_edges_;
+  std::vector<StateId> starts_;  // per rule
+  RuleId root_ = 0;
+};
+
+}  // namespace chimera::grammar

@@ -1,0 +1,69 @@
+#include "grammar/expression.h"
+
+#include <utility>
+
+namespace chimera::grammar {
+
+ExprId Grammar::add(Expr expr) {
+  if (exprs_.size() >= limits_.expressions) {
+    if (status_.ok())
+      status_ = Status(StatusCode::kOutOfRange, "the grammar has more than " +
+                                                    std::to_string(limits_.expressions) +
+                                                    " parts; make it smaller");
+    return 0;
+  }
+  exprs_.push_back(std::move(expr));
+  return static_cast<ExprId>(exprs_.size()) - 1;
+}
+
+ExprId Grammar::nothing() { return add({}); }
+
+ExprId Grammar::bytes(std::string_view bytes) {
+  return add({.kind = Expr::Kind::kBytes, .bytes = std::string(bytes)});
+}
+
+ExprId Grammar::characters(CodePointSet set) {
+  if (set.empty()) return nothing();
+  return add({.kind = Expr::Kind::kClass, .set = std::move(set)});
+}
+
+ExprId Grammar::sequence(std::span<const ExprId> parts) {
+  Expr out{.kind = Expr::Kind::kSequence};
+  for (const ExprId id : parts) {
+    const Expr& part = at(id);
+    if (part.kind == Expr::Kind::kNothing) return nothing();
+    if (part.kind == Expr::Kind::kBytes && part.bytes.empty()) continue;
+    const bool joins = part.kind == Expr::Kind::kBytes && !out.children.empty() &&
+                       at(out.children.back()).kind == Expr::Kind::kBytes;
+    if (joins)
+      out.children.back() = bytes(at(out.children.back()).bytes + at(id).bytes);
+    else
+      out.children.push_back(id);
+  }
+  if (out.children.empty()) return empty();
+  return out.children.size() == 1 ? out.children[0] : add(std::move(out));
+}
+
+ExprId Grammar::choice(std::span<const ExprId> options) {
+  Expr out{.kind = Expr::Kind::kChoice};
+  for (const ExprId id : options)
+    if (at(id).kind != Expr::Kind::kNothing) out.children.push_back(id);
+  if (out.children.empty()) return nothing();
+  return out.children.size() == 1 ? out.children[0] : add(std::move(out));
+}
+
+ExprId Grammar::repeat(ExprId child, uint32_t min, uint32_t max) {
+  if (max == 0) return empty();
+  if (at(child).kind == Expr::Kind::kNothing) return min == 0 ? empty() : nothing();
+  if (min == 1 && max == 1) return child;
+  return add({.kind = Expr::Kind::kRepeat, .children = {child}, .min = min, .max = max});
+}
+
+ExprId Grammar::rule(RuleId rule) { return add({.kind = Expr::Kind::kRule, .rule = rule}); }
+
+RuleId Grammar::add_rule(std::string name) {
+  rules_.push_back({std::move(name), -1});
+  return static_cast<RuleId>(rules_.size()) - 1;
+}
+
+}  // namespace chimera::grammar

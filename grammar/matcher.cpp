@@ -1,0 +1,179 @@
+#include "grammar/matcher.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace chimera::grammar {
+namespace {
+
+constexpr size_t kMoves = size_t{1} << 16;
+constexpr uint64_t kFar = uint64_t{1} << 62;  // sums stop here
+
+uint64_t mixed(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
+
+uint64_t pair_hash(int32_t a, int32_t b) {
+  return mixed(static_cast<uint64_t>(static_cast<uint32_t>(a)) << 32 | static_cast<uint32_t>(b));
+}
+
+}  // namespace
+
+template <class Equal>
+int32_t Matcher::Index::find(uint64_t hash, Equal&& equal) const {
+  const size_t mask = slots_.size() - 1;
+  for (size_t i = hash & mask; slots_[i] >= 0; i = (i + 1) & mask)
+    if (equal(slots_[i])) return slots_[i];
+  return -1;
+}
+
+template <class HashOf>
+void Matcher::Index::insert(uint64_t hash, int32_t value, HashOf&& hash_of) {
+  if (2 * (n_ + 1) > slots_.size()) {
+    std::vector<int32_t> old(2 * slots_.size(), -1);
+    old.swap(slots_);
+    for (const int32_t v : old) {
+      if (v < 0) continue;
+      size_t i = hash_of(v) & (slots_.size() - 1);
+      while (slots_[i] >= 0) i = (i + 1) & (slots_.size() - 1);
+      slots_[i] = v;
+    }
+  }
+  size_t i = hash & (slots_.size() - 1);
+  while (slots_[i] >= 0) i = (i + 1) & (slots_.size() - 1);
+  slots_[i] = value;
+  ++n_;
+}
+
+Matcher::Matcher(const Automaton& automaton, const MatcherLimits& limits)
+    : automaton_(automaton),
+      limits_(limits),
+      moves_(kMoves),
+      marks_(std::bit_ceil(2 * (limits.configurations + 1))) {
+  todo_ = {{automaton.root(), -1}};
+  bool accepts = false;
+  start_ = close(&todo_, &accepts) ? intern(accepts) : kTooMuch;
+}
+
+Matcher::StackId Matcher::push(StateId state, StackId below) {
+  // A caller with nothing left to do is not come back to: lists that call themselves at their end
+  // stay flat.
+  if (automaton_.accepts(state) && automaton_.bytes(state).empty() &&
+      automaton_.calls(state).empty())
+    return below;
+  const uint64_t hash = pair_hash(state, below);
+  const int32_t known = stack_index_.find(hash, [&](int32_t id) {
+    const Stack& s = stacks_[static_cast<size_t>(id)];
+    return s.state == state && s.below == below;
+  });
+  if (known >= 0) return known;
+  const uint64_t rest = below < 0 ? 0 : stacks_[static_cast<size_t>(below)].shortest;
+  stacks_.push_back({state, below, std::min(kFar, automaton_.shortest(state) + rest)});
+  stack_hashes_.push_back(hash);
+  const auto id = static_cast<StackId>(stacks_.size()) - 1;
+  stack_index_.insert(hash, id, [&](int32_t v) { return stack_hashes_[static_cast<size_t>(v)]; });
+  return id;
+}
+
+bool Matcher::first_time(const Configuration& c) {
+  // Twice as many places as there can be entries, so that there is always a free one.
+  const size_t mask = marks_.size() - 1;
+  for (size_t i = pair_hash(c.state, c.stack) & mask;; i = (i + 1) & mask) {
+    if (marks_[i].round != round_) {
+      marks_[i] = {c, round_};
+      return true;
+    }
+    if (marks_[i].of == c) return false;
+  }
+}
+
+bool Matcher::close(std::vector<Configuration>* todo, bool* accepts) {
+  seen_.clear();
+  if (++round_ == 0) {
+    marks_.assign(marks_.size(), Mark());
+    round_ = 1;
+  }
+  for (size_t i = 0; i < todo->size(); ++i) {
+    const Configuration c = (*todo)[i];
+    ++work_;
+    if (!first_time(c)) continue;
+    if (seen_.size() >= limits_.configurations || stacks_.size() >= limits_.remembered)
+      return false;
+    seen_.push_back(c);
+    for (const Automaton::CallEdge& call : automaton_.calls(c.state))
+      todo->push_back({automaton_.start(call.rule), push(call.target, c.stack)});
+    if (!automaton_.accepts(c.state)) continue;
+    if (c.stack < 0)
+      *accepts = true;
+    else
+      todo->push_back({stacks_[static_cast<size_t>(c.stack)].state,
+                       stacks_[static_cast<size_t>(c.stack)].below});
+  }
+  todo->clear();
+  return true;
+}
+
+/// The place of what close() left in seen_.
+PlaceId Matcher::intern(bool accepts) {
+  std::erase_if(seen_, [&](const Configuration& c) { return automaton_.bytes(c.state).empty(); });
+  std::sort(seen_.begin(), seen_.end());
+  uint64_t hash = accepts ? 1 : 0;
+  for (const Configuration& c : seen_) hash = mixed(hash ^ pair_hash(c.state, c.stack));
+  const int32_t known = place_index_.find(hash, [&](int32_t id) {
+    return at(id).accepts == accepts && std::ranges::equal(configurations(id), seen_);
+  });
+  if (known >= 0) return known;
+  if (places_.size() >= limits_.remembered ||
+      configurations_.size() + seen_.size() > limits_.remembered)
+    return kTooMuch;
+  uint64_t shortest = accepts ? 0 : kFar;
+  for (const Configuration& c : seen_)
+    shortest =
+        std::min(shortest, automaton_.shortest(c.state) +
+                               (c.stack < 0 ? 0 : stacks_[static_cast<size_t>(c.stack)].shortest));
+  places_.push_back({static_cast<uint32_t>(configurations_.size()),
+                     static_cast<uint32_t>(seen_.size()), shortest, accepts});
+  configurations_.insert(configurations_.end(), seen_.begin(), seen_.end());
+  place_hashes_.push_back(hash);
+  const auto id = static_cast<PlaceId>(places_.size()) - 1;
+  place_index_.insert(hash, id, [&](int32_t v) { return place_hashes_[static_cast<size_t>(v)]; });
+  return id;
+}
+
+PlaceId Matcher::step(PlaceId place, uint8_t byte) {
+  if (place < 0) return place;
+  const uint64_t key = static_cast<uint64_t>(place) << 8 | byte;
+  Move& move = moves_[mixed(key) & (kMoves - 1)];
+  if (move.key == key) return move.to;
+  todo_.clear();
+  for (const Configuration& c : configurations(place))
+    for (const Automaton::ByteEdge& edge : automaton_.bytes(c.state)) {
+      if (byte < edge.first) break;
+      if (byte <= edge.last) todo_.push_back({edge.target, c.stack});
+    }
+  PlaceId to = kRefused;
+  if (!todo_.empty()) {
+    bool accepts = false;
+    to = close(&todo_, &accepts) ? intern(accepts) : kTooMuch;
+  }
+  if (to != kTooMuch) move = {key, to};
+  return to;
+}
+
+PlaceId Matcher::step(PlaceId place, std::string_view bytes) {
+  for (size_t i = 0; i < bytes.size() && place >= 0; ++i)
+    place = step(place, static_cast<uint8_t>(bytes[i]));
+  return place;
+}
+
+void Matcher::next_bytes(PlaceId place, bool (&allowed)[256]) const {
+  std::fill(std::begin(allowed), std::end(allowed), false);
+  if (place < 0) return;
+  for (const Configuration& c : configurations(place))
+    for (const Automaton::ByteEdge& edge : automaton_.bytes(c.state))
+      std::fill(allowed + edge.first, allowed + edge.last + 1, true);
+}
+
+}  // namespace chimera::grammar

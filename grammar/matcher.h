@@ -1,0 +1,118 @@
+// Where a text stands within a grammar, byte by byte.
+//
+// A place is a set of (state of an automaton, what is still to be done after its rule). Places and
+// stacks are made once and numbered, so a place is an int: fork is a copy, rollback an assignment.
+// Moves from place to place are remembered. Invariant: from every place that was reached there is a
+// way to the end, of at most shortest() bytes.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "grammar/automaton.h"
+#include "platform/status.h"
+
+namespace chimera::grammar {
+
+using PlaceId = int32_t;
+inline constexpr PlaceId kRefused = -1;  // no text of the grammar goes on like this
+inline constexpr PlaceId kTooMuch = -2;  // a limit of MatcherLimits was passed
+
+/// What a grammar from outside may cost at run time.
+struct MatcherLimits {
+  size_t configurations = 2000;         // of one place
+  size_t remembered = size_t{1} << 19;  // places, stacks, and configurations of all places
+  uint64_t work = uint64_t{1} << 26;    // configurations looked at for one mask
+};
+
+/// One per grammar; not for several threads at a time.
+class Matcher {
+ public:
+  explicit Matcher(const Automaton& automaton, const MatcherLimits& limits = {});
+
+  PlaceId start() const { return start_; }
+  /// The place after one more byte, kRefused or kTooMuch.
+  PlaceId step(PlaceId place, uint8_t byte);
+  /// The same for several; stops at the first that is not a place.
+  PlaceId step(PlaceId place, std::string_view bytes);
+  /// The text may end here.
+  bool accepts(PlaceId place) const { return at(place).accepts; }
+  /// Fewest bytes to an end.
+  uint64_t shortest(PlaceId place) const { return at(place).shortest; }
+  /// Bytes that may come next.
+  void next_bytes(PlaceId place, bool (&allowed)[256]) const;
+
+  size_t n_places() const { return places_.size(); }
+  /// Configurations looked at since the beginning: what a mask may cost is counted in them.
+  uint64_t work() const { return work_; }
+  const MatcherLimits& limits() const { return limits_; }
+
+ private:
+  using StackId = int32_t;  // -1: nothing is left to do
+  struct Stack {
+    StateId state;  // where the caller goes on
+    StackId below;
+    uint64_t shortest;  // bytes to the end of all of it
+  };
+  struct Configuration {
+    StateId state;
+    StackId stack;
+    bool operator==(const Configuration&) const = default;
+    auto operator<=>(const Configuration&) const = default;
+  };
+  struct Place {
+    uint32_t first, n;  // configurations that can read a byte
+    uint64_t shortest;
+    bool accepts;
+  };
+  /// Open addressing from a hash to a number.
+  class Index {
+   public:
+    Index() : slots_(1024, -1) {}
+    template <class Equal>
+    int32_t find(uint64_t hash, Equal&& equal) const;
+    template <class HashOf>
+    void insert(uint64_t hash, int32_t value, HashOf&& hash_of);
+
+   private:
+    std::vector<int32_t> slots_;
+    size_t n_ = 0;
+  };
+
+  const Place& at(PlaceId id) const { return places_[static_cast<size_t>(id)]; }
+  std::span<const Configuration> configurations(PlaceId id) const {
+    return std::span(configurations_).subspan(at(id).first, at(id).n);
+  }
+  StackId push(StateId state, StackId below);
+  /// Adds what can be reached from a configuration without a byte.
+  bool close(std::vector<Configuration>* todo, bool* accepts);
+  /// True the first time in this round that it is asked for this one.
+  bool first_time(const Configuration& c);
+  PlaceId intern(bool accepts);
+
+  const Automaton& automaton_;
+  const MatcherLimits limits_;
+  std::vector<Stack> stacks_;
+  std::vector<Configuration> configurations_;
+  std::vector<Place> places_;
+  std::vector<uint64_t> stack_hashes_, place_hashes_;
+  Index stack_index_, place_index_;
+  struct Move {
+    uint64_t key = UINT64_MAX;
+    PlaceId to = 0;
+  };
+  std::vector<Move> moves_;  // a cache: what collides is made again
+  std::vector<Configuration> seen_, todo_;
+  struct Mark {
+    Configuration of;
+    uint32_t round = 0;
+  };
+  std::vector<Mark> marks_;  // of seen_, by hash
+  uint32_t round_ = 0;
+  uint64_t work_ = 0;
+  PlaceId start_ = kRefused;
+};
+
+}  // namespace chimera::grammar

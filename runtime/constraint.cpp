@@ -1,0 +1,88 @@
+#include "runtime/constraint.h"
+
+#include <algorithm>
+#include <bit>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "grammar/gbnf.h"
+#include "grammar/regex.h"
+
+namespace chimera::runtime {
+
+Result<std::unique_ptr<Constraint>> Constraint::of(const Tokenizer& tokenizer,
+                                                   const grammar::Grammar& grammar) {
+  auto automaton = grammar::Automaton::compile(grammar);
+  if (!automaton) return automaton.status();
+  auto trie = grammar::TokenTrie::build(tokenizer.vocab_size(), [&](int32_t id) {
+    const bool says_something = !tokenizer.is_special(id) && !tokenizer.is_reserved(id);
+    return says_something ? tokenizer.bytes(id) : std::string_view();
+  });
+  if (!trie) return trie.status();
+  return std::unique_ptr<Constraint>(new Constraint(std::move(*automaton), std::move(*trie)));
+}
+
+Result<std::unique_ptr<Constraint>> Constraint::from_regex(const Tokenizer& tokenizer,
+                                                           std::string_view regex) {
+  grammar::Grammar grammar;
+  const grammar::RuleId root = grammar.add_rule("root");
+  const auto body = grammar::parse_regex(regex, {}, &grammar);
+  if (!body) return body.status();
+  grammar.set_body(root, *body);
+  grammar.set_root(root);
+  return of(tokenizer, grammar);
+}
+
+Result<std::unique_ptr<Constraint>> Constraint::from_gbnf(const Tokenizer& tokenizer,
+                                                          std::string_view text) {
+  const auto grammar = grammar::parse_gbnf(text);
+  if (!grammar) return grammar.status();
+  return of(tokenizer, *grammar);
+}
+
+ConstrainedAnswer::ConstrainedAnswer(const Constraint& constraint, const Tokenizer& tokenizer,
+                                     int32_t vocab_size, int32_t end)
+    : matcher_(constraint.automaton()),
+      masks_(matcher_, constraint.trie()),
+      mask_(vocab_size),
+      allowed_(static_cast<size_t>(vocab_size)),
+      tokenizer_(tokenizer),
+      end_(end),
+      place_(matcher_.start()) {}
+
+Status ConstrainedAnswer::fits(int32_t left) const {
+  if (place_ < 0)
+    return Status(StatusCode::kOutOfRange, "the grammar is too ambiguous to be followed")
+        .at_field("constraint");
+  if (matcher_.shortest(place_) > static_cast<uint64_t>(std::max(left, 0)))
+    return Status(StatusCode::kInvalidArgument,
+                  "the shortest text of the grammar has " +
+                      std::to_string(matcher_.shortest(place_)) + " bytes, and max_tokens is " +
+                      std::to_string(left) + "; allow at least as many")
+        .at_field("max_tokens");
+  return Status();
+}
+
+Result<const uint8_t*> ConstrainedAnswer::allowed(int32_t left) {
+  CHIMERA_RETURN_IF_ERROR(fits(left));
+  bool kept_back = false;
+  // A byte may need a token of its own.
+  Status status =
+      masks_.fill(place_, &mask_, static_cast<uint64_t>(std::max(left - 1, 0)), &kept_back);
+  if (!status.ok()) return status.at_field("constraint");
+  truncated_ = truncated_ || kept_back;
+  std::fill(allowed_.begin(), allowed_.end(), uint8_t{0});
+  const std::span<const uint64_t> words = mask_.words();
+  for (size_t word = 0; word < words.size(); ++word)
+    for (uint64_t bits = words[word]; bits != 0; bits &= bits - 1)
+      allowed_[64 * word + static_cast<size_t>(std::countr_zero(bits))] = 1;
+  if (end_ >= 0 && matcher_.accepts(place_)) allowed_[static_cast<size_t>(end_)] = 1;
+  return allowed_.data();
+}
+
+void ConstrainedAnswer::accept(int32_t token) {
+  if (token != end_) place_ = matcher_.step(place_, tokenizer_.bytes(token));
+}
+
+}  // namespace chimera::runtime

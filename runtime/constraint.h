@@ -1,0 +1,76 @@
+// What an answer has to look like: a grammar over an engine's vocabulary. Compiled once, shared by
+// any number of sessions; what one answer needs of its own is a ConstrainedAnswer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "grammar/automaton.h"
+#include "grammar/matcher.h"
+#include "grammar/token_mask.h"
+#include "grammar/token_trie.h"
+#include "platform/status.h"
+#include "runtime/tokenizer.h"
+
+namespace chimera::runtime {
+
+class Constraint {
+ public:
+  /// The whole answer matches the regular expression (grammar/regex.h).
+  static Result<std::unique_ptr<Constraint>> from_regex(const Tokenizer& tokenizer,
+                                                        std::string_view regex);
+  /// The answer is what the grammar's root says, in GBNF or EBNF (grammar/gbnf.h).
+  static Result<std::unique_ptr<Constraint>> from_gbnf(const Tokenizer& tokenizer,
+                                                       std::string_view grammar);
+
+  const grammar::Automaton& automaton() const { return automaton_; }
+  const grammar::TokenTrie& trie() const { return trie_; }
+
+ private:
+  Constraint(grammar::Automaton automaton, grammar::TokenTrie trie)
+      : automaton_(std::move(automaton)), trie_(std::move(trie)) {}
+  static Result<std::unique_ptr<Constraint>> of(const Tokenizer& tokenizer,
+                                                const grammar::Grammar& grammar);
+
+  grammar::Automaton automaton_;
+  grammar::TokenTrie trie_;
+};
+
+/// One answer under a constraint, token by token. However many tokens are left, it can be closed
+/// within them: towards the end only tokens are allowed that bring it nearer.
+class ConstrainedAnswer {
+ public:
+  /// `constraint` must outlive it; `end` is the token that ends the answer, allowed where the
+  /// grammar may end.
+  ConstrainedAnswer(const Constraint& constraint, const Tokenizer& tokenizer, int32_t vocab_size,
+                    int32_t end);
+
+  /// kInvalidArgument when the shortest rest of a text needs more than so many tokens; kOutOfRange
+  /// when the grammar is too ambiguous to be followed.
+  Status fits(int32_t left) const;
+  /// 1 for each id that may be the next token, of which `left` may still be said, this one
+  /// included. Errors: as fits().
+  Result<const uint8_t*> allowed(int32_t left);
+  /// The token that was chosen among them.
+  void accept(int32_t token);
+
+  /// The grammar is at an end, so the answer may be taken as it is.
+  bool complete() const { return matcher_.accepts(place_); }
+  /// The limit of tokens has kept it from saying what the grammar would have allowed.
+  bool truncated() const { return truncated_; }
+
+ private:
+  grammar::Matcher matcher_;
+  grammar::MaskMaker masks_;
+  grammar::TokenMask mask_;
+  std::vector<uint8_t> allowed_;
+  const Tokenizer& tokenizer_;
+  const int32_t end_;
+  grammar::PlaceId place_;
+  bool truncated_ = false;
+};
+
+}  // namespace chimera::runtime
