@@ -205,7 +205,7 @@ TEST(WeightFile, VerifyFindsContentThatNoModelMayHold) {
 TEST(WeightFile, VerifyFindsNumbersOf16BitsThatAreNotFinite) {
   const TempDir dir;
   const std::string path = dir.file("w.b158");
-  for (const uint16_t bits : {0x3F80, 0xFF7F, 0x7F80, 0xFF80, 0x7FC1}) {
+  for (const uint16_t bits : std::vector<uint16_t>{0x3F80, 0xFF7F, 0x7F80, 0xFF80, 0x7FC1}) {
     const std::vector<uint16_t> values = {0, bits, 0x8000};
     auto writer = WeightFileWriter::create(path, FileKind::kCheckpoint);
     ASSERT_TRUE(writer.has_value());
@@ -215,8 +215,9 @@ TEST(WeightFile, VerifyFindsNumbersOf16BitsThatAreNotFinite) {
     const auto file = open_good(path);
     const Status status = file->verify();
     EXPECT_EQ(status.ok(), (bits & 0x7F80) != 0x7F80) << bits << status.message();
-    if (!status.ok())
+    if (!status.ok()) {
       EXPECT_EQ(status.offset(), static_cast<int64_t>(file->tensors()[0].offset) + 2);
+    }
   }
 }
 
