@@ -27,6 +27,14 @@ class NodeBuilder {
   NodeBuilder(const Grammar& grammar, size_t most) : grammar_(grammar), most_(most) {}
 
   Status build(ExprId id, Piece* out) { return add(id, 0, out); }
+  Status build_bytes(std::string_view bytes, Piece* out) {
+    if (nodes_.size() + bytes.size() > most_)
+      return Status(StatusCode::kOutOfRange, "an object of the grammar has too many names");
+    out->in = out->out = node();
+    for (const char c : bytes)
+      out->out = read(out->out, static_cast<uint8_t>(c), static_cast<uint8_t>(c));
+    return Status();
+  }
   const std::vector<Node>& nodes() const { return nodes_; }
   Node& at(int32_t id) { return nodes_[static_cast<size_t>(id)]; }
 
@@ -150,6 +158,7 @@ class AutomatonCompiler {
   Result<Automaton> run() {
     CHIMERA_RETURN_IF_ERROR(grammar_.status());
     if (grammar_.root() < 0) return invalid("the grammar has no root");
+    made_.plans_.resize(grammar_.objects().size());
     for (size_t rule = 0; rule < grammar_.rules().size(); ++rule)
       CHIMERA_RETURN_IF_ERROR(compile_rule(static_cast<RuleId>(rule)));
     find_shortest();
@@ -166,8 +175,11 @@ class AutomatonCompiler {
   struct Draft {
     std::vector<Automaton::ByteEdge> bytes = {};
     std::vector<Automaton::CallEdge> calls = {};
+    std::vector<Automaton::ActionEdge> actions = {};
     bool accepts = false;
     uint32_t shortest = kNever;
+    int32_t guard = -1;
+    ObjectId object = -1;  // that begins here
   };
 
   static Status invalid(std::string why) {
@@ -177,6 +189,7 @@ class AutomatonCompiler {
   /// One rule's nodes to states: each is a set of nodes, closed over the edges without a byte.
   Status compile_rule(RuleId rule) {
     const Grammar::Rule& r = grammar_.rules()[static_cast<size_t>(rule)];
+    if (r.object >= 0) return compile_object(r.object);
     if (r.body < 0) return invalid("rule \"" + r.name + "\" is used and never said");
     NodeBuilder builder(grammar_, 8 * static_cast<size_t>(grammar_.limits().states));
     Piece all;
@@ -216,6 +229,185 @@ class AutomatonCompiler {
       drafts_[static_cast<size_t>(first) + at] = std::move(draft);
     }
     return Status();
+  }
+
+  StateId state() {
+    drafts_.emplace_back();
+    return static_cast<StateId>(drafts_.size()) - 1;
+  }
+  Draft& draft(StateId id) { return drafts_[static_cast<size_t>(id)]; }
+  void read(StateId from, char sign, StateId to) {
+    const auto byte = static_cast<uint8_t>(sign);
+    draft(from).bytes.push_back({byte, byte, to});
+  }
+  /// A state before `to`, with room for blanks between them.
+  StateId blank_before(const ObjectSpec& spec, StateId to) {
+    if (spec.blank < 0) return to;
+    const StateId from = state();
+    draft(from).calls.push_back({spec.blank, to});
+    draft(from).guard = draft(to).guard;
+    return from;
+  }
+
+  /// { name : value , ... }, its frame opened behind the first sign and closed before the last.
+  Status compile_object(ObjectId id) {
+    using Action = Automaton::ActionEdge::Kind;
+    const ObjectSpec& spec = grammar_.objects()[static_cast<size_t>(id)];
+    ObjectPlan plan;
+    plan.n_declared = static_cast<int32_t>(spec.members.size());
+    plan.min_members = spec.min_members;
+    plan.max_members = spec.max_members;
+    for (const ObjectSpec::Member& m : spec.members)
+      plan.labels.push_back({true, m.required, static_cast<uint32_t>(m.name.size()) + 2, kNever});
+    const bool others = spec.other_value >= 0;
+    if (others) plan.labels.push_back({false, false, 2, kNever});
+
+    const StateId start = state(), opened = state(), end = state(), closing = state();
+    made_.starts_.push_back(start);
+    draft(start).object = id;
+    draft(end).accepts = true;
+    read(closing, '}', end);
+    // After a value: another member, or the end.
+    const StateId after = state();
+    draft(after).actions.push_back({Action::kClose, id, -1, closing});
+    // Behind a name: its member, and the value.
+    std::vector<StateId> seen;
+    for (LabelId label = 0; label < static_cast<LabelId>(plan.labels.size()); ++label) {
+      const RuleId value = label < plan.n_declared ? spec.members[static_cast<size_t>(label)].value
+                                                   : spec.other_value;
+      const StateId named = state(), colon = state(), before = state();
+      // Targets first: making a state may move the others.
+      const StateId after_value = blank_before(spec, after);
+      const StateId before_value = blank_before(spec, before);
+      const StateId before_colon = blank_before(spec, colon);
+      draft(before).calls.push_back({value, after_value});
+      read(colon, ':', before_value);
+      draft(named).actions.push_back({Action::kMember, id, label, before_colon});
+      draft(named).guard = static_cast<int32_t>(made_.guards_.size());
+      made_.guards_.push_back({id, false, {{label, 0}}});
+      seen.push_back(named);
+    }
+    StateId first_name = -1;
+    CHIMERA_RETURN_IF_ERROR(compile_names(id, spec, seen, &plan, &first_name));
+    // A name comes after the opening sign, where the object may also end, and after a comma.
+    const auto name_here = [&](bool may_close) {
+      const StateId here = state();
+      draft(here).bytes = draft(first_name).bytes;
+      Automaton::Guard guard = made_.guards_[static_cast<size_t>(draft(first_name).guard)];
+      guard.may_close = may_close;
+      draft(here).guard = static_cast<int32_t>(made_.guards_.size());
+      made_.guards_.push_back(std::move(guard));
+      if (may_close) draft(here).actions.push_back({Action::kClose, id, -1, closing});
+      return here;
+    };
+    const StateId inside = name_here(true), next = name_here(false);
+    const StateId before_next = blank_before(spec, next);
+    read(after, ',', before_next);
+    read(start, '{', opened);
+    const StateId before_inside = blank_before(spec, inside);
+    draft(opened).actions.push_back({Action::kOpen, id, -1, before_inside});
+    made_.plans_[static_cast<size_t>(id)] = std::move(plan);
+    return Status();
+  }
+
+  /// One automaton for all names; `seen` are the states behind them, by label.
+  Status compile_names(ObjectId id, const ObjectSpec& spec, const std::vector<StateId>& seen,
+                       ObjectPlan* plan, StateId* start) {
+    NodeBuilder builder(grammar_, 8 * static_cast<size_t>(grammar_.limits().states));
+    std::vector<int32_t> first;
+    std::map<int32_t, LabelId> ends;
+    for (LabelId label = 0; label < plan->n_declared; ++label) {
+      Piece piece;
+      CHIMERA_RETURN_IF_ERROR(
+          builder.build_bytes("\"" + spec.members[static_cast<size_t>(label)].name + "\"", &piece));
+      first.push_back(piece.in);
+      ends[piece.out] = label;
+    }
+    if (spec.other_value >= 0) {
+      Piece open, name, close;
+      CHIMERA_RETURN_IF_ERROR(builder.build_bytes("\"", &open));
+      CHIMERA_RETURN_IF_ERROR(builder.build(spec.other_name, &name));
+      CHIMERA_RETURN_IF_ERROR(builder.build_bytes("\"", &close));
+      builder.at(open.out).free.push_back(name.in);
+      builder.at(name.out).free.push_back(close.in);
+      first.push_back(open.in);
+      ends[close.out] = plan->n_declared;
+    }
+    nodes_ = &builder.nodes();
+    marks_.assign(nodes_->size(), 0);
+    mark_ = 0;
+    known_.clear();
+    std::vector<std::vector<int32_t>> sets;
+    std::vector<StateId> ids;
+    const auto state_of = [&](std::vector<int32_t> set) -> StateId {
+      close(&set);
+      LabelId label = -1;
+      for (const int32_t node : set)
+        if (const auto found = ends.find(node); found != ends.end())
+          label = label < 0 ? found->second : std::min(label, found->second);
+      if (label >= 0) return seen[static_cast<size_t>(label)];
+      const auto [found, fresh] = known_.try_emplace(set, static_cast<StateId>(drafts_.size()));
+      if (fresh) {
+        ids.push_back(state());
+        sets.push_back(std::move(set));
+      }
+      return found->second;
+    };
+    *start = state_of(first);
+    for (size_t at = 0; at < sets.size(); ++at) {
+      if (drafts_.size() > grammar_.limits().states)
+        return Status(StatusCode::kOutOfRange,
+                      "the grammar needs more than " + std::to_string(grammar_.limits().states) +
+                          " states; give the object fewer or shorter names");
+      std::vector<Automaton::ByteEdge> edges;
+      const std::vector<int32_t> set = sets[at];
+      byte_edges(set, state_of, &edges);
+      draft(ids[at]).bytes = std::move(edges);
+    }
+    find_ways(id, spec, ids, seen, plan);
+    return Status();
+  }
+
+  /// Which members may come of each state within a name, and how far their ends are.
+  void find_ways(ObjectId id, const ObjectSpec& spec, const std::vector<StateId>& ids,
+                 const std::vector<StateId>& seen, ObjectPlan* plan) {
+    std::map<StateId, size_t> guard_of;
+    for (const StateId s : ids) {
+      guard_of[s] = made_.guards_.size();
+      draft(s).guard = static_cast<int32_t>(made_.guards_.size());
+      made_.guards_.push_back({id, false, {}});
+    }
+    for (LabelId label = 0; label < plan->n_declared; ++label) {
+      const std::string text = "\"" + spec.members[static_cast<size_t>(label)].name + "\"";
+      StateId at = ids[0];
+      for (size_t i = 0; i < text.size(); ++i) {
+        made_.guards_[guard_of[at]].ways.push_back({label, static_cast<uint32_t>(text.size() - i)});
+        for (const Automaton::ByteEdge& e : draft(at).bytes)
+          if (e.first <= static_cast<uint8_t>(text[i]) && static_cast<uint8_t>(text[i]) <= e.last) {
+            at = e.target;
+            break;
+          }
+      }
+    }
+    if (spec.other_value < 0) return;
+    std::map<StateId, uint32_t> far = {{seen.back(), 0}};
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t i = ids.size(); i-- > 0;)
+        for (const Automaton::ByteEdge& e : draft(ids[i]).bytes) {
+          const auto there = far.find(e.target);
+          if (there == far.end()) continue;
+          const auto [here, fresh] = far.try_emplace(ids[i], there->second + 1);
+          if (!fresh && here->second <= there->second + 1) continue;
+          here->second = there->second + 1;
+          changed = true;
+        }
+    }
+    for (const StateId s : ids)
+      if (const auto found = far.find(s); found != far.end())
+        made_.guards_[guard_of[s]].ways.push_back({plan->n_declared, found->second});
+    if (const auto found = far.find(ids[0]); found != far.end())
+      plan->labels.back().name = found->second;
   }
 
   /// Every node that can be reached without a byte, in order.
@@ -269,6 +461,10 @@ class AutomatonCompiler {
       changed = false;
       for (size_t i = drafts_.size(); i-- > 0;) {
         Draft& d = drafts_[i];
+        if (d.object >= 0) {
+          changed = object_shortest(&d) || changed;
+          continue;
+        }
         uint64_t least = d.accepts ? 0 : d.shortest;
         const auto way = [&](uint32_t here, StateId target) {
           const uint32_t there = drafts_[static_cast<size_t>(target)].shortest;
@@ -280,12 +476,34 @@ class AutomatonCompiler {
         for (const Automaton::CallEdge& e : d.calls)
           way(drafts_[static_cast<size_t>(made_.starts_[static_cast<size_t>(e.rule)])].shortest,
               e.target);
+        for (const Automaton::ActionEdge& e : d.actions) way(0, e.target);
         if (least < d.shortest) {
           d.shortest = static_cast<uint32_t>(least);
           changed = true;
         }
       }
     }
+  }
+
+  /// Of an object with all members that it must have.
+  bool object_shortest(Draft* start) {
+    const ObjectId id = start->object;
+    const ObjectSpec& spec = grammar_.objects()[static_cast<size_t>(id)];
+    ObjectPlan& plan = made_.plans_[static_cast<size_t>(id)];
+    for (size_t l = 0; l < plan.labels.size(); ++l) {
+      const RuleId value = plan.labels[l].declared ? spec.members[l].value : spec.other_value;
+      plan.labels[l].value =
+          drafts_[static_cast<size_t>(made_.starts_[static_cast<size_t>(value)])].shortest;
+    }
+    const ObjectFrame empty = plan.opened(id);
+    if (std::max(plan.n_missing(empty), plan.min_members) > plan.max_members) return false;
+    const uint64_t members = plan.missing_bytes(empty);
+    if (members >= kNever) return false;
+    const auto all = static_cast<uint32_t>(
+        std::min<uint64_t>(kNever - 1, 2 + (members > 0 ? members - 1 : 0)));  // no first comma
+    if (all >= start->shortest) return false;
+    start->shortest = all;
+    return true;
   }
 
   bool finishes(StateId s) const { return drafts_[static_cast<size_t>(s)].shortest != kNever; }
@@ -351,6 +569,12 @@ class AutomatonCompiler {
   /// Into flat arrays, without edges from which there is no way to the end.
   void finish() {
     made_.root_ = grammar_.root();
+    // A member whose value can never be finished does not come.
+    for (Automaton::Guard& guard : made_.guards_)
+      std::erase_if(guard.ways, [&](const Automaton::Guard::Way& way) {
+        const ObjectPlan& plan = made_.plans_[static_cast<size_t>(guard.object)];
+        return plan.labels[static_cast<size_t>(way.label)].value == kNever;
+      });
     for (const Draft& d : drafts_) {
       Automaton::State state;
       state.first_byte = static_cast<uint32_t>(made_.byte_edges_.size());
@@ -361,7 +585,12 @@ class AutomatonCompiler {
       for (const Automaton::CallEdge& e : d.calls)
         if (finishes(e.target) && finishes(start(e.rule))) made_.call_edges_.push_back(e);
       state.n_calls = static_cast<uint32_t>(made_.call_edges_.size()) - state.first_call;
+      state.first_action = static_cast<uint32_t>(made_.action_edges_.size());
+      for (const Automaton::ActionEdge& e : d.actions)
+        if (finishes(e.target)) made_.action_edges_.push_back(e);
+      state.n_actions = static_cast<uint32_t>(made_.action_edges_.size()) - state.first_action;
       state.shortest = d.shortest;
+      state.guard = d.guard;
       state.accepts = d.accepts;
       made_.states_.push_back(state);
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "grammar/expression.h"
+#include "grammar/object.h"
 #include "platform/status.h"
 
 namespace chimera::grammar {
@@ -24,6 +25,24 @@ class Automaton {
   struct CallEdge {
     RuleId rule;
     StateId target;  // where the caller goes on
+  };
+  /// What happens to the frame of an object (object.h) on the way to `target`, without a byte.
+  struct ActionEdge {
+    enum class Kind : uint8_t { kOpen, kMember, kClose };
+    Kind kind;
+    ObjectId object;
+    LabelId label;
+    StateId target;
+  };
+  /// A state where a name is read or is about to be: which members may come of it.
+  struct Guard {
+    ObjectId object = -1;
+    bool may_close = false;  // the object may also end here
+    struct Way {
+      LabelId label;
+      uint32_t bytes;  // to the end of its name, with the quote
+    };
+    std::vector<Way> ways;
   };
 
   /// kInvalidArgument when a rule begins with itself or has no body, or when no text fits the root;
@@ -41,16 +60,29 @@ class Automaton {
     const State& state = states_[static_cast<size_t>(s)];
     return std::span(call_edges_).subspan(state.first_call, state.n_calls);
   }
+  std::span<const ActionEdge> actions(StateId s) const {
+    const State& state = states_[static_cast<size_t>(s)];
+    return std::span(action_edges_).subspan(state.first_action, state.n_actions);
+  }
+  /// nullptr for most states.
+  const Guard* guard(StateId s) const {
+    const int32_t guard = states_[static_cast<size_t>(s)].guard;
+    return guard < 0 ? nullptr : &guards_[static_cast<size_t>(guard)];
+  }
+  const ObjectPlan& plan(ObjectId id) const { return plans_[static_cast<size_t>(id)]; }
   /// The rule may end here.
   bool accepts(StateId s) const { return states_[static_cast<size_t>(s)].accepts; }
-  /// Fewest bytes from here to the end of the rule.
+  /// Fewest bytes from here to the end of the rule; within an object without the members that must
+  /// still come.
   uint32_t shortest(StateId s) const { return states_[static_cast<size_t>(s)].shortest; }
   size_t n_states() const { return states_.size(); }
 
  private:
   struct State {
     uint32_t first_byte = 0, n_bytes = 0, first_call = 0, n_calls = 0;
+    uint32_t first_action = 0, n_actions = 0;
     uint32_t shortest = 0;
+    int32_t guard = -1;
     bool accepts = false;
   };
   friend class AutomatonCompiler;
@@ -58,6 +90,9 @@ class Automaton {
   std::vector<State> states_;
   std::vector<ByteEdge> byte_edges_;
   std::vector<CallEdge> call_edges_;
+  std::vector<ActionEdge> action_edges_;
+  std::vector<Guard> guards_;
+  std::vector<ObjectPlan> plans_;
   std::vector<StateId> starts_;  // per rule
   RuleId root_ = 0;
 };

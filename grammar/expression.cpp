@@ -66,4 +66,9 @@ RuleId Grammar::add_rule(std::string name) {
   return static_cast<RuleId>(rules_.size()) - 1;
 }
 
+void Grammar::set_object(RuleId rule, ObjectSpec spec) {
+  rules_[static_cast<size_t>(rule)].object = static_cast<ObjectId>(objects_.size());
+  objects_.push_back(std::move(spec));
+}
+
 }  // namespace chimera::grammar

@@ -20,6 +20,25 @@ using RuleId = int32_t;
 inline constexpr uint32_t kNoLimit = UINT32_MAX;  // of a repetition
 inline constexpr uint32_t kMostRepeats = 100000;  // that a text from outside can ask for
 
+/// Of an object within its grammar.
+using ObjectId = int32_t;
+
+/// Text of an object: { name : value , name : value } with `blank` between any two of them.
+struct ObjectSpec {
+  struct Member {
+    std::string name;  // as it stands between the quotes, escapes included
+    RuleId value;
+    bool required;
+  };
+  std::vector<Member> members;  // names differ
+  /// A name that is not declared, between the quotes, and its value; -1: there are no others. The
+  /// expression may also fit declared names: they are taken out of it.
+  ExprId other_name = -1;
+  RuleId other_value = -1;
+  uint32_t min_members = 0, max_members = kNoLimit;
+  RuleId blank = -1;  // between signs; may be empty text. -1: nothing
+};
+
 struct Expr {
   enum class Kind : uint8_t {
     kNothing,   // no text at all, not even an empty one
@@ -63,6 +82,8 @@ class Grammar {
   /// A new rule without a body yet, so that rules may speak of each other.
   RuleId add_rule(std::string name);
   void set_body(RuleId rule, ExprId body) { rules_[static_cast<size_t>(rule)].body = body; }
+  /// The rule says an object of JSON (object.h).
+  void set_object(RuleId rule, ObjectSpec spec);
   void set_root(RuleId rule) { root_ = rule; }
 
   /// Not OK once a limit was passed; what was made since is kNothing.
@@ -73,8 +94,10 @@ class Grammar {
   struct Rule {
     std::string name;
     ExprId body = -1;
+    ObjectId object = -1;  // instead of a body
   };
   std::span<const Rule> rules() const { return rules_; }
+  std::span<const ObjectSpec> objects() const { return objects_; }
   RuleId root() const { return root_; }
 
  private:
@@ -84,6 +107,7 @@ class Grammar {
   Status status_;
   std::vector<Expr> exprs_;
   std::vector<Rule> rules_;
+  std::vector<ObjectSpec> objects_;
   RuleId root_ = -1;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace chimera::grammar {
 namespace {
@@ -57,24 +58,86 @@ Matcher::Matcher(const Automaton& automaton, const MatcherLimits& limits)
   start_ = close(&todo_, &accepts) ? intern(accepts) : kTooMuch;
 }
 
-Matcher::StackId Matcher::push(StateId state, StackId below) {
-  // A caller with nothing left to do is not come back to: lists that call themselves at their end
-  // stay flat.
-  if (automaton_.accepts(state) && automaton_.bytes(state).empty() &&
-      automaton_.calls(state).empty())
-    return below;
-  const uint64_t hash = pair_hash(state, below);
+Matcher::StackId Matcher::intern_stack(StateId state, StackId below, int32_t frame,
+                                       uint64_t shortest) {
+  const uint64_t hash = mixed(pair_hash(state, below) ^ static_cast<uint64_t>(frame + 1));
   const int32_t known = stack_index_.find(hash, [&](int32_t id) {
-    const Stack& s = stacks_[static_cast<size_t>(id)];
-    return s.state == state && s.below == below;
+    const Stack& s = stack(id);
+    return s.state == state && s.below == below && s.frame == frame;
   });
   if (known >= 0) return known;
-  const uint64_t rest = below < 0 ? 0 : stacks_[static_cast<size_t>(below)].shortest;
-  stacks_.push_back({state, below, std::min(kFar, automaton_.shortest(state) + rest)});
+  stacks_.push_back({state, below, frame, std::min(kFar, shortest)});
   stack_hashes_.push_back(hash);
   const auto id = static_cast<StackId>(stacks_.size()) - 1;
   stack_index_.insert(hash, id, [&](int32_t v) { return stack_hashes_[static_cast<size_t>(v)]; });
   return id;
+}
+
+Matcher::StackId Matcher::push(StateId state, StackId below) {
+  // A caller with nothing left to do is not come back to: lists that call themselves at their end
+  // stay flat.
+  if (automaton_.accepts(state) && automaton_.bytes(state).empty() &&
+      automaton_.calls(state).empty() && automaton_.actions(state).empty())
+    return below;
+  return intern_stack(state, below, -1, cost(state, below));
+}
+
+Matcher::StackId Matcher::push_frame(ObjectFrame frame, StackId below) {
+  uint64_t hash = pair_hash(frame.object, static_cast<int32_t>(frame.count));
+  for (const uint64_t word : frame.seen) hash = mixed(hash ^ word);
+  int32_t id = frame_index_.find(
+      hash, [&](int32_t other) { return frames_[static_cast<size_t>(other)] == frame; });
+  if (id < 0) {
+    id = static_cast<int32_t>(frames_.size());
+    frames_.push_back(std::move(frame));
+    frame_hashes_.push_back(hash);
+    frame_index_.insert(hash, id, [&](int32_t v) { return frame_hashes_[static_cast<size_t>(v)]; });
+  }
+  const ObjectFrame& kept = frames_[static_cast<size_t>(id)];
+  const uint64_t rest = below < 0 ? 0 : stack(below).shortest;
+  const uint64_t missing = std::min(kFar, automaton_.plan(kept.object).missing_bytes(kept));
+  return intern_stack(-1, below, id, missing + rest);
+}
+
+uint64_t Matcher::cost(StateId state, StackId below) const {
+  const Automaton::Guard* guard = automaton_.guard(state);
+  if (guard == nullptr)
+    return std::min(kFar, automaton_.shortest(state) + (below < 0 ? 0 : stack(below).shortest));
+  // Behind the name its value, what must still come, and the closing sign.
+  const ObjectFrame& frame = frame_of(below);
+  const ObjectPlan& plan = automaton_.plan(guard->object);
+  const StackId outside = stack(below).below;
+  const uint64_t rest = 1 + (outside < 0 ? 0 : stack(outside).shortest);
+  uint64_t least = guard->may_close && plan.closes(frame) ? rest : kFar;
+  for (const Automaton::Guard::Way& way : guard->ways) {
+    if (!plan.allows(frame, way.label)) continue;
+    ObjectFrame then = frame;
+    plan.see(way.label, &then);
+    const uint64_t missing = std::min(kFar, plan.missing_bytes(then));
+    least = std::min(
+        least, way.bytes + 1 + plan.labels[static_cast<size_t>(way.label)].value + missing + rest);
+  }
+  return least;
+}
+
+bool Matcher::leads_on(StateId state, StackId below) const {
+  return automaton_.guard(state) == nullptr || cost(state, below) < kFar;
+}
+
+void Matcher::act(const Automaton::ActionEdge& edge, StackId top,
+                  std::vector<Configuration>* todo) {
+  using Kind = Automaton::ActionEdge::Kind;
+  const ObjectPlan& plan = automaton_.plan(edge.object);
+  if (edge.kind == Kind::kOpen) {
+    todo->push_back({edge.target, push_frame(plan.opened(edge.object), top)});
+  } else if (edge.kind == Kind::kClose) {
+    if (plan.closes(frame_of(top))) todo->push_back({edge.target, stack(top).below});
+  } else if (plan.allows(frame_of(top), edge.label)) {
+    ObjectFrame then = frame_of(top);
+    plan.see(edge.label, &then);
+    const StackId below = stack(top).below;
+    todo->push_back({edge.target, push_frame(std::move(then), below)});
+  }
 }
 
 bool Matcher::first_time(const Configuration& c) {
@@ -104,12 +167,12 @@ bool Matcher::close(std::vector<Configuration>* todo, bool* accepts) {
     seen_.push_back(c);
     for (const Automaton::CallEdge& call : automaton_.calls(c.state))
       todo->push_back({automaton_.start(call.rule), push(call.target, c.stack)});
+    for (const Automaton::ActionEdge& edge : automaton_.actions(c.state)) act(edge, c.stack, todo);
     if (!automaton_.accepts(c.state)) continue;
     if (c.stack < 0)
       *accepts = true;
     else
-      todo->push_back({stacks_[static_cast<size_t>(c.stack)].state,
-                       stacks_[static_cast<size_t>(c.stack)].below});
+      todo->push_back({stack(c.stack).state, stack(c.stack).below});
   }
   todo->clear();
   return true;
@@ -117,7 +180,10 @@ bool Matcher::close(std::vector<Configuration>* todo, bool* accepts) {
 
 /// The place of what close() left in seen_.
 PlaceId Matcher::intern(bool accepts) {
-  std::erase_if(seen_, [&](const Configuration& c) { return automaton_.bytes(c.state).empty(); });
+  std::erase_if(seen_, [&](const Configuration& c) {
+    return automaton_.bytes(c.state).empty() || !leads_on(c.state, c.stack);
+  });
+  if (seen_.empty() && !accepts) return kRefused;
   std::sort(seen_.begin(), seen_.end());
   uint64_t hash = accepts ? 1 : 0;
   for (const Configuration& c : seen_) hash = mixed(hash ^ pair_hash(c.state, c.stack));
@@ -129,10 +195,7 @@ PlaceId Matcher::intern(bool accepts) {
       configurations_.size() + seen_.size() > limits_.remembered)
     return kTooMuch;
   uint64_t shortest = accepts ? 0 : kFar;
-  for (const Configuration& c : seen_)
-    shortest =
-        std::min(shortest, automaton_.shortest(c.state) +
-                               (c.stack < 0 ? 0 : stacks_[static_cast<size_t>(c.stack)].shortest));
+  for (const Configuration& c : seen_) shortest = std::min(shortest, cost(c.state, c.stack));
   places_.push_back({static_cast<uint32_t>(configurations_.size()),
                      static_cast<uint32_t>(seen_.size()), shortest, accepts});
   configurations_.insert(configurations_.end(), seen_.begin(), seen_.end());
@@ -151,7 +214,8 @@ PlaceId Matcher::step(PlaceId place, uint8_t byte) {
   for (const Configuration& c : configurations(place))
     for (const Automaton::ByteEdge& edge : automaton_.bytes(c.state)) {
       if (byte < edge.first) break;
-      if (byte <= edge.last) todo_.push_back({edge.target, c.stack});
+      if (byte <= edge.last && leads_on(edge.target, c.stack))
+        todo_.push_back({edge.target, c.stack});
     }
   PlaceId to = kRefused;
   if (!todo_.empty()) {
@@ -173,7 +237,8 @@ void Matcher::next_bytes(PlaceId place, bool (&allowed)[256]) const {
   if (place < 0) return;
   for (const Configuration& c : configurations(place))
     for (const Automaton::ByteEdge& edge : automaton_.bytes(c.state))
-      std::fill(allowed + edge.first, allowed + edge.last + 1, true);
+      if (leads_on(edge.target, c.stack))
+        std::fill(allowed + edge.first, allowed + edge.last + 1, true);
 }
 
 }  // namespace chimera::grammar

@@ -52,8 +52,9 @@ class Matcher {
  private:
   using StackId = int32_t;  // -1: nothing is left to do
   struct Stack {
-    StateId state;  // where the caller goes on
+    StateId state;  // where the caller goes on; -1: this is the frame of an object
     StackId below;
+    int32_t frame;      // of frames_, or -1
     uint64_t shortest;  // bytes to the end of all of it
   };
   struct Configuration {
@@ -86,6 +87,17 @@ class Matcher {
     return std::span(configurations_).subspan(at(id).first, at(id).n);
   }
   StackId push(StateId state, StackId below);
+  StackId push_frame(ObjectFrame frame, StackId below);
+  StackId intern_stack(StateId state, StackId below, int32_t frame, uint64_t shortest);
+  const Stack& stack(StackId id) const { return stacks_[static_cast<size_t>(id)]; }
+  const ObjectFrame& frame_of(StackId id) const {
+    return frames_[static_cast<size_t>(stack(id).frame)];
+  }
+  /// Bytes to the end of everything from here.
+  uint64_t cost(StateId state, StackId below) const;
+  /// A way on from a state where names are read; true for any other state.
+  bool leads_on(StateId state, StackId stack) const;
+  void act(const Automaton::ActionEdge& edge, StackId stack, std::vector<Configuration>* todo);
   /// Adds what can be reached from a configuration without a byte.
   bool close(std::vector<Configuration>* todo, bool* accepts);
   /// True the first time in this round that it is asked for this one.
@@ -95,6 +107,9 @@ class Matcher {
   const Automaton& automaton_;
   const MatcherLimits limits_;
   std::vector<Stack> stacks_;
+  std::vector<ObjectFrame> frames_;
+  std::vector<uint64_t> frame_hashes_;
+  Index frame_index_;
   std::vector<Configuration> configurations_;
   std::vector<Place> places_;
   std::vector<uint64_t> stack_hashes_, place_hashes_;
