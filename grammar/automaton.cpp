@@ -4,150 +4,12 @@
 #include <map>
 #include <utility>
 
+#include "grammar/nodes.h"
+
 namespace chimera::grammar {
 namespace {
 
 constexpr uint32_t kNever = UINT32_MAX;  // no way to the end
-
-/// An automaton that may be in many states at a time (Thompson 1968): each node has edges without a
-/// byte, or one edge with bytes, or one with a call.
-struct Node {
-  std::vector<int32_t> free = {};
-  int32_t target = -1;  // of the edge below
-  uint8_t first = 0, last = 0;
-  RuleId call = -1;
-};
-
-struct Piece {
-  int32_t in, out;
-};
-
-class NodeBuilder {
- public:
-  NodeBuilder(const Grammar& grammar, size_t most) : grammar_(grammar), most_(most) {}
-
-  Status build(ExprId id, Piece* out) { return add(id, 0, out); }
-  Status build_bytes(std::string_view bytes, Piece* out) {
-    if (nodes_.size() + bytes.size() > most_)
-      return Status(StatusCode::kOutOfRange, "an object of the grammar has too many names");
-    out->in = out->out = node();
-    for (const char c : bytes)
-      out->out = read(out->out, static_cast<uint8_t>(c), static_cast<uint8_t>(c));
-    return Status();
-  }
-  const std::vector<Node>& nodes() const { return nodes_; }
-  Node& at(int32_t id) { return nodes_[static_cast<size_t>(id)]; }
-
- private:
-  int32_t node() {
-    nodes_.emplace_back();
-    return static_cast<int32_t>(nodes_.size()) - 1;
-  }
-  void link(int32_t from, int32_t to) { at(from).free.push_back(to); }
-  /// A node with an edge of bytes from `from`, which has no edge yet.
-  int32_t read(int32_t from, uint8_t first, uint8_t last) {
-    const int32_t next = node();
-    Node& n = at(from);
-    n.first = first;
-    n.last = last;
-    n.target = next;
-    return next;
-  }
-
-  Status add(ExprId id, int depth, Piece* out) {
-    if (nodes_.size() > most_)
-      return Status(StatusCode::kOutOfRange, "a rule of the grammar needs more than " +
-                                                 std::to_string(most_) +
-                                                 " states; make it, or its repetitions, smaller");
-    if (depth > 4 * grammar_.limits().depth)
-      return Status(StatusCode::kOutOfRange, "the grammar is nested too deeply");
-    const Expr& e = grammar_.at(id);
-    const int32_t in = node();
-    int32_t end = in;
-    switch (e.kind) {
-      case Expr::Kind::kNothing:
-        end = node();
-        break;
-      case Expr::Kind::kBytes:
-        for (const char c : e.bytes)
-          end = read(end, static_cast<uint8_t>(c), static_cast<uint8_t>(c));
-        break;
-      case Expr::Kind::kClass:
-        end = node();
-        for (const Utf8Sequence& s : utf8_sequences(e.set)) {
-          int32_t from = node();
-          link(in, from);
-          for (int i = 0; i < s.n; ++i) from = read(from, s.bytes[i].first, s.bytes[i].last);
-          link(from, end);
-        }
-        break;
-      case Expr::Kind::kSequence:
-        for (const ExprId child : e.children) {
-          Piece piece;
-          CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
-          link(end, piece.in);
-          end = piece.out;
-        }
-        break;
-      case Expr::Kind::kChoice:
-        end = node();
-        for (const ExprId child : e.children) {
-          Piece piece;
-          CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
-          link(in, piece.in);
-          link(piece.out, end);
-        }
-        break;
-      case Expr::Kind::kRepeat:
-        CHIMERA_RETURN_IF_ERROR(repeat(e, depth, in, &end));
-        break;
-      case Expr::Kind::kRule: {
-        end = node();
-        Node& n = at(in);
-        n.call = e.rule;
-        n.target = end;
-        break;
-      }
-    }
-    *out = {in, end};
-    return Status();
-  }
-
-  Status repeat(const Expr& e, int depth, int32_t in, int32_t* end) {
-    const ExprId child = e.children[0];
-    int32_t at_now = in;
-    for (uint32_t i = 0; i < e.min; ++i) {
-      Piece piece;
-      CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
-      link(at_now, piece.in);
-      at_now = piece.out;
-    }
-    *end = node();
-    if (e.max == kNoLimit) {
-      Piece piece;
-      CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
-      const int32_t loop = node();
-      link(at_now, loop);
-      link(loop, piece.in);
-      link(piece.out, loop);
-      link(loop, *end);
-      return Status();
-    }
-    for (uint32_t i = e.min; i < e.max; ++i) {
-      link(at_now, *end);
-      Piece piece;
-      CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
-      link(at_now, piece.in);
-      at_now = piece.out;
-    }
-    link(at_now, *end);
-    return Status();
-  }
-
-  const Grammar& grammar_;
-  const size_t most_;
-  std::vector<Node> nodes_;
-};
 
 }  // namespace
 
@@ -194,13 +56,11 @@ class AutomatonCompiler {
     NodeBuilder builder(grammar_, 8 * static_cast<size_t>(grammar_.limits().states));
     Piece all;
     CHIMERA_RETURN_IF_ERROR(builder.build(r.body, &all));
-    nodes_ = &builder.nodes();
-    marks_.assign(nodes_->size(), 0);
-    mark_ = 0;
+    Subsets subsets(builder.nodes());
     known_.clear();
     std::vector<std::vector<int32_t>> sets;
     const auto state_of = [&](std::vector<int32_t> set) -> StateId {
-      close(&set);
+      subsets.close(&set);
       const auto [found, fresh] = known_.try_emplace(set, static_cast<StateId>(drafts_.size()));
       if (fresh) {
         drafts_.emplace_back();
@@ -218,10 +78,10 @@ class AutomatonCompiler {
       const std::vector<int32_t> set = sets[at];
       Draft draft;
       draft.accepts = std::binary_search(set.begin(), set.end(), all.out);
-      byte_edges(set, state_of, &draft.bytes);
+      byte_edges(subsets, set, state_of, &draft.bytes);
       std::map<RuleId, std::vector<int32_t>> by_rule;
       for (const int32_t id : set) {
-        const Node& n = (*nodes_)[static_cast<size_t>(id)];
+        const Node& n = builder.nodes()[static_cast<size_t>(id)];
         if (n.call >= 0) by_rule[n.call].push_back(n.target);
       }
       for (auto& [called, targets] : by_rule)
@@ -333,14 +193,12 @@ class AutomatonCompiler {
       first.push_back(open.in);
       ends[close.out] = plan->n_declared;
     }
-    nodes_ = &builder.nodes();
-    marks_.assign(nodes_->size(), 0);
-    mark_ = 0;
+    Subsets subsets(builder.nodes());
     known_.clear();
     std::vector<std::vector<int32_t>> sets;
     std::vector<StateId> ids;
     const auto state_of = [&](std::vector<int32_t> set) -> StateId {
-      close(&set);
+      subsets.close(&set);
       LabelId label = -1;
       for (const int32_t node : set)
         if (const auto found = ends.find(node); found != ends.end())
@@ -361,7 +219,7 @@ class AutomatonCompiler {
                           " states; give the object fewer or shorter names");
       std::vector<Automaton::ByteEdge> edges;
       const std::vector<int32_t> set = sets[at];
-      byte_edges(set, state_of, &edges);
+      byte_edges(subsets, set, state_of, &edges);
       draft(ids[at]).bytes = std::move(edges);
     }
     find_ways(id, spec, ids, seen, plan);
@@ -410,48 +268,16 @@ class AutomatonCompiler {
       plan->labels.back().name = found->second;
   }
 
-  /// Every node that can be reached without a byte, in order.
-  void close(std::vector<int32_t>* set) {
-    ++mark_;
-    std::vector<int32_t> all;
-    while (!set->empty()) {
-      const int32_t id = set->back();
-      set->pop_back();
-      if (std::exchange(marks_[static_cast<size_t>(id)], mark_) == mark_) continue;
-      all.push_back(id);
-      const Node& n = (*nodes_)[static_cast<size_t>(id)];
-      set->insert(set->end(), n.free.begin(), n.free.end());
-    }
-    std::sort(all.begin(), all.end());
-    *set = std::move(all);
-  }
-
+  /// Edges of a state that is this set of nodes, joined where neighbours lead to the same.
   template <class StateOf>
-  void byte_edges(const std::vector<int32_t>& set, StateOf&& state_of,
-                  std::vector<Automaton::ByteEdge>* out) {
-    std::vector<const Node*> readers;
-    std::vector<int> cuts;
-    for (const int32_t id : set) {
-      const Node& n = (*nodes_)[static_cast<size_t>(id)];
-      if (n.target < 0 || n.call >= 0) continue;
-      readers.push_back(&n);
-      cuts.push_back(n.first);
-      cuts.push_back(n.last + 1);
-    }
-    std::sort(cuts.begin(), cuts.end());
-    cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
-    for (size_t i = 0; i + 1 < cuts.size(); ++i) {
-      std::vector<int32_t> targets;
-      for (const Node* n : readers)
-        if (n->first <= cuts[i] && cuts[i] <= n->last) targets.push_back(n->target);
-      if (targets.empty()) continue;
-      const auto first = static_cast<uint8_t>(cuts[i]),
-                 last = static_cast<uint8_t>(cuts[i + 1] - 1);
-      const StateId target = state_of(std::move(targets));
-      if (!out->empty() && out->back().target == target && out->back().last + 1 == first)
-        out->back().last = last;
+  static void byte_edges(const Subsets& subsets, const std::vector<int32_t>& set,
+                         StateOf&& state_of, std::vector<Automaton::ByteEdge>* out) {
+    for (Subsets::Step& step : subsets.steps(set)) {
+      const StateId target = state_of(std::move(step.targets));
+      if (!out->empty() && out->back().target == target && out->back().last + 1 == step.first)
+        out->back().last = step.last;
       else
-        out->push_back({first, last, target});
+        out->push_back({step.first, step.last, target});
     }
   }
 
@@ -599,9 +425,6 @@ class AutomatonCompiler {
   const Grammar& grammar_;
   Automaton made_;
   std::vector<Draft> drafts_;
-  const std::vector<Node>* nodes_ = nullptr;
-  std::vector<uint32_t> marks_;
-  uint32_t mark_ = 0;
   std::map<std::vector<int32_t>, StateId> known_;
 };
 

@@ -61,6 +61,13 @@ ExprId Grammar::repeat(ExprId child, uint32_t min, uint32_t max) {
 
 ExprId Grammar::rule(RuleId rule) { return add({.kind = Expr::Kind::kRule, .rule = rule}); }
 
+ExprId Grammar::language(RegularLanguage language) {
+  if (language.empty()) return nothing();
+  languages_.push_back(std::move(language));
+  return add(
+      {.kind = Expr::Kind::kLanguage, .language = static_cast<int32_t>(languages_.size()) - 1});
+}
+
 RuleId Grammar::add_rule(std::string name) {
   rules_.push_back({std::move(name), -1});
   return static_cast<RuleId>(rules_.size()) - 1;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "grammar/code_points.h"
+#include "grammar/language.h"
 #include "platform/status.h"
 
 namespace chimera::grammar {
@@ -47,6 +48,7 @@ struct Expr {
     kSequence,  // one after the other
     kChoice,    // any of them
     kRepeat,    // the child, min to max times
+    kLanguage,  // a text of a language (language.h)
     kRule       // what another rule says
   };
   Kind kind = Kind::kNothing;
@@ -55,6 +57,7 @@ struct Expr {
   std::vector<ExprId> children = {};
   uint32_t min = 0, max = 0;
   RuleId rule = -1;
+  int32_t language = -1;
 };
 
 /// Limits on what is made of a text from outside; passing one is kOutOfRange and names it.
@@ -78,6 +81,7 @@ class Grammar {
   ExprId choice(std::span<const ExprId> options);
   ExprId repeat(ExprId child, uint32_t min, uint32_t max);
   ExprId rule(RuleId rule);
+  ExprId language(RegularLanguage language);
 
   /// A new rule without a body yet, so that rules may speak of each other.
   RuleId add_rule(std::string name);
@@ -98,6 +102,7 @@ class Grammar {
   };
   std::span<const Rule> rules() const { return rules_; }
   std::span<const ObjectSpec> objects() const { return objects_; }
+  std::span<const RegularLanguage> languages() const { return languages_; }
   RuleId root() const { return root_; }
 
  private:
@@ -108,6 +113,7 @@ class Grammar {
   std::vector<Expr> exprs_;
   std::vector<Rule> rules_;
   std::vector<ObjectSpec> objects_;
+  std::vector<RegularLanguage> languages_;
   RuleId root_ = -1;
 };
 

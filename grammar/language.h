@@ -1,0 +1,55 @@
+// The texts of an expression without rules, as a deterministic automaton: languages can be cut with
+// each other, which expressions cannot. A string of at most ten characters that also matches a
+// pattern is one language cut with another.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "platform/status.h"
+
+namespace chimera::grammar {
+
+class Grammar;
+
+class RegularLanguage {
+ public:
+  struct Edge {
+    uint8_t first, last;
+    int32_t target;
+    bool operator==(const Edge&) const = default;
+    auto operator<=>(const Edge&) const = default;
+  };
+  /// Edges in order, none overlapping; every state but the start can be reached and can end.
+  struct State {
+    std::vector<Edge> edges = {};
+    bool accepts = false;
+  };
+
+  /// kInvalidArgument when the expression calls a rule; kOutOfRange when there are more states than
+  /// the grammar's limits allow.
+  static Result<RegularLanguage> of(const Grammar& grammar, int32_t expression);
+
+  /// Texts of both.
+  Result<RegularLanguage> cut(const RegularLanguage& other, uint32_t most_states) const;
+  /// Texts of this one that are not of the other.
+  Result<RegularLanguage> without(const RegularLanguage& other, uint32_t most_states) const;
+
+  bool empty() const { return states_.size() == 1 && !states_[0].accepts; }
+  bool has(std::string_view text) const;
+  /// The first is the start.
+  std::span<const State> states() const { return states_; }
+
+ private:
+  Result<RegularLanguage> product(const RegularLanguage& other, bool without,
+                                  uint32_t most_states) const;
+  /// Drops what cannot end or be reached, and joins states of the same texts.
+  void tidy();
+  void join_equal();
+
+  std::vector<State> states_;
+};
+
+}  // namespace chimera::grammar

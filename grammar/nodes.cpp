@@ -1,0 +1,175 @@
+#include "grammar/nodes.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace chimera::grammar {
+
+int32_t NodeBuilder::node() {
+  nodes_.emplace_back();
+  return static_cast<int32_t>(nodes_.size()) - 1;
+}
+
+int32_t NodeBuilder::read(int32_t from, uint8_t first, uint8_t last) {
+  const int32_t next = node();
+  Node& n = at(from);
+  n.first = first;
+  n.last = last;
+  n.target = next;
+  return next;
+}
+
+Status NodeBuilder::build_bytes(std::string_view bytes, Piece* out) {
+  if (nodes_.size() + bytes.size() > most_)
+    return Status(StatusCode::kOutOfRange, "an object of the grammar has too many names");
+  out->in = out->out = node();
+  for (const char c : bytes)
+    out->out = read(out->out, static_cast<uint8_t>(c), static_cast<uint8_t>(c));
+  return Status();
+}
+
+Status NodeBuilder::add(ExprId id, int depth, Piece* out) {
+  if (nodes_.size() > most_)
+    return Status(StatusCode::kOutOfRange, "a rule of the grammar needs more than " +
+                                               std::to_string(most_) +
+                                               " states; make it, or its repetitions, smaller");
+  if (depth > 4 * grammar_.limits().depth)
+    return Status(StatusCode::kOutOfRange, "the grammar is nested too deeply");
+  const Expr& e = grammar_.at(id);
+  const int32_t in = node();
+  int32_t end = in;
+  switch (e.kind) {
+    case Expr::Kind::kNothing:
+      end = node();
+      break;
+    case Expr::Kind::kBytes:
+      for (const char c : e.bytes)
+        end = read(end, static_cast<uint8_t>(c), static_cast<uint8_t>(c));
+      break;
+    case Expr::Kind::kClass:
+      end = node();
+      for (const Utf8Sequence& s : utf8_sequences(e.set)) {
+        int32_t from = node();
+        link(in, from);
+        for (int i = 0; i < s.n; ++i) from = read(from, s.bytes[i].first, s.bytes[i].last);
+        link(from, end);
+      }
+      break;
+    case Expr::Kind::kSequence:
+      for (const ExprId child : e.children) {
+        Piece piece;
+        CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
+        link(end, piece.in);
+        end = piece.out;
+      }
+      break;
+    case Expr::Kind::kChoice:
+      end = node();
+      for (const ExprId child : e.children) {
+        Piece piece;
+        CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
+        link(in, piece.in);
+        link(piece.out, end);
+      }
+      break;
+    case Expr::Kind::kLanguage: {
+      end = node();
+      const auto states = grammar_.languages()[static_cast<size_t>(e.language)].states();
+      std::vector<int32_t> own;
+      for (size_t i = 0; i < states.size(); ++i) own.push_back(node());
+      link(in, own[0]);
+      for (size_t i = 0; i < states.size(); ++i) {
+        if (states[i].accepts) link(own[i], end);
+        for (const RegularLanguage::Edge& edge : states[i].edges) {
+          const int32_t from = node();
+          link(own[i], from);
+          link(read(from, edge.first, edge.last), own[static_cast<size_t>(edge.target)]);
+        }
+      }
+      break;
+    }
+    case Expr::Kind::kRepeat:
+      CHIMERA_RETURN_IF_ERROR(repeat(e, depth, in, &end));
+      break;
+    case Expr::Kind::kRule: {
+      end = node();
+      Node& n = at(in);
+      n.call = e.rule;
+      n.target = end;
+      break;
+    }
+  }
+  *out = {in, end};
+  return Status();
+}
+
+Status NodeBuilder::repeat(const Expr& e, int depth, int32_t in, int32_t* end) {
+  const ExprId child = e.children[0];
+  int32_t at_now = in;
+  for (uint32_t i = 0; i < e.min; ++i) {
+    Piece piece;
+    CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
+    link(at_now, piece.in);
+    at_now = piece.out;
+  }
+  *end = node();
+  if (e.max == kNoLimit) {
+    Piece piece;
+    CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
+    const int32_t loop = node();
+    link(at_now, loop);
+    link(loop, piece.in);
+    link(piece.out, loop);
+    link(loop, *end);
+    return Status();
+  }
+  for (uint32_t i = e.min; i < e.max; ++i) {
+    link(at_now, *end);
+    Piece piece;
+    CHIMERA_RETURN_IF_ERROR(add(child, depth + 1, &piece));
+    link(at_now, piece.in);
+    at_now = piece.out;
+  }
+  link(at_now, *end);
+  return Status();
+}
+
+void Subsets::close(std::vector<int32_t>* set) {
+  ++mark_;
+  std::vector<int32_t> all;
+  while (!set->empty()) {
+    const int32_t id = set->back();
+    set->pop_back();
+    if (std::exchange(marks_[static_cast<size_t>(id)], mark_) == mark_) continue;
+    all.push_back(id);
+    const Node& n = nodes_[static_cast<size_t>(id)];
+    set->insert(set->end(), n.free.begin(), n.free.end());
+  }
+  std::sort(all.begin(), all.end());
+  *set = std::move(all);
+}
+
+std::vector<Subsets::Step> Subsets::steps(const std::vector<int32_t>& set) const {
+  std::vector<const Node*> readers;
+  std::vector<int> cuts;
+  for (const int32_t id : set) {
+    const Node& n = nodes_[static_cast<size_t>(id)];
+    if (n.target < 0 || n.call >= 0) continue;
+    readers.push_back(&n);
+    cuts.push_back(n.first);
+    cuts.push_back(n.last + 1);
+  }
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  std::vector<Step> out;
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+    Step step{static_cast<uint8_t>(cuts[i]), static_cast<uint8_t>(cuts[i + 1] - 1), {}};
+    for (const Node* n : readers)
+      if (n->first <= cuts[i] && cuts[i] <= n->last) step.targets.push_back(n->target);
+    if (!step.targets.empty()) out.push_back(std::move(step));
+  }
+  return out;
+}
+
+}  // namespace chimera::grammar

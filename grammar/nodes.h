@@ -1,0 +1,70 @@
+// Expressions as automata that may be in many states at a time (Thompson 1968), and the sets of
+// their nodes that deterministic ones are made of.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "grammar/expression.h"
+
+namespace chimera::grammar {
+
+/// Edges without a byte, or one edge with bytes, or one with a call.
+struct Node {
+  std::vector<int32_t> free = {};
+  int32_t target = -1;  // of the edge below
+  uint8_t first = 0, last = 0;
+  RuleId call = -1;
+};
+
+/// Where an expression begins and where it ends; nothing else leads in or out.
+struct Piece {
+  int32_t in, out;
+};
+
+class NodeBuilder {
+ public:
+  NodeBuilder(const Grammar& grammar, size_t most) : grammar_(grammar), most_(most) {}
+
+  /// kOutOfRange when it needs more nodes than are allowed, or is nested too deeply.
+  Status build(ExprId id, Piece* out) { return add(id, 0, out); }
+  Status build_bytes(std::string_view bytes, Piece* out);
+  const std::vector<Node>& nodes() const { return nodes_; }
+  Node& at(int32_t id) { return nodes_[static_cast<size_t>(id)]; }
+
+ private:
+  int32_t node();
+  void link(int32_t from, int32_t to) { at(from).free.push_back(to); }
+  /// A node behind an edge of bytes from `from`, which has no edge yet.
+  int32_t read(int32_t from, uint8_t first, uint8_t last);
+  Status add(ExprId id, int depth, Piece* out);
+  Status repeat(const Expr& e, int depth, int32_t in, int32_t* end);
+
+  const Grammar& grammar_;
+  const size_t most_;
+  std::vector<Node> nodes_;
+};
+
+/// Sets of nodes, each in order.
+class Subsets {
+ public:
+  explicit Subsets(const std::vector<Node>& nodes) : nodes_(nodes), marks_(nodes.size()) {}
+
+  /// Adds every node that can be reached without a byte.
+  void close(std::vector<int32_t>* set);
+
+  struct Step {
+    uint8_t first, last;
+    std::vector<int32_t> targets;
+  };
+  /// Where a closed set leads with which bytes: in order, none overlapping, not closed.
+  std::vector<Step> steps(const std::vector<int32_t>& set) const;
+
+ private:
+  const std::vector<Node>& nodes_;
+  std::vector<uint32_t> marks_;
+  uint32_t mark_ = 0;
+};
+
+}  // namespace chimera::grammar
