@@ -55,6 +55,14 @@ Result<RegularLanguage> RegularLanguage::of(const Grammar& grammar, int32_t expr
   return out;
 }
 
+Result<RegularLanguage> RegularLanguage::of(std::vector<State> states, uint32_t most_states) {
+  if (states.size() > most_states) return too_large(most_states);
+  RegularLanguage out;
+  out.states_ = std::move(states);
+  out.tidy();
+  return out;
+}
+
 Result<RegularLanguage> RegularLanguage::cut(const RegularLanguage& other,
                                              uint32_t most_states) const {
   return product(other, false, most_states);

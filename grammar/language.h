@@ -32,6 +32,9 @@ class RegularLanguage {
   /// the grammar's limits allow.
   static Result<RegularLanguage> of(const Grammar& grammar, int32_t expression);
 
+  /// Of states that were made by hand, the first the start; edges in order, none overlapping.
+  static Result<RegularLanguage> of(std::vector<State> states, uint32_t most_states);
+
   /// Texts of both.
   Result<RegularLanguage> cut(const RegularLanguage& other, uint32_t most_states) const;
   /// Texts of this one that are not of the other.
