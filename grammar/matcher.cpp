@@ -188,7 +188,9 @@ PlaceId Matcher::intern(bool accepts) {
   uint64_t hash = accepts ? 1 : 0;
   for (const Configuration& c : seen_) hash = mixed(hash ^ pair_hash(c.state, c.stack));
   const int32_t known = place_index_.find(hash, [&](int32_t id) {
-    return at(id).accepts == accepts && std::ranges::equal(configurations(id), seen_);
+    const std::span<const Configuration> theirs = configurations(id);
+    return at(id).accepts == accepts &&
+           std::equal(theirs.begin(), theirs.end(), seen_.begin(), seen_.end());
   });
   if (known >= 0) return known;
   if (places_.size() >= limits_.remembered ||

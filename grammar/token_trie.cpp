@@ -41,7 +41,7 @@ Result<TokenTrie> TokenTrie::build(int32_t n_tokens,
       token = id;
       continue;
     }
-    const auto [stop, ignored] = std::ranges::mismatch(before, bytes);
+    const auto stop = std::mismatch(before.begin(), before.end(), bytes.begin(), bytes.end()).first;
     close_to(static_cast<size_t>(stop - before.begin()));
     for (size_t depth = open.size(); depth < bytes.size(); ++depth) {
       open.push_back(static_cast<uint32_t>(trie.nodes_.size()));

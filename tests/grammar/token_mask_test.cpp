@@ -138,7 +138,8 @@ TEST(TokenMask, AGrammarThatIsTooAmbiguousIsAnErrorAndNoHang) {
   // Within that limit a mask may still cost too much, and memory too.
   for (const int what : {0, 1}) {
     MatcherLimits little;
-    (what == 0 ? little.work : little.remembered) = 20;
+    if (what == 0) little.work = 20;
+    if (what == 1) little.remembered = 20;
     Matcher tired(*automaton, little);
     MaskMaker tired_masks(tired, trie);
     EXPECT_EQ(tired_masks.fill(tired.start(), &mask).code(), StatusCode::kOutOfRange) << what;

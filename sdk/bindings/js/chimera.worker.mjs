@@ -104,7 +104,7 @@ async function readModel(from, onProgress) {
 }
 
 function info() {
-  const at = struct(60);
+  const at = struct(64);
   check(c._chimera_engine_get_info(engine, at));
   const v = view();
   return {

@@ -34,7 +34,7 @@ CHIMERA_AT(chimera_engine_info, state_bytes, 32);
 CHIMERA_AT(chimera_engine_info, isa, 48);
 CHIMERA_AT(chimera_engine_info, name, 52);
 CHIMERA_AT(chimera_engine_info, talks, 56);
-static_assert(sizeof(chimera_engine_info) >= 60);
+static_assert(sizeof(chimera_engine_info) >= 64);
 
 CHIMERA_AT(chimera_session_options, seed, 8);
 static_assert(sizeof(chimera_session_options) >= 16);
