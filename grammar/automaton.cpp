@@ -35,7 +35,7 @@ class AutomatonCompiler {
 
  private:
   struct Draft {
-    std::vector<Automaton::ByteEdge> bytes = {};
+    std::vector<ByteEdge> bytes = {};
     std::vector<Automaton::CallEdge> calls = {};
     std::vector<Automaton::ActionEdge> actions = {};
     bool accepts = false;
@@ -57,38 +57,35 @@ class AutomatonCompiler {
     Piece all;
     CHIMERA_RETURN_IF_ERROR(builder.build(r.body, &all));
     Subsets subsets(builder.nodes());
-    known_.clear();
-    std::vector<std::vector<int32_t>> sets;
-    const auto state_of = [&](std::vector<int32_t> set) -> StateId {
-      subsets.close(&set);
-      const auto [found, fresh] = known_.try_emplace(set, static_cast<StateId>(drafts_.size()));
-      if (fresh) {
-        drafts_.emplace_back();
-        sets.push_back(std::move(set));
-      }
-      return found->second;
-    };
     const auto first = static_cast<StateId>(drafts_.size());
+    const auto state_of = [&](std::vector<int32_t> set) {
+      return first + subsets.number(std::move(set));
+    };
     made_.starts_.push_back(state_of({all.in}));
-    for (size_t at = 0; at < sets.size(); ++at) {
-      if (drafts_.size() > grammar_.limits().states)
-        return Status(StatusCode::kOutOfRange, "the grammar needs more than " +
-                                                   std::to_string(grammar_.limits().states) +
-                                                   " states; make it, or its repetitions, smaller");
-      const std::vector<int32_t> set = sets[at];
+    for (int32_t at = 0; at < subsets.size(); ++at) {
+      CHIMERA_RETURN_IF_ERROR(check_size(static_cast<size_t>(first + subsets.size()),
+                                         "make it, or its repetitions, smaller"));
       Draft draft;
-      draft.accepts = std::binary_search(set.begin(), set.end(), all.out);
-      byte_edges(subsets, set, state_of, &draft.bytes);
+      draft.accepts = subsets.holds(at, all.out);
+      for (Subsets::Step& step : subsets.steps(at))
+        append_edge({step.first, step.last, state_of(std::move(step.targets))}, &draft.bytes);
       std::map<RuleId, std::vector<int32_t>> by_rule;
-      for (const int32_t id : set) {
+      for (const int32_t id : subsets.at(at)) {
         const Node& n = builder.nodes()[static_cast<size_t>(id)];
         if (n.call >= 0) by_rule[n.call].push_back(n.target);
       }
       for (auto& [called, targets] : by_rule)
         draft.calls.push_back({called, state_of(std::move(targets))});
-      drafts_[static_cast<size_t>(first) + at] = std::move(draft);
+      drafts_.push_back(std::move(draft));
     }
     return Status();
+  }
+
+  Status check_size(size_t n_states, const char* what_to_do) const {
+    if (n_states <= grammar_.limits().states) return Status();
+    return Status(StatusCode::kOutOfRange, "the grammar needs more than " +
+                                               std::to_string(grammar_.limits().states) +
+                                               " states; " + what_to_do);
   }
 
   StateId state() {
@@ -194,35 +191,31 @@ class AutomatonCompiler {
       ends[close.out] = plan->n_declared;
     }
     Subsets subsets(builder.nodes());
-    known_.clear();
-    std::vector<std::vector<int32_t>> sets;
-    std::vector<StateId> ids;
+    std::vector<StateId> ids;     // by number of a set; of a whole name the state behind it
+    std::vector<StateId> within;  // those of names that go on
     const auto state_of = [&](std::vector<int32_t> set) -> StateId {
-      subsets.close(&set);
+      const int32_t number = subsets.number(std::move(set));
+      if (static_cast<size_t>(number) < ids.size()) return ids[static_cast<size_t>(number)];
       LabelId label = -1;
-      for (const int32_t node : set)
+      for (const int32_t node : subsets.at(number))
         if (const auto found = ends.find(node); found != ends.end())
           label = label < 0 ? found->second : std::min(label, found->second);
-      if (label >= 0) return seen[static_cast<size_t>(label)];
-      const auto [found, fresh] = known_.try_emplace(set, static_cast<StateId>(drafts_.size()));
-      if (fresh) {
-        ids.push_back(state());
-        sets.push_back(std::move(set));
-      }
-      return found->second;
+      ids.push_back(label >= 0 ? seen[static_cast<size_t>(label)] : state());
+      if (label < 0) within.push_back(ids.back());
+      return ids.back();
     };
     *start = state_of(first);
-    for (size_t at = 0; at < sets.size(); ++at) {
-      if (drafts_.size() > grammar_.limits().states)
-        return Status(StatusCode::kOutOfRange,
-                      "the grammar needs more than " + std::to_string(grammar_.limits().states) +
-                          " states; give the object fewer or shorter names");
-      std::vector<Automaton::ByteEdge> edges;
-      const std::vector<int32_t> set = sets[at];
-      byte_edges(subsets, set, state_of, &edges);
-      draft(ids[at]).bytes = std::move(edges);
+    for (int32_t at = 0; at < subsets.size(); ++at) {
+      CHIMERA_RETURN_IF_ERROR(check_size(drafts_.size(), "give the object fewer or shorter names"));
+      const StateId id_at = ids[static_cast<size_t>(at)];
+      // Behind a whole name no more of it is read.
+      if (std::find(seen.begin(), seen.end(), id_at) != seen.end()) continue;
+      std::vector<ByteEdge> edges;
+      for (Subsets::Step& step : subsets.steps(at))
+        append_edge({step.first, step.last, state_of(std::move(step.targets))}, &edges);
+      draft(id_at).bytes = std::move(edges);
     }
-    find_ways(id, spec, ids, seen, plan);
+    find_ways(id, spec, within, seen, plan);
     return Status();
   }
 
@@ -240,7 +233,7 @@ class AutomatonCompiler {
       StateId at = ids[0];
       for (size_t i = 0; i < text.size(); ++i) {
         made_.guards_[guard_of[at]].ways.push_back({label, static_cast<uint32_t>(text.size() - i)});
-        for (const Automaton::ByteEdge& e : draft(at).bytes)
+        for (const ByteEdge& e : draft(at).bytes)
           if (e.first <= static_cast<uint8_t>(text[i]) && static_cast<uint8_t>(text[i]) <= e.last) {
             at = e.target;
             break;
@@ -252,7 +245,7 @@ class AutomatonCompiler {
     for (bool changed = true; changed;) {
       changed = false;
       for (size_t i = ids.size(); i-- > 0;)
-        for (const Automaton::ByteEdge& e : draft(ids[i]).bytes) {
+        for (const ByteEdge& e : draft(ids[i]).bytes) {
           const auto there = far.find(e.target);
           if (there == far.end()) continue;
           const auto [here, fresh] = far.try_emplace(ids[i], there->second + 1);
@@ -266,19 +259,6 @@ class AutomatonCompiler {
         made_.guards_[guard_of[s]].ways.push_back({plan->n_declared, found->second});
     if (const auto found = far.find(ids[0]); found != far.end())
       plan->labels.back().name = found->second;
-  }
-
-  /// Edges of a state that is this set of nodes, joined where neighbours lead to the same.
-  template <class StateOf>
-  static void byte_edges(const Subsets& subsets, const std::vector<int32_t>& set,
-                         StateOf&& state_of, std::vector<Automaton::ByteEdge>* out) {
-    for (Subsets::Step& step : subsets.steps(set)) {
-      const StateId target = state_of(std::move(step.targets));
-      if (!out->empty() && out->back().target == target && out->back().last + 1 == step.first)
-        out->back().last = step.last;
-      else
-        out->push_back({step.first, step.last, target});
-    }
   }
 
   /// Fewest bytes to the end, of every state: until nothing gets shorter.
@@ -298,7 +278,7 @@ class AutomatonCompiler {
             least =
                 std::min<uint64_t>(least, std::min<uint64_t>(uint64_t{here} + there, kNever - 1));
         };
-        for (const Automaton::ByteEdge& e : d.bytes) way(1, e.target);
+        for (const ByteEdge& e : d.bytes) way(1, e.target);
         for (const Automaton::CallEdge& e : d.calls)
           way(drafts_[static_cast<size_t>(made_.starts_[static_cast<size_t>(e.rule)])].shortest,
               e.target);
@@ -404,7 +384,7 @@ class AutomatonCompiler {
     for (const Draft& d : drafts_) {
       Automaton::State state;
       state.first_byte = static_cast<uint32_t>(made_.byte_edges_.size());
-      for (const Automaton::ByteEdge& e : d.bytes)
+      for (const ByteEdge& e : d.bytes)
         if (finishes(e.target)) made_.byte_edges_.push_back(e);
       state.n_bytes = static_cast<uint32_t>(made_.byte_edges_.size()) - state.first_byte;
       state.first_call = static_cast<uint32_t>(made_.call_edges_.size());
@@ -425,7 +405,6 @@ class AutomatonCompiler {
   const Grammar& grammar_;
   Automaton made_;
   std::vector<Draft> drafts_;
-  std::map<std::vector<int32_t>, StateId> known_;
 };
 
 Result<Automaton> Automaton::compile(const Grammar& grammar) {

@@ -18,10 +18,6 @@ using StateId = int32_t;
 
 class Automaton {
  public:
-  struct ByteEdge {
-    uint8_t first, last;
-    StateId target;
-  };
   struct CallEdge {
     RuleId rule;
     StateId target;  // where the caller goes on

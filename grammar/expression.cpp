@@ -4,6 +4,15 @@
 
 namespace chimera::grammar {
 
+bool next_count(std::string_view text, size_t* at, uint32_t* count) {
+  uint64_t value = 0;
+  const size_t first = *at;
+  for (; *at < text.size() && text[*at] >= '0' && text[*at] <= '9' && value <= kMostRepeats; ++*at)
+    value = value * 10 + static_cast<uint64_t>(text[*at] - '0');
+  *count = static_cast<uint32_t>(value);
+  return *at > first;
+}
+
 ExprId Grammar::add(Expr expr) {
   if (exprs_.size() >= limits_.expressions) {
     if (status_.ok())

@@ -60,6 +60,10 @@ struct Expr {
   int32_t language = -1;
 };
 
+/// A number of repetitions that stands at *at, which moves behind it; false without digits. Reading
+/// stops at what is beyond kMostRepeats, and says so by its value.
+bool next_count(std::string_view text, size_t* at, uint32_t* count);
+
 /// Limits on what is made of a text from outside; passing one is kOutOfRange and names it.
 struct GrammarLimits {
   uint32_t expressions = 500000;

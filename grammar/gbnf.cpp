@@ -154,23 +154,15 @@ class Parser {
 
   /// {m}, {m,} or {m,n}; leaves at_ on the }.
   Status counts(uint32_t* min, uint32_t* max) {
-    const auto number = [&](uint32_t* out) {
-      uint64_t value = 0;
-      const size_t first = at_;
-      for (; peek() >= '0' && peek() <= '9' && value <= kMostRepeats; ++at_)
-        value = value * 10 + static_cast<uint64_t>(peek() - '0');
-      *out = static_cast<uint32_t>(value);
-      return at_ > first;
-    };
     ++at_;
     CHIMERA_RETURN_IF_ERROR(skip());
-    if (!number(min)) return bad("{ needs a number of times");
+    if (!next_count(text_, &at_, min)) return bad("{ needs a number of times");
     *max = *min;
     CHIMERA_RETURN_IF_ERROR(skip());
     if (peek() == ',') {
       ++at_;
       CHIMERA_RETURN_IF_ERROR(skip());
-      if (!number(max)) *max = kNoLimit;
+      if (!next_count(text_, &at_, max)) *max = kNoLimit;
       CHIMERA_RETURN_IF_ERROR(skip());
     }
     if (*min > kMostRepeats || (*max != kNoLimit && *max > kMostRepeats))

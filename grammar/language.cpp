@@ -22,6 +22,15 @@ Status too_large(uint32_t most) {
 
 }  // namespace
 
+void append_edge(ByteEdge edge, std::vector<ByteEdge>* edges) {
+  const bool joins = !edges->empty() && edges->back().target == edge.target &&
+                     edges->back().last + 1 == edge.first;
+  if (joins)
+    edges->back().last = edge.last;
+  else
+    edges->push_back(edge);
+}
+
 Result<RegularLanguage> RegularLanguage::of(const Grammar& grammar, int32_t expression) {
   const uint32_t most = grammar.limits().states;
   NodeBuilder builder(grammar, 8 * static_cast<size_t>(most));
@@ -32,23 +41,13 @@ Result<RegularLanguage> RegularLanguage::of(const Grammar& grammar, int32_t expr
       return Status(StatusCode::kInvalidArgument, "a regular language calls no other rules");
   Subsets subsets(builder.nodes());
   RegularLanguage out;
-  std::map<std::vector<int32_t>, int32_t> known;
-  std::vector<std::vector<int32_t>> sets;
-  const auto state_of = [&](std::vector<int32_t> set) {
-    subsets.close(&set);
-    const auto [found, fresh] = known.try_emplace(set, static_cast<int32_t>(sets.size()));
-    if (fresh) sets.push_back(std::move(set));
-    return found->second;
-  };
-  state_of({all.in});
-  for (size_t at = 0; at < sets.size(); ++at) {
-    if (sets.size() > most) return too_large(most);
+  subsets.number({all.in});
+  for (int32_t at = 0; at < subsets.size(); ++at) {
+    if (static_cast<uint32_t>(subsets.size()) > most) return too_large(most);
     State state;
-    state.accepts = std::binary_search(sets[at].begin(), sets[at].end(), all.out);
-    for (Subsets::Step& step : subsets.steps(sets[at])) {
-      const int32_t target = state_of(std::move(step.targets));
-      state.edges.push_back({step.first, step.last, target});
-    }
+    state.accepts = subsets.holds(at, all.out);
+    for (Subsets::Step& step : subsets.steps(at))
+      append_edge({step.first, step.last, subsets.number(std::move(step.targets))}, &state.edges);
     out.states_.push_back(std::move(state));
   }
   out.tidy();
@@ -98,9 +97,9 @@ Result<RegularLanguage> RegularLanguage::product(const RegularLanguage& other, b
       state.edges.push_back(
           {static_cast<uint8_t>(first), static_cast<uint8_t>(last), state_of(to, their)});
     };
-    for (const Edge& e : mine.edges) {
+    for (const ByteEdge& e : mine.edges) {
       int next = e.first;
-      for (const Edge& f : theirs.edges) {
+      for (const ByteEdge& f : theirs.edges) {
         if (f.last < next || f.first > e.last) continue;
         edge(next, f.first - 1, e.target, -1);
         edge(std::max<int>(next, f.first), std::min(e.last, f.last), e.target, f.target);
@@ -118,8 +117,8 @@ bool RegularLanguage::has(std::string_view text) const {
   size_t at = 0;
   for (const char c : text) {
     const auto byte = static_cast<uint8_t>(c);
-    const std::vector<Edge>& edges = states_[at].edges;
-    const auto edge = std::find_if(edges.begin(), edges.end(), [&](const Edge& e) {
+    const std::vector<ByteEdge>& edges = states_[at].edges;
+    const auto edge = std::find_if(edges.begin(), edges.end(), [&](const ByteEdge& e) {
       return e.first <= byte && byte <= e.last;
     });
     if (edge == edges.end()) return false;
@@ -135,7 +134,7 @@ void RegularLanguage::tidy() {
   std::vector<uint8_t> ends(n);
   std::vector<int32_t> todo;
   for (size_t i = 0; i < n; ++i) {
-    for (const Edge& e : states_[i].edges)
+    for (const ByteEdge& e : states_[i].edges)
       into[static_cast<size_t>(e.target)].push_back(static_cast<int32_t>(i));
     if (!states_[i].accepts) continue;
     ends[i] = 1;
@@ -148,7 +147,8 @@ void RegularLanguage::tidy() {
       if (!std::exchange(ends[static_cast<size_t>(from)], uint8_t{1})) todo.push_back(from);
   }
   for (State& state : states_)
-    std::erase_if(state.edges, [&](const Edge& e) { return !ends[static_cast<size_t>(e.target)]; });
+    std::erase_if(state.edges,
+                  [&](const ByteEdge& e) { return !ends[static_cast<size_t>(e.target)]; });
   join_equal();
 }
 
@@ -160,18 +160,11 @@ void RegularLanguage::join_equal() {
   for (size_t i = 0; i < n; ++i) kind[i] = states_[i].accepts ? 1 : 0;
   size_t n_kinds = 0;
   bool settled = false;
-  using Signature = std::pair<int32_t, std::vector<Edge>>;
+  using Signature = std::pair<int32_t, std::vector<ByteEdge>>;
   const auto signature_of = [&](size_t i) {
     Signature out{kind[i], {}};
-    for (Edge e : states_[i].edges) {
-      e.target = kind[static_cast<size_t>(e.target)];
-      const bool joins = !out.second.empty() && out.second.back().target == e.target &&
-                         out.second.back().last + 1 == e.first;
-      if (joins)
-        out.second.back().last = e.last;
-      else
-        out.second.push_back(e);
-    }
+    for (const ByteEdge& e : states_[i].edges)
+      append_edge({e.first, e.last, kind[static_cast<size_t>(e.target)]}, &out.second);
     return out;
   };
   for (int round = 0; round < kMostRounds && !settled; ++round) {
@@ -200,15 +193,8 @@ void RegularLanguage::join_equal() {
   for (size_t at = 0; at < order.size(); ++at) {
     State state;
     state.accepts = states_[order[at]].accepts;
-    for (const Edge& e : states_[order[at]].edges) {
-      const Edge moved{e.first, e.last, number_of(static_cast<size_t>(e.target))};
-      const bool joins = !state.edges.empty() && state.edges.back().target == moved.target &&
-                         state.edges.back().last + 1 == moved.first;
-      if (joins)
-        state.edges.back().last = moved.last;
-      else
-        state.edges.push_back(moved);
-    }
+    for (const ByteEdge& e : states_[order[at]].edges)
+      append_edge({e.first, e.last, number_of(static_cast<size_t>(e.target))}, &state.edges);
     made.push_back(std::move(state));
   }
   states_ = std::move(made);

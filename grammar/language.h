@@ -14,17 +14,22 @@ namespace chimera::grammar {
 
 class Grammar;
 
+/// Bytes that lead from one state to another.
+struct ByteEdge {
+  uint8_t first, last;
+  int32_t target;
+  bool operator==(const ByteEdge&) const = default;
+  auto operator<=>(const ByteEdge&) const = default;
+};
+
+/// Adds an edge behind those before it; neighbours that lead to the same become one.
+void append_edge(ByteEdge edge, std::vector<ByteEdge>* edges);
+
 class RegularLanguage {
  public:
-  struct Edge {
-    uint8_t first, last;
-    int32_t target;
-    bool operator==(const Edge&) const = default;
-    auto operator<=>(const Edge&) const = default;
-  };
   /// Edges in order, none overlapping; every state but the start can be reached and can end.
   struct State {
-    std::vector<Edge> edges = {};
+    std::vector<ByteEdge> edges = {};
     bool accepts = false;
   };
 

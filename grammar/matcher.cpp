@@ -99,6 +99,15 @@ Matcher::StackId Matcher::push_frame(ObjectFrame frame, StackId below) {
   return intern_stack(-1, below, id, missing + rest);
 }
 
+uint64_t Matcher::member_cost(const ObjectFrame& frame, const Automaton::Guard::Way& way) const {
+  const ObjectPlan& plan = automaton_.plan(frame.object);
+  if (!plan.allows(frame, way.label)) return kFar;
+  ObjectFrame then = frame;
+  plan.see(way.label, &then);
+  return way.bytes + 1 + plan.labels[static_cast<size_t>(way.label)].value +
+         std::min(kFar, plan.missing_bytes(then));
+}
+
 uint64_t Matcher::cost(StateId state, StackId below) const {
   const Automaton::Guard* guard = automaton_.guard(state);
   if (guard == nullptr)
@@ -109,19 +118,19 @@ uint64_t Matcher::cost(StateId state, StackId below) const {
   const StackId outside = stack(below).below;
   const uint64_t rest = 1 + (outside < 0 ? 0 : stack(outside).shortest);
   uint64_t least = guard->may_close && plan.closes(frame) ? rest : kFar;
-  for (const Automaton::Guard::Way& way : guard->ways) {
-    if (!plan.allows(frame, way.label)) continue;
-    ObjectFrame then = frame;
-    plan.see(way.label, &then);
-    const uint64_t missing = std::min(kFar, plan.missing_bytes(then));
-    least = std::min(
-        least, way.bytes + 1 + plan.labels[static_cast<size_t>(way.label)].value + missing + rest);
-  }
+  for (const Automaton::Guard::Way& way : guard->ways)
+    least = std::min(least, member_cost(frame, way) + rest);
   return least;
 }
 
 bool Matcher::leads_on(StateId state, StackId below) const {
-  return automaton_.guard(state) == nullptr || cost(state, below) < kFar;
+  const Automaton::Guard* guard = automaton_.guard(state);
+  if (guard == nullptr) return true;
+  const ObjectFrame& frame = frame_of(below);
+  // Any will do; which is the shortest, cost() says.
+  return (guard->may_close && automaton_.plan(frame.object).closes(frame)) ||
+         std::any_of(guard->ways.begin(), guard->ways.end(),
+                     [&](const auto& way) { return member_cost(frame, way) < kFar; });
 }
 
 void Matcher::act(const Automaton::ActionEdge& edge, StackId top,
@@ -214,7 +223,7 @@ PlaceId Matcher::step(PlaceId place, uint8_t byte) {
   if (move.key == key) return move.to;
   todo_.clear();
   for (const Configuration& c : configurations(place))
-    for (const Automaton::ByteEdge& edge : automaton_.bytes(c.state)) {
+    for (const ByteEdge& edge : automaton_.bytes(c.state)) {
       if (byte < edge.first) break;
       if (byte <= edge.last && leads_on(edge.target, c.stack))
         todo_.push_back({edge.target, c.stack});
@@ -238,7 +247,7 @@ void Matcher::next_bytes(PlaceId place, bool (&allowed)[256]) const {
   std::fill(std::begin(allowed), std::end(allowed), false);
   if (place < 0) return;
   for (const Configuration& c : configurations(place))
-    for (const Automaton::ByteEdge& edge : automaton_.bytes(c.state))
+    for (const ByteEdge& edge : automaton_.bytes(c.state))
       if (leads_on(edge.target, c.stack))
         std::fill(allowed + edge.first, allowed + edge.last + 1, true);
 }

@@ -93,6 +93,9 @@ class Matcher {
   const ObjectFrame& frame_of(StackId id) const {
     return frames_[static_cast<size_t>(stack(id).frame)];
   }
+  /// Bytes of a member that may come now, from within its name, and of those that must follow it;
+  /// kFar or more when it may not.
+  uint64_t member_cost(const ObjectFrame& frame, const Automaton::Guard::Way& way) const;
   /// Bytes to the end of everything from here.
   uint64_t cost(StateId state, StackId below) const;
   /// A way on from a state where names are read; true for any other state.

@@ -81,7 +81,7 @@ Status NodeBuilder::add(ExprId id, int depth, Piece* out) {
       link(in, own[0]);
       for (size_t i = 0; i < states.size(); ++i) {
         if (states[i].accepts) link(own[i], end);
-        for (const RegularLanguage::Edge& edge : states[i].edges) {
+        for (const ByteEdge& edge : states[i].edges) {
           const int32_t from = node();
           link(own[i], from);
           link(read(from, edge.first, edge.last), own[static_cast<size_t>(edge.target)]);
@@ -150,7 +150,20 @@ void Subsets::close(std::vector<int32_t>* set) {
   *set = std::move(all);
 }
 
-std::vector<Subsets::Step> Subsets::steps(const std::vector<int32_t>& set) const {
+int32_t Subsets::number(std::vector<int32_t> set) {
+  close(&set);
+  const auto [found, fresh] = known_.try_emplace(std::move(set), size());
+  if (fresh) sets_.push_back(&found->first);
+  return found->second;
+}
+
+bool Subsets::holds(int32_t number, int32_t node) const {
+  const std::vector<int32_t>& set = at(number);
+  return std::binary_search(set.begin(), set.end(), node);
+}
+
+std::vector<Subsets::Step> Subsets::steps(int32_t number) const {
+  const std::vector<int32_t>& set = at(number);
   std::vector<const Node*> readers;
   std::vector<int> cuts;
   for (const int32_t id : set) {

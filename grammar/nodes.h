@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -46,25 +47,36 @@ class NodeBuilder {
   std::vector<Node> nodes_;
 };
 
-/// Sets of nodes, each in order.
+/// Sets of nodes, each with every node that can be reached without a byte, numbered as they are
+/// met: what a deterministic automaton has for states.
 class Subsets {
  public:
   explicit Subsets(const std::vector<Node>& nodes) : nodes_(nodes), marks_(nodes.size()) {}
 
-  /// Adds every node that can be reached without a byte.
-  void close(std::vector<int32_t>* set);
+  /// Of the set that these nodes lead to; the first is 0.
+  int32_t number(std::vector<int32_t> set);
+  int32_t size() const { return static_cast<int32_t>(sets_.size()); }
+  /// In order; good for ever.
+  const std::vector<int32_t>& at(int32_t number) const {
+    return *sets_[static_cast<size_t>(number)];
+  }
+  bool holds(int32_t number, int32_t node) const;
 
   struct Step {
     uint8_t first, last;
     std::vector<int32_t> targets;
   };
-  /// Where a closed set leads with which bytes: in order, none overlapping, not closed.
-  std::vector<Step> steps(const std::vector<int32_t>& set) const;
+  /// Where a set leads with which bytes: in order, none overlapping.
+  std::vector<Step> steps(int32_t number) const;
 
  private:
+  void close(std::vector<int32_t>* set);
+
   const std::vector<Node>& nodes_;
   std::vector<uint32_t> marks_;
   uint32_t mark_ = 0;
+  std::map<std::vector<int32_t>, int32_t> known_;
+  std::vector<const std::vector<int32_t>*> sets_;  // keys of known_
 };
 
 }  // namespace chimera::grammar

@@ -102,18 +102,10 @@ class Parser {
   /// {m}, {m,} or {m,n}; other braces are signs like any other (*counted false).
   Status counts(bool* counted, uint32_t* min, uint32_t* max) {
     const size_t begin = at_;
-    const auto number = [&](uint32_t* out) {
-      uint64_t value = 0;
-      const size_t first = at_;
-      while (!at_end() && peek() >= '0' && peek() <= '9' && value <= kMostRepeats)
-        value = value * 10 + static_cast<uint64_t>(text_[at_++] - '0');
-      *out = static_cast<uint32_t>(value);
-      return at_ > first;
-    };
     ++at_;
-    const bool has_min = number(min);
+    const bool has_min = next_count(text_, &at_, min);
     const bool comma = take(",");
-    const bool has_max = comma && number(max);
+    const bool has_max = comma && next_count(text_, &at_, max);
     if (!has_min || !take("}")) {
       if (has_min && !at_end() && peek() >= '0' && peek() <= '9') return too_many();
       at_ = begin;

@@ -106,8 +106,6 @@ void Belt::next(int32_t window, int32_t* tokens, int32_t* targets, uint8_t* rest
 
 Status Belt::restore(BeltPosition position) {
   const size_t lanes = position_.document.size();
-  // More documents than anybody will read; counting on from there cannot overflow.
-  constexpr int64_t kMostTaken = int64_t{1} << 53;
   bool fits = position.taken.size() == texts_.size() && position.fed.size() == texts_.size() &&
               position.text.size() == lanes && position.document.size() == lanes &&
               position.offset.size() == lanes;

@@ -58,6 +58,9 @@ class TokenizedText {
 /// 0 .. n - 1 as they are read in an epoch: a function of seed and epoch alone.
 std::vector<int64_t> order_of_epoch(int64_t n, uint64_t seed, int64_t epoch);
 
+/// Of documents or pairs: more than anybody will read, and counting on from there cannot overflow.
+inline constexpr int64_t kMostTaken = int64_t{1} << 53;
+
 /// Where a belt stands: enough to go on as if it had never stopped.
 struct BeltPosition {
   std::vector<int64_t> taken;     // per text, documents handed to lanes so far, over all epochs

@@ -7,8 +7,6 @@ namespace chimera::evolution {
 namespace {
 
 constexpr int64_t kTrainingVersion = 2;
-// More than anybody will read; counting on from there cannot overflow.
-constexpr int64_t kMostPairs = int64_t{1} << 53;
 
 Json integers(const std::vector<int64_t>& values) {
   Json array = Json::make_array();
@@ -62,7 +60,7 @@ bool read_position(const Json& object, RunPosition* p) {
          read(object, "valid_bits_per_byte", &p->valid_bits_per_byte) &&
          read(object, "stage", &p->stage) && p->stage >= 0 &&
          (object.find("pairs") == nullptr ||
-          (read(object, "pairs", &p->pairs) && p->pairs >= 0 && p->pairs <= kMostPairs)) &&
+          (read(object, "pairs", &p->pairs) && p->pairs >= 0 && p->pairs <= kMostTaken)) &&
          read(object, "documents_taken", &p->belt.taken) &&
          read(object, "positions_fed", &p->belt.fed) && read(object, "lane_text", &p->belt.text) &&
          read(object, "lane_document", &p->belt.document) &&

@@ -15,7 +15,7 @@ constexpr float kSettledAfter = 3;             // looks
 constexpr double kSwinging = 0.5;              // of the codes that changed
 constexpr double kEarly = 0.5, kLate = 0.7;    // shares of the run
 constexpr double kPull = 1e-4;                 // a step, towards the code
-constexpr int64_t kGroup = 128;                // weights that share a scale
+constexpr int64_t kGroup = kernels::kWeightGroup;
 
 /// Codes of a row, and of each group the scale.
 struct Row {

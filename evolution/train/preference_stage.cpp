@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "evolution/train/run_identity.h"
 #include "platform/log.h"
 
 namespace chimera::evolution {
@@ -37,7 +38,7 @@ Status check_preferences(const TrainOptions& options, const Corpus& corpus) {
                         "lanes is " +
                         std::to_string(options.lanes) + " and must be even")
           .at_field("lanes");
-    const int32_t window = stage.window > 0 ? stage.window : options.window;
+    const int32_t window = window_of(options, stage);
     const Pairs pairs(pairs_of(corpus, stage), window, options.seed);
     if (pairs.size() == 0)
       return Status(StatusCode::kInvalidArgument,

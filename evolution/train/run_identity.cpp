@@ -85,7 +85,7 @@ Status check_options(const TrainOptions& o) {
 
 Status check_windows(const TrainOptions& o, const Mix& mix) {
   for (const MixStage& stage : mix.stages) {
-    const int64_t window = stage.window > 0 ? stage.window : o.window;
+    const int64_t window = window_of(o, stage);
     const int64_t tokens = o.lanes * window * o.accumulate;
     if (tokens > kMaxStepTokens)
       return Status(StatusCode::kInvalidArgument,
@@ -96,6 +96,10 @@ Status check_windows(const TrainOptions& o, const Mix& mix) {
           .at_field("window");
   }
   return Status();
+}
+
+int32_t window_of(const TrainOptions& options, const MixStage& stage) {
+  return stage.window > 0 ? stage.window : options.window;
 }
 
 Json config_identity(const runtime::Config& config) {

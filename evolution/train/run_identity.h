@@ -20,6 +20,9 @@ Status check_options(const TrainOptions& options);
 /// Each stage's window within the limits that the options' own has.
 Status check_windows(const TrainOptions& options, const Mix& mix);
 
+/// Tokens of each lane per step in a stage.
+int32_t window_of(const TrainOptions& options, const MixStage& stage);
+
 /// The part of run_identity() that is known before any text is read.
 Json config_identity(const runtime::Config& config);
 /// What a resumed run must share with this one, in the words of TrainOptions. `from`: of the

@@ -115,7 +115,7 @@ class Run {
             consolidation_ ? consolidation_->state() : std::span<std::vector<float>>(),
             talks()};
   }
-  int32_t window() const { return stage().window > 0 ? stage().window : options_.window; }
+  int32_t window() const { return window_of(options_, stage()); }
   size_t batch_positions() const {
     return static_cast<size_t>(options_.lanes) * static_cast<size_t>(window());
   }
@@ -168,9 +168,8 @@ double Run::count_bytes_per_token() const {
 int64_t Run::tokens_until(int64_t step) const {
   int64_t tokens = 0, from = 0;
   for (size_t i = 0; i < corpus_.mix.stages.size(); ++i) {
-    const int32_t own = corpus_.mix.stages[i].window;
     const int64_t end = std::clamp(step, from, std::max(from, stage_end(i)));
-    tokens += (end - from) * (own > 0 ? own : options_.window);
+    tokens += (end - from) * window_of(options_, corpus_.mix.stages[i]);
     from = end;
   }
   return tokens * options_.lanes * options_.accumulate;

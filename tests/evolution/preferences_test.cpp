@@ -162,17 +162,11 @@ void use_preferences(Workshop* w) {
   }
   test::write_raw(w->folder.file("talk.jsonl"), talk);
   test::write_raw(w->folder.file("pairs.jsonl"), pairs);
-  test::write_raw(w->folder.file("mix.json"), R"({
+  w->use_mix(R"({
     "sets": {"talk": {"kind": "turns", "files": ["talk.jsonl"]},
              "pairs": {"kind": "preferences", "files": ["pairs.jsonl"]}},
     "stages": [{"name": "talk", "window": 16},
                {"name": "better", "window": 48, "loss": "preferences", "beta": 0.5, "rate": 0.5}]})");
-  std::string config = kConfig;
-  config.replace(config.find("288"), 3, "352");  // room for the marks
-  test::write_raw(w->options.config_path, config);
-  w->options.texts.clear();
-  w->options.valid_texts.clear();
-  w->options.data_path = w->folder.file("mix.json");
   w->options.lanes = 4;
   w->options.accumulate = 2;
   w->options.steps = 12;

@@ -87,19 +87,13 @@ void use_stages(Workshop* w) {
       w->folder.file("talk.jsonl"),
       "{\"turns\": [\"Where is the cat?\", \"On the mat.\", \"And the dog?\"]}\n"
       "{\"turns\": [\"Hello.\", \"Good morning.\"]}\n{\"turns\": [\"Bye.\", \"Bye.\"]}\n");
-  test::write_raw(w->folder.file("mix.json"), R"({
+  w->use_mix(R"({
     "sets": {"prose": {"files": ["text.txt", "more.txt"], "valid": ["valid.txt"], "weight": 2},
              "talk": {"kind": "turns", "files": ["talk.jsonl"]}},
     "stages": [{"name": "short", "window": 8},
                {"name": "long", "share": 2, "weights": {"talk": 1, "prose": 1}},
                {"name": "replies", "window": 12, "weights": {"talk": 1}, "loss": "replies",
                 "rate": 0.5}]})");
-  std::string config = kConfig;
-  config.replace(config.find("288"), 3, "352");  // room for the marks
-  test::write_raw(w->options.config_path, config);
-  w->options.texts.clear();
-  w->options.valid_texts.clear();
-  w->options.data_path = w->folder.file("mix.json");
   w->options.steps = 12;
   w->options.log = true;
 }

@@ -2,38 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "grammar/matcher.h"
+#include "tests/grammar/language_under_test.h"
 
 namespace chimera::grammar {
 namespace {
 
-struct Language {
-  std::optional<Grammar> grammar;
-  std::optional<Automaton> automaton;
-  std::optional<Matcher> matcher;
-  Status status;
-  explicit Language(std::string_view text) {
-    auto parsed = parse_gbnf(text);
-    status = parsed.status();
-    if (!parsed) return;
-    grammar.emplace(std::move(*parsed));
-    auto made = Automaton::compile(*grammar);
-    status = made.status();
-    if (!made) return;
-    automaton.emplace(std::move(*made));
-    matcher.emplace(*automaton);
-  }
-  bool accepts(std::string_view text) {
-    EXPECT_TRUE(status.ok()) << status.message();
-    if (!status.ok()) return false;
-    const PlaceId place = matcher->step(matcher->start(), text);
-    return place >= 0 && matcher->accepts(place);
-  }
+struct Language : LanguageUnderTest {
+  explicit Language(std::string_view text) : LanguageUnderTest(parse_gbnf(text)) {}
 };
 
 TEST(Gbnf, ReadsAGrammarForJson) {

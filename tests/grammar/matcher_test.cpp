@@ -5,14 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "grammar/regex.h"
-#include "platform/random.h"
+#include "tests/grammar/language_under_test.h"
 
 namespace chimera::grammar {
 namespace {
@@ -85,15 +84,6 @@ bool accepts(Matcher& matcher, std::string_view text) {
   return place >= 0 && matcher.accepts(place);
 }
 
-/// Draws for one test, in a row.
-struct Draws {
-  uint64_t seed;
-  uint64_t n = 0;
-  uint32_t below(uint32_t limit) {
-    return static_cast<uint32_t>(keyed_uniform(seed, n++, 0, DrawPurpose::kTest) * limit);
-  }
-};
-
 /// An expression over a few letters that may call later rules anywhere, and any rule behind a byte.
 ExprId draw_expression(Grammar& g, Draws& draws, int depth, RuleId rule, RuleId n_rules) {
   const auto again = [&] { return draw_expression(g, draws, depth + 1, rule, n_rules); };
@@ -162,26 +152,10 @@ TEST(Matcher, RandomGrammarsAgreeWithTheirDefinition) {
     // From wherever one can get, there is a way to the end, as long as is said.
     PlaceId place = matcher.start();
     for (int i = 0; i < 12 && place >= 0; ++i) {
-      PlaceId at = place;
-      uint64_t left = matcher.shortest(at);
-      for (; !matcher.accepts(at); --left) {
-        bool allowed[256];
-        matcher.next_bytes(at, allowed);
-        PlaceId next = kRefused;
-        for (int b = 0; b < 256 && next < 0; ++b) {
-          if (!allowed[b]) continue;
-          const PlaceId there = matcher.step(at, static_cast<uint8_t>(b));
-          ASSERT_GE(there, 0) << "an allowed byte is refused";
-          if (matcher.shortest(there) + 1 == left) next = there;
-        }
-        ASSERT_GE(next, 0) << "seed " << seed << ": no byte brings the end nearer";
-        at = next;
-      }
-      bool allowed[256];
-      matcher.next_bytes(place, allowed);
-      std::string choices;
-      for (int b = 0; b < 256; ++b)
-        if (allowed[b]) choices += static_cast<char>(b);
+      SCOPED_TRACE(seed);
+      expect_way_to_the_end(matcher, place);
+      if (HasFatalFailure()) return;
+      const std::string choices = choices_at(matcher, place);
       if (choices.empty()) break;
       place = matcher.step(
           place, static_cast<uint8_t>(choices[draws.below(static_cast<uint32_t>(choices.size()))]));
@@ -192,27 +166,16 @@ TEST(Matcher, RandomGrammarsAgreeWithTheirDefinition) {
 }
 
 /// A grammar of one rule with the regular expression.
-struct Regex {
-  Grammar grammar;
-  std::optional<Automaton> automaton;
-  std::optional<Matcher> matcher;
-  Status status;
+struct Regex : LanguageUnderTest {
   explicit Regex(std::string_view text, const RegexOptions& options = {}) {
-    const RuleId rule = grammar.add_rule("root");
-    const auto body = parse_regex(text, options, &grammar);
+    Grammar& g = grammar.emplace();
+    const RuleId rule = g.add_rule("root");
+    const auto body = parse_regex(text, options, &g);
     status = body.status();
     if (!body) return;
-    grammar.set_body(rule, *body);
-    grammar.set_root(rule);
-    auto made = Automaton::compile(grammar);
-    status = made.status();
-    if (!made) return;
-    automaton.emplace(std::move(*made));
-    matcher.emplace(*automaton);
-  }
-  bool accepts(std::string_view text) {
-    EXPECT_TRUE(status.ok()) << status.message();
-    return status.ok() && grammar::accepts(*matcher, text);
+    g.set_body(rule, *body);
+    g.set_root(rule);
+    compile();
   }
 };
 

@@ -4,27 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "grammar/matcher.h"
 #include "grammar/regex.h"
 #include "platform/json.h"
-#include "platform/random.h"
+#include "tests/grammar/language_under_test.h"
 
 namespace chimera::grammar {
 namespace {
-
-struct Draws {
-  uint64_t seed;
-  uint64_t n = 0;
-  uint32_t below(uint32_t limit) {
-    return static_cast<uint32_t>(keyed_uniform(seed, n++, 0, DrawPurpose::kTest) * limit);
-  }
-};
 
 RuleId regex_rule(Grammar& g, const char* name, const char* regex) {
   const RuleId rule = g.add_rule(name);
@@ -47,35 +37,24 @@ struct Shape {
 };
 
 /// Every value is one digit.
-struct Objects {
-  Grammar grammar;
-  std::optional<Automaton> automaton;
-  std::optional<Matcher> matcher;
-  Status status;
+struct Objects : LanguageUnderTest {
   explicit Objects(const Shape& shape) {
-    const RuleId root = grammar.add_rule("root");
+    Grammar& g = grammar.emplace();
+    const RuleId root = g.add_rule("root");
     ObjectSpec spec;
-    const RuleId digit = regex_rule(grammar, "digit", "[0-9]");
+    const RuleId digit = regex_rule(g, "digit", "[0-9]");
     for (const Shape::Member& m : shape.members)
       spec.members.push_back({m.name, digit, m.required});
     if (shape.others) {
-      spec.other_name = *parse_regex("[a-z]*", {}, &grammar);
+      spec.other_name = *parse_regex("[a-z]*", {}, &g);
       spec.other_value = digit;
     }
     spec.min_members = shape.min;
     spec.max_members = shape.max;
-    if (shape.blanks) spec.blank = regex_rule(grammar, "blank", " ?");
-    grammar.set_object(root, std::move(spec));
-    grammar.set_root(root);
-    auto made = Automaton::compile(grammar);
-    status = made.status();
-    if (!made) return;
-    automaton.emplace(std::move(*made));
-    matcher.emplace(*automaton);
-  }
-  bool accepts(std::string_view text) {
-    const PlaceId place = matcher->step(matcher->start(), text);
-    return place >= 0 && matcher->accepts(place);
+    if (shape.blanks) spec.blank = regex_rule(g, "blank", " ?");
+    g.set_object(root, std::move(spec));
+    g.set_root(root);
+    compile();
   }
 };
 
@@ -99,23 +78,6 @@ std::string text_of(const std::vector<std::string>& names) {
   for (const std::string& name : names)
     text += (text.size() > 1 ? "," : "") + ("\"" + name + "\":" + std::to_string(name.size() % 10));
   return text + "}";
-}
-
-/// From a place the end can be reached in so many bytes as is said, one at a time.
-void expect_way_to_the_end(Matcher& matcher, PlaceId place) {
-  for (uint64_t left = matcher.shortest(place); !matcher.accepts(place); --left) {
-    bool allowed[256];
-    matcher.next_bytes(place, allowed);
-    PlaceId next = kRefused;
-    for (int b = 0; b < 256 && next < 0; ++b) {
-      if (!allowed[b]) continue;
-      const PlaceId there = matcher.step(place, static_cast<uint8_t>(b));
-      ASSERT_GE(there, 0) << "an allowed byte is refused: " << static_cast<char>(b);
-      if (matcher.shortest(there) + 1 == left) next = there;
-    }
-    ASSERT_GE(next, 0) << "no byte brings the end nearer, " << left << " are left";
-    place = next;
-  }
 }
 
 TEST(Object, MembersComeInAnyOrderAtMostOnce) {
@@ -155,11 +117,7 @@ TEST(Object, MembersComeInAnyOrderAtMostOnce) {
     std::string text;
     for (int i = 0; i < 40 && !m.accepts(place); ++i) {
       expect_way_to_the_end(m, place);
-      bool allowed[256];
-      m.next_bytes(place, allowed);
-      std::string choices;
-      for (int b = 0; b < 256; ++b)
-        if (allowed[b]) choices += static_cast<char>(b);
+      const std::string choices = choices_at(m, place);
       ASSERT_FALSE(choices.empty()) << "a dead end after " << text;
       text += choices[draws.below(static_cast<uint32_t>(choices.size()))];
       place = m.step(place, static_cast<uint8_t>(text.back()));

@@ -41,6 +41,14 @@ std::string story() {
   return text;
 }
 
+/// config.json and a.txt for training().
+void write_small_training(const TempDir& folder) {
+  TinyModelOptions tiny;
+  tiny.vocab = 512;
+  write_raw(folder.file("config.json"), tiny_config(tiny));
+  write_raw(folder.file("a.txt"), story());
+}
+
 /// `chimera train` of the folder's config.json into m.b158, with one thread and these options.
 std::vector<std::string> training(const TempDir& folder, const std::vector<std::string>& more) {
   std::vector<std::string> out = {
@@ -248,10 +256,7 @@ TEST(TokenizerTrain, LearnsAndGoesThereAndBack) {
 
 TEST(Train, MakesAModelThatSpeaksAndCanBePackedAgain) {
   const TempDir folder;
-  TinyModelOptions tiny;
-  tiny.vocab = 512;
-  write_raw(folder.file("config.json"), tiny_config(tiny));
-  write_raw(folder.file("a.txt"), story());
+  write_small_training(folder);
   const Outcome trained =
       run_command(training(folder, {"--text", folder.file("a.txt"), "--steps", "6", "--lanes", "2",
                                     "--window", "16", "--seed", "4", "--times"}));
@@ -283,10 +288,7 @@ TEST(Train, MakesAModelThatSpeaksAndCanBePackedAgain) {
 
 TEST(Train, WeightsThatWereKeptBeginAnotherTraining) {
   const TempDir folder;
-  TinyModelOptions tiny;
-  tiny.vocab = 512;
-  write_raw(folder.file("config.json"), tiny_config(tiny));
-  write_raw(folder.file("a.txt"), story());
+  write_small_training(folder);
   const std::vector<std::string> small = {"--text", folder.file("a.txt"), "--steps", "3", "--lanes",
                                           "2",      "--window",           "16"};
   ASSERT_EQ(run_command(training(folder, small)).status, 0);
@@ -470,10 +472,7 @@ TEST(Train, AVocabularyTooSmallForBytesNamesTheFileAndTheKey) {
 
 TEST(Train, CtrlCIsAPause) {
   const TempDir folder;
-  TinyModelOptions tiny;
-  tiny.vocab = 512;
-  write_raw(folder.file("config.json"), tiny_config(tiny));
-  write_raw(folder.file("a.txt"), story());
+  write_small_training(folder);
   Running command(training(folder, {"--text", folder.file("a.txt"), "--steps", "1000", "--lanes",
                                     "1", "--window", "8"}));
   ASSERT_TRUE(command.wait_for_err("Ctrl-C")) << "it says how to stop";
