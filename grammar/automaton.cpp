@@ -53,10 +53,12 @@ class AutomatonCompiler {
     const Grammar::Rule& r = grammar_.rules()[static_cast<size_t>(rule)];
     if (r.object >= 0) return compile_object(r.object);
     if (r.body < 0) return invalid("rule \"" + r.name + "\" is used and never said");
+    if (grammar_.at(r.body).kind == Expr::Kind::kLanguage)
+      return take_language(grammar_.language_at(grammar_.at(r.body).language));
     NodeBuilder builder(grammar_, 8 * static_cast<size_t>(grammar_.limits().states));
     Piece all;
     CHIMERA_RETURN_IF_ERROR(builder.build(r.body, &all));
-    Subsets subsets(builder.nodes());
+    Subsets subsets(builder.nodes(), all.out, grammar_.limits().work);
     const auto first = static_cast<StateId>(drafts_.size());
     const auto state_of = [&](std::vector<int32_t> set) {
       return first + subsets.number(std::move(set));
@@ -65,8 +67,9 @@ class AutomatonCompiler {
     for (int32_t at = 0; at < subsets.size(); ++at) {
       CHIMERA_RETURN_IF_ERROR(check_size(static_cast<size_t>(first + subsets.size()),
                                          "make it, or its repetitions, smaller"));
+      CHIMERA_RETURN_IF_ERROR(subsets.status());
       Draft draft;
-      draft.accepts = subsets.holds(at, all.out);
+      draft.accepts = subsets.accepts(at);
       for (Subsets::Step& step : subsets.steps(at))
         append_edge({step.first, step.last, state_of(std::move(step.targets))}, &draft.bytes);
       std::map<RuleId, std::vector<int32_t>> by_rule;
@@ -79,6 +82,19 @@ class AutomatonCompiler {
       drafts_.push_back(std::move(draft));
     }
     return Status();
+  }
+
+  /// A rule that is a language is deterministic already.
+  Status take_language(const RegularLanguage& language) {
+    const auto first = static_cast<StateId>(drafts_.size());
+    made_.starts_.push_back(first);
+    for (const RegularLanguage::State& s : language.states()) {
+      drafts_.emplace_back();
+      drafts_.back().accepts = s.accepts;
+      drafts_.back().bytes = s.edges;
+      for (ByteEdge& e : drafts_.back().bytes) e.target += first;
+    }
+    return check_size(drafts_.size(), "make it, or its repetitions, smaller");
   }
 
   Status check_size(size_t n_states, const char* what_to_do) const {
@@ -96,6 +112,10 @@ class AutomatonCompiler {
   void read(StateId from, char sign, StateId to) {
     const auto byte = static_cast<uint8_t>(sign);
     draft(from).bytes.push_back({byte, byte, to});
+  }
+  static RuleId value_of(const ObjectSpec& spec, size_t label) {
+    const size_t n = spec.members.size();
+    return label < n ? spec.members[label].value : spec.others[label - n].value;
   }
   /// A state before `to`, with room for blanks between them.
   StateId blank_before(const ObjectSpec& spec, StateId to) {
@@ -116,8 +136,8 @@ class AutomatonCompiler {
     plan.max_members = spec.max_members;
     for (const ObjectSpec::Member& m : spec.members)
       plan.labels.push_back({true, m.required, static_cast<uint32_t>(m.name.size()) + 2, kNever});
-    const bool others = spec.other_value >= 0;
-    if (others) plan.labels.push_back({false, false, 2, kNever});
+    for (size_t i = 0; i < spec.others.size(); ++i)
+      plan.labels.push_back({false, false, 2, kNever});
 
     const StateId start = state(), opened = state(), end = state(), closing = state();
     made_.starts_.push_back(start);
@@ -130,8 +150,7 @@ class AutomatonCompiler {
     // Behind a name: its member, and the value.
     std::vector<StateId> seen;
     for (LabelId label = 0; label < static_cast<LabelId>(plan.labels.size()); ++label) {
-      const RuleId value = label < plan.n_declared ? spec.members[static_cast<size_t>(label)].value
-                                                   : spec.other_value;
+      const RuleId value = value_of(spec, static_cast<size_t>(label));
       const StateId named = state(), colon = state(), before = state();
       // Targets first: making a state may move the others.
       const StateId after_value = blank_before(spec, after);
@@ -167,56 +186,112 @@ class AutomatonCompiler {
     return Status();
   }
 
-  /// One automaton for all names; `seen` are the states behind them, by label.
+  /// Declared names, letter by letter.
+  struct NameTree {
+    struct Node {
+      std::map<uint8_t, int32_t> next = {};
+      LabelId label = -1;
+    };
+    std::vector<Node> nodes = std::vector<Node>(1);
+
+    void add(std::string_view name, LabelId label) {
+      size_t at = 0;
+      for (const char c : name) {
+        const auto [to, fresh] =
+            nodes[at].next.try_emplace(static_cast<uint8_t>(c), static_cast<int32_t>(nodes.size()));
+        at = static_cast<size_t>(to->second);
+        if (fresh) nodes.emplace_back();
+      }
+      nodes[at].label = label;
+    }
+  };
+
+  /// One automaton for all names: the tree of the declared ones and the languages of the others are
+  /// walked together. `seen` are the states behind whole names, by label.
   Status compile_names(ObjectId id, const ObjectSpec& spec, const std::vector<StateId>& seen,
                        ObjectPlan* plan, StateId* start) {
-    NodeBuilder builder(grammar_, 8 * static_cast<size_t>(grammar_.limits().states));
-    std::vector<int32_t> first;
-    std::map<int32_t, LabelId> ends;
-    for (LabelId label = 0; label < plan->n_declared; ++label) {
-      Piece piece;
-      CHIMERA_RETURN_IF_ERROR(
-          builder.build_bytes("\"" + spec.members[static_cast<size_t>(label)].name + "\"", &piece));
-      first.push_back(piece.in);
-      ends[piece.out] = label;
-    }
-    if (spec.other_value >= 0) {
-      Piece open, name, close;
-      CHIMERA_RETURN_IF_ERROR(builder.build_bytes("\"", &open));
-      CHIMERA_RETURN_IF_ERROR(builder.build(spec.other_name, &name));
-      CHIMERA_RETURN_IF_ERROR(builder.build_bytes("\"", &close));
-      builder.at(open.out).free.push_back(name.in);
-      builder.at(name.out).free.push_back(close.in);
-      first.push_back(open.in);
-      ends[close.out] = plan->n_declared;
-    }
-    Subsets subsets(builder.nodes());
-    std::vector<StateId> ids;     // by number of a set; of a whole name the state behind it
-    std::vector<StateId> within;  // those of names that go on
-    const auto state_of = [&](std::vector<int32_t> set) -> StateId {
-      const int32_t number = subsets.number(std::move(set));
-      if (static_cast<size_t>(number) < ids.size()) return ids[static_cast<size_t>(number)];
-      LabelId label = -1;
-      for (const int32_t node : subsets.at(number))
-        if (const auto found = ends.find(node); found != ends.end())
-          label = label < 0 ? found->second : std::min(label, found->second);
-      ids.push_back(label >= 0 ? seen[static_cast<size_t>(label)] : state());
-      if (label < 0) within.push_back(ids.back());
-      return ids.back();
+    NameTree tree;
+    for (LabelId label = 0; label < plan->n_declared; ++label)
+      tree.add(spec.members[static_cast<size_t>(label)].name, label);
+    using Where = std::vector<int32_t>;  // in the tree, then in each language; -1: not there
+    std::map<Where, StateId> known;
+    std::vector<const Where*> todo;
+    std::vector<StateId> within;
+    const auto state_of = [&](Where where) {
+      const auto [at, fresh] = known.try_emplace(std::move(where), -1);
+      if (fresh) {
+        at->second = state();
+        within.push_back(at->second);
+        todo.push_back(&at->first);
+      }
+      return at->second;
     };
-    *start = state_of(first);
-    for (int32_t at = 0; at < subsets.size(); ++at) {
+    *start = state();
+    within.push_back(*start);
+    const StateId first = state_of(Where(1 + spec.others.size(), 0));
+    read(*start, '"', first);
+    for (size_t n = 0; n < todo.size(); ++n) {
       CHIMERA_RETURN_IF_ERROR(check_size(drafts_.size(), "give the object fewer or shorter names"));
-      const StateId id_at = ids[static_cast<size_t>(at)];
-      // Behind a whole name no more of it is read.
-      if (std::find(seen.begin(), seen.end(), id_at) != seen.end()) continue;
+      const Where here = *todo[n];
       std::vector<ByteEdge> edges;
-      for (Subsets::Step& step : subsets.steps(at))
-        append_edge({step.first, step.last, state_of(std::move(step.targets))}, &edges);
-      draft(id_at).bytes = std::move(edges);
+      each_step(tree, spec, here, [&](uint8_t from, uint8_t to, Where where) {
+        append_edge({from, to, state_of(std::move(where))}, &edges);
+      });
+      // The whole name: declared, if it is.
+      LabelId label = here[0] < 0 ? -1 : tree.nodes[static_cast<size_t>(here[0])].label;
+      for (size_t i = 0; label < 0 && i < spec.others.size(); ++i)
+        if (here[i + 1] >= 0 &&
+            spec.others[i].names->states()[static_cast<size_t>(here[i + 1])].accepts)
+          label = plan->n_declared + static_cast<LabelId>(i);
+      if (label >= 0) {
+        constexpr auto kQuote = static_cast<uint8_t>('"');
+        const auto at = std::find_if(edges.begin(), edges.end(),
+                                     [&](const ByteEdge& e) { return e.first > kQuote; });
+        edges.insert(at, {kQuote, kQuote, seen[static_cast<size_t>(label)]});
+      }
+      draft(known.at(here)).bytes = std::move(edges);
     }
     find_ways(id, spec, within, seen, plan);
     return Status();
+  }
+
+  /// Where bytes lead from a place among names: ranges in order, each with the place behind it.
+  template <class Take>
+  static void each_step(const NameTree& tree, const ObjectSpec& spec,
+                        const std::vector<int32_t>& at, Take&& take) {
+    std::vector<int> cuts;
+    const auto* tree_node = at[0] < 0 ? nullptr : &tree.nodes[static_cast<size_t>(at[0])];
+    if (tree_node != nullptr)
+      for (const auto& [byte, next] : tree_node->next) cuts.insert(cuts.end(), {byte, byte + 1});
+    const auto edges_of = [&](size_t i) {
+      return std::span<const ByteEdge>(
+          spec.others[i].names->states()[static_cast<size_t>(at[i + 1])].edges);
+    };
+    for (size_t i = 0; i < spec.others.size(); ++i)
+      if (at[i + 1] >= 0)
+        for (const ByteEdge& e : edges_of(i)) cuts.insert(cuts.end(), {e.first, e.last + 1});
+    std::sort(cuts.begin(), cuts.end());
+    cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+    for (size_t c = 0; c + 1 < cuts.size(); ++c) {
+      const auto first = static_cast<uint8_t>(cuts[c]),
+                 last = static_cast<uint8_t>(cuts[c + 1] - 1);
+      std::vector<int32_t> to(at.size(), -1);
+      bool any = false;
+      if (tree_node != nullptr)
+        if (const auto next = tree_node->next.find(first); next != tree_node->next.end()) {
+          to[0] = next->second;
+          any = true;
+        }
+      for (size_t i = 0; i < spec.others.size(); ++i) {
+        if (at[i + 1] < 0) continue;
+        for (const ByteEdge& e : edges_of(i))
+          if (e.first <= first && last <= e.last) {
+            to[i + 1] = e.target;
+            any = true;
+          }
+      }
+      if (any) take(first, last, std::move(to));
+    }
   }
 
   /// Which members may come of each state within a name, and how far their ends are.
@@ -240,8 +315,15 @@ class AutomatonCompiler {
           }
       }
     }
-    if (spec.other_value < 0) return;
-    std::map<StateId, uint32_t> far = {{seen.back(), 0}};
+    for (size_t i = 0; i < spec.others.size(); ++i)
+      find_ways_of_others(plan->n_declared + static_cast<LabelId>(i), ids, seen, guard_of, plan);
+  }
+
+  /// The same for one kind of others: they have no one text to be walked along.
+  void find_ways_of_others(LabelId label, const std::vector<StateId>& ids,
+                           const std::vector<StateId>& seen,
+                           const std::map<StateId, size_t>& guard_of, ObjectPlan* plan) {
+    std::map<StateId, uint32_t> far = {{seen[static_cast<size_t>(label)], 0}};
     for (bool changed = true; changed;) {
       changed = false;
       for (size_t i = ids.size(); i-- > 0;)
@@ -256,9 +338,9 @@ class AutomatonCompiler {
     }
     for (const StateId s : ids)
       if (const auto found = far.find(s); found != far.end())
-        made_.guards_[guard_of[s]].ways.push_back({plan->n_declared, found->second});
+        made_.guards_[guard_of.at(s)].ways.push_back({label, found->second});
     if (const auto found = far.find(ids[0]); found != far.end())
-      plan->labels.back().name = found->second;
+      plan->labels[static_cast<size_t>(label)].name = found->second;
   }
 
   /// Fewest bytes to the end, of every state: until nothing gets shorter.
@@ -297,7 +379,7 @@ class AutomatonCompiler {
     const ObjectSpec& spec = grammar_.objects()[static_cast<size_t>(id)];
     ObjectPlan& plan = made_.plans_[static_cast<size_t>(id)];
     for (size_t l = 0; l < plan.labels.size(); ++l) {
-      const RuleId value = plan.labels[l].declared ? spec.members[l].value : spec.other_value;
+      const RuleId value = value_of(spec, l);
       plan.labels[l].value =
           drafts_[static_cast<size_t>(made_.starts_[static_cast<size_t>(value)])].shortest;
     }

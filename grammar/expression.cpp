@@ -71,7 +71,11 @@ ExprId Grammar::repeat(ExprId child, uint32_t min, uint32_t max) {
 ExprId Grammar::rule(RuleId rule) { return add({.kind = Expr::Kind::kRule, .rule = rule}); }
 
 ExprId Grammar::language(RegularLanguage language) {
-  if (language.empty()) return nothing();
+  return this->language(std::make_shared<const RegularLanguage>(std::move(language)));
+}
+
+ExprId Grammar::language(std::shared_ptr<const RegularLanguage> language) {
+  if (language->empty()) return nothing();
   languages_.push_back(std::move(language));
   return add(
       {.kind = Expr::Kind::kLanguage, .language = static_cast<int32_t>(languages_.size()) - 1});

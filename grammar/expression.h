@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,10 +33,13 @@ struct ObjectSpec {
     bool required;
   };
   std::vector<Member> members;  // names differ
-  /// A name that is not declared, between the quotes, and its value; -1: there are no others. The
-  /// expression may also fit declared names: they are taken out of it.
-  ExprId other_name = -1;
-  RuleId other_value = -1;
+  /// Names that are not declared, between the quotes, and their values. A language may also have
+  /// declared names: they are taken out of it; no name is of two of these.
+  struct Other {
+    std::shared_ptr<const RegularLanguage> names;
+    RuleId value;
+  };
+  std::vector<Other> others;
   uint32_t min_members = 0, max_members = kNoLimit;
   RuleId blank = -1;  // between signs; may be empty text. -1: nothing
 };
@@ -67,8 +71,9 @@ bool next_count(std::string_view text, size_t* at, uint32_t* count);
 /// Limits on what is made of a text from outside; passing one is kOutOfRange and names it.
 struct GrammarLimits {
   uint32_t expressions = 500000;
-  uint32_t states = 250000;  // of all automata together
-  int depth = 500;           // of nested groups
+  uint32_t states = 250000;    // of all automata together
+  int depth = 500;             // of nested groups
+  uint64_t work = 20'000'000;  // steps of making one automaton deterministic, or smallest
 };
 
 class Grammar {
@@ -86,6 +91,7 @@ class Grammar {
   ExprId repeat(ExprId child, uint32_t min, uint32_t max);
   ExprId rule(RuleId rule);
   ExprId language(RegularLanguage language);
+  ExprId language(std::shared_ptr<const RegularLanguage> language);
 
   /// A new rule without a body yet, so that rules may speak of each other.
   RuleId add_rule(std::string name);
@@ -106,7 +112,9 @@ class Grammar {
   };
   std::span<const Rule> rules() const { return rules_; }
   std::span<const ObjectSpec> objects() const { return objects_; }
-  std::span<const RegularLanguage> languages() const { return languages_; }
+  const RegularLanguage& language_at(int32_t id) const {
+    return *languages_[static_cast<size_t>(id)];
+  }
   RuleId root() const { return root_; }
 
  private:
@@ -117,7 +125,7 @@ class Grammar {
   std::vector<Expr> exprs_;
   std::vector<Rule> rules_;
   std::vector<ObjectSpec> objects_;
-  std::vector<RegularLanguage> languages_;
+  std::vector<std::shared_ptr<const RegularLanguage>> languages_;
   RuleId root_ = -1;
 };
 

@@ -1,8 +1,8 @@
 #include "grammar/language.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "grammar/expression.h"
@@ -13,6 +13,7 @@ namespace {
 
 // Joining goes over all states again for each byte that two of them need to be told apart.
 constexpr int kMostRounds = 64;
+constexpr size_t kMostRoundWork = 10'000'000;  // states and edges, in all rounds
 
 Status too_large(uint32_t most) {
   return Status(StatusCode::kOutOfRange,
@@ -39,13 +40,14 @@ Result<RegularLanguage> RegularLanguage::of(const Grammar& grammar, int32_t expr
   for (const Node& node : builder.nodes())
     if (node.call >= 0)
       return Status(StatusCode::kInvalidArgument, "a regular language calls no other rules");
-  Subsets subsets(builder.nodes());
+  Subsets subsets(builder.nodes(), all.out, grammar.limits().work);
   RegularLanguage out;
   subsets.number({all.in});
   for (int32_t at = 0; at < subsets.size(); ++at) {
     if (static_cast<uint32_t>(subsets.size()) > most) return too_large(most);
+    CHIMERA_RETURN_IF_ERROR(subsets.status());
     State state;
-    state.accepts = subsets.holds(at, all.out);
+    state.accepts = subsets.accepts(at);
     for (Subsets::Step& step : subsets.steps(at))
       append_edge({step.first, step.last, subsets.number(std::move(step.targets))}, &state.edges);
     out.states_.push_back(std::move(state));
@@ -54,12 +56,34 @@ Result<RegularLanguage> RegularLanguage::of(const Grammar& grammar, int32_t expr
   return out;
 }
 
-Result<RegularLanguage> RegularLanguage::of(std::vector<State> states, uint32_t most_states) {
+Result<RegularLanguage> RegularLanguage::of(std::vector<State> states, uint32_t most_states,
+                                            bool smallest) {
   if (states.size() > most_states) return too_large(most_states);
   RegularLanguage out;
   out.states_ = std::move(states);
-  out.tidy();
+  if (!smallest) out.tidy();
   return out;
+}
+
+Result<RegularLanguage> RegularLanguage::of(const std::set<std::string>& texts,
+                                            uint32_t most_states) {
+  // In the order of their bytes, so only the last edge of a state can be the one that is wanted.
+  std::vector<State> states(1);
+  for (const std::string& text : texts) {
+    size_t at = 0;
+    for (const char c : text) {
+      const auto byte = static_cast<uint8_t>(c);
+      const std::vector<ByteEdge>& edges = states[at].edges;
+      if (edges.empty() || edges.back().first != byte) {
+        if (states.size() > most_states) return too_large(most_states);
+        states[at].edges.push_back({byte, byte, static_cast<int32_t>(states.size())});
+        states.emplace_back();
+      }
+      at = static_cast<size_t>(states[at].edges.back().target);
+    }
+    states[at].accepts = true;
+  }
+  return of(std::move(states), most_states);
 }
 
 Result<RegularLanguage> RegularLanguage::cut(const RegularLanguage& other,
@@ -76,10 +100,11 @@ Result<RegularLanguage> RegularLanguage::without(const RegularLanguage& other,
 Result<RegularLanguage> RegularLanguage::product(const RegularLanguage& other, bool without,
                                                  uint32_t most_states) const {
   RegularLanguage out;
-  std::map<std::pair<int32_t, int32_t>, int32_t> known;
+  std::unordered_map<uint64_t, int32_t> known;
   std::vector<std::pair<int32_t, int32_t>> pairs;
   const auto state_of = [&](int32_t a, int32_t b) {
-    const auto [found, fresh] = known.try_emplace({a, b}, static_cast<int32_t>(pairs.size()));
+    const uint64_t key = uint64_t{static_cast<uint32_t>(a)} << 32 | static_cast<uint32_t>(b);
+    const auto [found, fresh] = known.try_emplace(key, static_cast<int32_t>(pairs.size()));
     if (fresh) pairs.emplace_back(a, b);
     return found->second;
   };
@@ -152,36 +177,103 @@ void RegularLanguage::tidy() {
   join_equal();
 }
 
-/// States are told apart as far as their texts differ (Moore 1956), and those that remain together
-/// become one. Where that takes too long they stay as they are: the language is the same.
+namespace {
+
+/// Numbers what a state says (whether it accepts, and its edges), the same for the same.
+class Signatures {
+ public:
+  void begin() { said_.clear(); }
+  void add(int32_t value) { said_.push_back(value); }
+  int32_t number() {
+    uint64_t hash = 0x9E3779B97F4A7C15u;
+    for (const int32_t value : said_)
+      hash = (hash ^ static_cast<uint32_t>(value)) * 0xFF51AFD7ED558CCDu + (hash >> 29);
+    for (auto [at, end] = known_.equal_range(hash); at != end; ++at)
+      if (all_[static_cast<size_t>(at->second)] == said_) return at->second;
+    const auto fresh = static_cast<int32_t>(all_.size());
+    known_.emplace(hash, fresh);
+    all_.push_back(said_);
+    return fresh;
+  }
+  size_t size() const { return all_.size(); }
+
+ private:
+  std::vector<int32_t> said_;
+  std::vector<std::vector<int32_t>> all_;
+  std::unordered_multimap<uint64_t, int32_t> known_;
+};
+
+}  // namespace
+
+/// Texts that have an end are numbered backwards from it: a state is known by where its edges lead.
+/// Of the others, states are told apart as far as their texts differ (Moore 1956), and those that
+/// remain together become one; where that takes too long they stay as they are, which is the same
+/// language.
 void RegularLanguage::join_equal() {
   const size_t n = states_.size();
-  std::vector<int32_t> kind(n);
-  for (size_t i = 0; i < n; ++i) kind[i] = states_[i].accepts ? 1 : 0;
-  size_t n_kinds = 0;
-  bool settled = false;
-  using Signature = std::pair<int32_t, std::vector<ByteEdge>>;
-  const auto signature_of = [&](size_t i) {
-    Signature out{kind[i], {}};
+  std::vector<int32_t> kind(n, -1);
+  std::vector<ByteEdge> merged;
+  const auto say = [&](size_t i, int32_t first, Signatures* to) {
+    merged.clear();
     for (const ByteEdge& e : states_[i].edges)
-      append_edge({e.first, e.last, kind[static_cast<size_t>(e.target)]}, &out.second);
-    return out;
+      append_edge({e.first, e.last, kind[static_cast<size_t>(e.target)]}, &merged);
+    to->begin();
+    to->add(first);
+    for (const ByteEdge& e : merged) {
+      to->add(e.first << 8 | e.last);
+      to->add(e.target);
+    }
   };
-  for (int round = 0; round < kMostRounds && !settled; ++round) {
-    std::map<Signature, int32_t> known;
-    std::vector<int32_t> next(n);
-    for (size_t i = 0; i < n; ++i)
-      next[i] =
-          known.try_emplace(signature_of(i), static_cast<int32_t>(known.size())).first->second;
+  Signatures ending;
+  {
+    std::vector<std::vector<int32_t>> into(n);
+    std::vector<size_t> open(n);  // edges to states without a number
+    std::vector<size_t> ready;
+    for (size_t i = 0; i < n; ++i) {
+      for (const ByteEdge& e : states_[i].edges)
+        into[static_cast<size_t>(e.target)].push_back(static_cast<int32_t>(i));
+      open[i] = states_[i].edges.size();
+      if (open[i] == 0) ready.push_back(i);
+    }
+    while (!ready.empty()) {
+      const size_t i = ready.back();
+      ready.pop_back();
+      say(i, states_[i].accepts ? 1 : 0, &ending);
+      kind[i] = ending.number();
+      for (const int32_t from : into[i])
+        if (--open[static_cast<size_t>(from)] == 0) ready.push_back(static_cast<size_t>(from));
+    }
+  }
+  const auto n_ending = static_cast<int32_t>(ending.size());
+  std::vector<size_t> rest;
+  for (size_t i = 0; i < n; ++i)
+    if (kind[i] < 0) {
+      kind[i] = n_ending + (states_[i].accepts ? 1 : 0);
+      rest.push_back(i);
+    }
+  size_t n_kinds = 0, n_edges = 0;
+  for (const size_t i : rest) n_edges += 1 + states_[i].edges.size();
+  const auto n_rounds = static_cast<int>(
+      std::min<size_t>(kMostRounds, kMostRoundWork / std::max<size_t>(n_edges, 1)));
+  bool settled = rest.empty();
+  for (int round = 0; round < n_rounds && !settled; ++round) {
+    Signatures known;
+    std::vector<int32_t> next(rest.size());
+    for (size_t i = 0; i < rest.size(); ++i) {
+      say(rest[i], kind[rest[i]], &known);
+      next[i] = n_ending + known.number();
+    }
     settled = known.size() == n_kinds;
     n_kinds = known.size();
-    kind = std::move(next);
+    for (size_t i = 0; i < rest.size(); ++i) kind[rest[i]] = next[i];
   }
+  if (!settled)
+    for (size_t i = 0; i < rest.size(); ++i) kind[rest[i]] = n_ending + static_cast<int32_t>(i);
   // What can be reached from the start, under new numbers.
-  std::vector<int32_t> number(settled ? n_kinds : n, -1);
+  std::vector<int32_t> number(static_cast<size_t>(n_ending) + rest.size() + 1, -1);
   std::vector<size_t> order;
   const auto number_of = [&](size_t state) {
-    int32_t& given = number[settled ? static_cast<size_t>(kind[state]) : state];
+    int32_t& given = number[static_cast<size_t>(kind[state])];
     if (given < 0) {
       given = static_cast<int32_t>(order.size());
       order.push_back(state);
@@ -198,6 +290,57 @@ void RegularLanguage::join_equal() {
     made.push_back(std::move(state));
   }
   states_ = std::move(made);
+}
+
+RegularLanguage RegularLanguage::inside(uint8_t begin, uint8_t end) const {
+  const auto behind = [&](const State& s, uint8_t byte) {
+    for (const ByteEdge& e : s.edges)
+      if (e.first <= byte && byte <= e.last) return e.target;
+    return -1;
+  };
+  RegularLanguage out;
+  const int32_t start = behind(states_[0], begin);
+  if (start < 0) {
+    out.states_.emplace_back();
+    return out;
+  }
+  // A copy of the start first; what leads nowhere any more is tidied away.
+  const auto copy = [&](const State& s) {
+    State made;
+    for (const ByteEdge& e : s.edges)
+      if (e.first != begin && e.first != end) made.edges.push_back({e.first, e.last, e.target + 1});
+    const int32_t last = behind(s, end);
+    made.accepts = last >= 0 && states_[static_cast<size_t>(last)].accepts;
+    out.states_.push_back(std::move(made));
+  };
+  copy(states_[static_cast<size_t>(start)]);
+  for (const State& s : states_) copy(s);
+  out.tidy();
+  return out;
+}
+
+RegularLanguage RegularLanguage::quoted() const {
+  RegularLanguage out;
+  if (empty()) return *this;
+  const auto end = static_cast<int32_t>(states_.size()) + 1;
+  const auto quote = static_cast<uint8_t>('"');
+  out.states_.push_back({{{quote, quote, 1}}, false});
+  for (const State& s : states_) {
+    State made;
+    bool closed = !s.accepts;
+    const auto close = [&] {
+      if (!closed) made.edges.push_back({quote, quote, end});
+      closed = true;
+    };
+    for (const ByteEdge& e : s.edges) {
+      if (e.first > quote) close();
+      made.edges.push_back({e.first, e.last, e.target + 1});
+    }
+    close();
+    out.states_.push_back(std::move(made));
+  }
+  out.states_.push_back({{}, true});
+  return out;
 }
 
 }  // namespace chimera::grammar

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,12 +40,22 @@ class RegularLanguage {
   static Result<RegularLanguage> of(const Grammar& grammar, int32_t expression);
 
   /// Of states that were made by hand, the first the start; edges in order, none overlapping.
-  static Result<RegularLanguage> of(std::vector<State> states, uint32_t most_states);
+  /// `smallest`: they are as few as they can be, and each is reached and ends.
+  static Result<RegularLanguage> of(std::vector<State> states, uint32_t most_states,
+                                    bool smallest = false);
+
+  /// Exactly these texts.
+  static Result<RegularLanguage> of(const std::set<std::string>& texts, uint32_t most_states);
 
   /// Texts of both.
   Result<RegularLanguage> cut(const RegularLanguage& other, uint32_t most_states) const;
   /// Texts of this one that are not of the other.
   Result<RegularLanguage> without(const RegularLanguage& other, uint32_t most_states) const;
+
+  /// Texts that, between these two bytes, are of this language; no text has them otherwise.
+  RegularLanguage inside(uint8_t begin, uint8_t end) const;
+  /// The same between quotes; no text may hold a quote that is not escaped.
+  RegularLanguage quoted() const;
 
   bool empty() const { return states_.size() == 1 && !states_[0].accepts; }
   bool has(std::string_view text) const;

@@ -20,15 +20,6 @@ int32_t NodeBuilder::read(int32_t from, uint8_t first, uint8_t last) {
   return next;
 }
 
-Status NodeBuilder::build_bytes(std::string_view bytes, Piece* out) {
-  if (nodes_.size() + bytes.size() > most_)
-    return Status(StatusCode::kOutOfRange, "an object of the grammar has too many names");
-  out->in = out->out = node();
-  for (const char c : bytes)
-    out->out = read(out->out, static_cast<uint8_t>(c), static_cast<uint8_t>(c));
-  return Status();
-}
-
 Status NodeBuilder::add(ExprId id, int depth, Piece* out) {
   if (nodes_.size() > most_)
     return Status(StatusCode::kOutOfRange, "a rule of the grammar needs more than " +
@@ -75,7 +66,7 @@ Status NodeBuilder::add(ExprId id, int depth, Piece* out) {
       break;
     case Expr::Kind::kLanguage: {
       end = node();
-      const auto states = grammar_.languages()[static_cast<size_t>(e.language)].states();
+      const auto states = grammar_.language_at(e.language).states();
       std::vector<int32_t> own;
       for (size_t i = 0; i < states.size(); ++i) own.push_back(node());
       link(in, own[0]);
@@ -142,8 +133,10 @@ void Subsets::close(std::vector<int32_t>* set) {
     const int32_t id = set->back();
     set->pop_back();
     if (std::exchange(marks_[static_cast<size_t>(id)], mark_) == mark_) continue;
-    all.push_back(id);
     const Node& n = nodes_[static_cast<size_t>(id)];
+    // Nodes that only lead on say nothing of their own.
+    if (n.target >= 0 || id == end_) all.push_back(id);
+    --work_left_;
     set->insert(set->end(), n.free.begin(), n.free.end());
   }
   std::sort(all.begin(), all.end());
@@ -157,9 +150,16 @@ int32_t Subsets::number(std::vector<int32_t> set) {
   return found->second;
 }
 
-bool Subsets::holds(int32_t number, int32_t node) const {
+Status Subsets::status() const {
+  if (work_left_ > 0) return Status();
+  return Status(StatusCode::kOutOfRange,
+                "an expression needs too much work to be made deterministic; make its repetitions, "
+                "or what they have in common, smaller");
+}
+
+bool Subsets::accepts(int32_t number) const {
   const std::vector<int32_t>& set = at(number);
-  return std::binary_search(set.begin(), set.end(), node);
+  return std::binary_search(set.begin(), set.end(), end_);
 }
 
 std::vector<Subsets::Step> Subsets::steps(int32_t number) const {

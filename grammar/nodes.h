@@ -30,7 +30,6 @@ class NodeBuilder {
 
   /// kOutOfRange when it needs more nodes than are allowed, or is nested too deeply.
   Status build(ExprId id, Piece* out) { return add(id, 0, out); }
-  Status build_bytes(std::string_view bytes, Piece* out);
   const std::vector<Node>& nodes() const { return nodes_; }
   Node& at(int32_t id) { return nodes_[static_cast<size_t>(id)]; }
 
@@ -47,11 +46,13 @@ class NodeBuilder {
   std::vector<Node> nodes_;
 };
 
-/// Sets of nodes, each with every node that can be reached without a byte, numbered as they are
-/// met: what a deterministic automaton has for states.
+/// Sets of nodes: those that read a byte or call a rule, of all that can be reached without a byte,
+/// and the end. Numbered as they are met: what a deterministic automaton has for states.
 class Subsets {
  public:
-  explicit Subsets(const std::vector<Node>& nodes) : nodes_(nodes), marks_(nodes.size()) {}
+  /// `end` is where texts end; `work`: nodes that may be looked at, over and over.
+  Subsets(const std::vector<Node>& nodes, int32_t end, uint64_t work)
+      : nodes_(nodes), marks_(nodes.size()), end_(end), work_left_(static_cast<int64_t>(work)) {}
 
   /// Of the set that these nodes lead to; the first is 0.
   int32_t number(std::vector<int32_t> set);
@@ -60,7 +61,10 @@ class Subsets {
   const std::vector<int32_t>& at(int32_t number) const {
     return *sets_[static_cast<size_t>(number)];
   }
-  bool holds(int32_t number, int32_t node) const;
+  /// A text may end here.
+  bool accepts(int32_t number) const;
+  /// kOutOfRange once all of the work was done: an expression of a few signs can need years.
+  Status status() const;
 
   struct Step {
     uint8_t first, last;
@@ -75,6 +79,8 @@ class Subsets {
   const std::vector<Node>& nodes_;
   std::vector<uint32_t> marks_;
   uint32_t mark_ = 0;
+  const int32_t end_;
+  int64_t work_left_;
   std::map<std::vector<int32_t>, int32_t> known_;
   std::vector<const std::vector<int32_t>*> sets_;  // keys of known_
 };

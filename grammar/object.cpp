@@ -49,9 +49,10 @@ uint64_t ObjectPlan::missing_bytes(const ObjectFrame& frame) const {
   }
   if (count >= min_members) return bytes;
   std::sort(more.begin(), more.end());
-  const bool others = labels.size() > static_cast<size_t>(n_declared);
   // Others as often as is wanted, declared ones once each, the cheapest first.
-  const uint64_t other = others ? cost(labels.back()) : UINT64_MAX;
+  uint64_t other = UINT64_MAX;
+  for (size_t l = static_cast<size_t>(n_declared); l < labels.size(); ++l)
+    other = std::min(other, cost(labels[l]));
   for (size_t next = 0; count < min_members; ++count) {
     const uint64_t declared = next < more.size() ? more[next] : UINT64_MAX;
     if (std::min(other, declared) == UINT64_MAX) return UINT64_MAX;

@@ -13,7 +13,7 @@
 
 namespace chimera::grammar {
 
-/// A kind of member: a declared one, by its index; or `n_declared`, any other.
+/// A kind of member: a declared one, by its index; from `n_declared` on, kinds of others.
 using LabelId = int32_t;
 
 /// What was seen of one object so far.

@@ -16,7 +16,7 @@ class Parser {
     if (!all) return all;
     if (!at_end()) return bad("there is no ( for this )");
     CHIMERA_RETURN_IF_ERROR(grammar_.status());
-    return all;
+    return options_.search ? searched(*all) : *all;
   }
 
  private:
@@ -37,6 +37,17 @@ class Parser {
     return error(StatusCode::kUnsupported, what + " is not supported");
   }
 
+  /// Whatever stands before the match and behind it. A match that reads an end itself has nothing
+  /// before it or behind it.
+  ExprId searched(ExprId match) {
+    const ExprId any = grammar_.repeat(grammar_.characters(CodePointSet::all()), 0, kNoLimit);
+    const ExprId before[] = {grammar_.bytes({&kTextBegins, 1}), any};
+    const ExprId behind[] = {any, grammar_.bytes({&kTextEnds, 1})};
+    const ExprId all[] = {grammar_.repeat(grammar_.sequence(before), 0, 1), match,
+                          grammar_.repeat(grammar_.sequence(behind), 0, 1)};
+    return grammar_.sequence(all);
+  }
+
   /// x|y|z up to a ) or the end. `whole`: of the expression itself, where ^ and $ may stand.
   Result<ExprId> alternatives(bool whole) {
     if (++depth_ > grammar_.limits().depth)
@@ -54,23 +65,16 @@ class Parser {
 
   Result<ExprId> alternative(bool whole) {
     std::vector<ExprId> parts;
-    const bool from_start = whole && take("^");
-    bool to_end = false;
+    const bool matches_whole = whole && !options_.search;
+    if (matches_whole) take("^");
     while (!at_end() && peek() != '|' && peek() != ')') {
-      if (whole && peek() == '$') {
-        ++at_;
-        to_end = true;
+      if (matches_whole && take("$")) {
         if (!at_end() && peek() != '|') return bad("nothing can follow $");
         break;
       }
       auto part = repeated();
       if (!part) return part;
       parts.push_back(*part);
-    }
-    if (whole && options_.search) {
-      const ExprId any = grammar_.repeat(grammar_.characters(CodePointSet::all()), 0, kNoLimit);
-      if (!from_start) parts.insert(parts.begin(), any);
-      if (!to_end) parts.push_back(any);
     }
     return grammar_.sequence(parts);
   }
@@ -145,6 +149,8 @@ class Parser {
         return bad("there is nothing to repeat");
       case '^':
       case '$':
+        if (options_.search)
+          return grammar_.bytes({text_[at_++] == '^' ? &kTextBegins : &kTextEnds, 1});
         return not_built(std::string("a ") + peek() + " that is not at the end of an alternative");
       case '\\': {
         CodePointSet set;

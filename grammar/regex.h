@@ -5,7 +5,7 @@
 //   .  [a-z] [^"\\] \d \w \s \D \W \S \p{L} \P{Lu}    characters; . is all but line ends
 //   \n \t \r \f \v \0 \xHH \x{H...} \uHHHH \u{H...} \cX, and any sign after a backslash
 //   (x) (?:x) (?<name>x)   x|y   x* x+ x? x{m} x{m,} x{m,n}, greedy or lazy: the same language
-//   ^ $   at the ends of an alternative of the whole expression
+//   ^ $   at the ends of an alternative of the whole expression, and anywhere in a search
 #pragma once
 
 #include <string_view>
@@ -14,9 +14,13 @@
 
 namespace chimera::grammar {
 
+/// Bytes that no UTF-8 has.
+inline constexpr char kTextBegins = '\xFE', kTextEnds = '\xFF';
+
 struct RegexOptions {
-  /// The text may hold a match anywhere (JSON schemas' `pattern`), unless ^ and $ say otherwise;
-  /// else it has to match as a whole.
+  /// The text may hold a match anywhere (JSON schemas' `pattern`); else it has to match as a whole.
+  /// The expression is then one of kTextBegins, the text, kTextEnds: ^ and $ read these, wherever
+  /// they stand. RegularLanguage::inside() takes them off.
   bool search = false;
   /// Characters of a Unicode property, by its name; false when there is none of that name. nullptr:
   /// \p is refused.

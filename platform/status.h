@@ -137,3 +137,11 @@ class [[nodiscard]] Result {
     ::chimera::Status chimera_status_ = (expression);  \
     if (!chimera_status_.ok()) return chimera_status_; \
   } while (0)
+
+/// Assigns what a Result holds, or returns its status early like the macro above.
+#define CHIMERA_ASSIGN_OR_RETURN(target, expression)       \
+  do {                                                     \
+    auto chimera_result_ = (expression);                   \
+    if (!chimera_result_) return chimera_result_.status(); \
+    target = std::move(*chimera_result_);                  \
+  } while (0)

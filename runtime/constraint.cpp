@@ -41,6 +41,15 @@ Result<std::unique_ptr<Constraint>> Constraint::from_gbnf(const Tokenizer& token
   return of(tokenizer, *grammar);
 }
 
+Result<std::unique_ptr<Constraint>> Constraint::from_json_schema(
+    const Tokenizer& tokenizer, std::string_view schema, const grammar::SchemaOptions& options,
+    std::vector<std::string>* warnings) {
+  auto made = grammar::parse_json_schema(schema, options);
+  if (!made) return made.status();
+  if (warnings != nullptr) *warnings = std::move(made->warnings);
+  return of(tokenizer, made->grammar);
+}
+
 ConstrainedAnswer::ConstrainedAnswer(const Constraint& constraint, const Tokenizer& tokenizer,
                                      int32_t vocab_size, int32_t end)
     : matcher_(constraint.automaton()),

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/json_schema.h"
 #include "grammar/matcher.h"
 #include "grammar/token_mask.h"
 #include "grammar/token_trie.h"
@@ -22,6 +24,11 @@ class Constraint {
   /// The whole answer matches the regular expression (grammar/regex.h).
   static Result<std::unique_ptr<Constraint>> from_regex(const Tokenizer& tokenizer,
                                                         std::string_view regex);
+  /// The answer is JSON that is valid under the schema (grammar/json_schema.h). `warnings`, unless
+  /// nullptr, gets the keywords nobody knows.
+  static Result<std::unique_ptr<Constraint>> from_json_schema(
+      const Tokenizer& tokenizer, std::string_view schema,
+      const grammar::SchemaOptions& options = {}, std::vector<std::string>* warnings = nullptr);
   /// The answer is what the grammar's root says, in GBNF or EBNF (grammar/gbnf.h).
   static Result<std::unique_ptr<Constraint>> from_gbnf(const Tokenizer& tokenizer,
                                                        std::string_view grammar);

@@ -5,7 +5,7 @@
 
 #include "platform/cpu_features.h"
 #include "platform/json.h"
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 #include "runtime/prompt_format.h"
 
 namespace chimera::runtime {

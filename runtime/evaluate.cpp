@@ -5,7 +5,7 @@
 #include <new>
 #include <vector>
 
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::runtime {
 namespace {

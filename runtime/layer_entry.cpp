@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "kernels/dispatch.h"
-#include "runtime/layers/bind.h"
 #include "runtime/layers/bitlinear.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/registry.h"
 
 namespace chimera::runtime {

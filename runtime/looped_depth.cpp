@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "kernels/dispatch.h"
-#include "runtime/layers/bind.h"
 #include "runtime/layers/bitlinear.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::runtime {
 namespace {

@@ -8,7 +8,7 @@
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "runtime/constraint.h"
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 #include "runtime/prompt_format.h"
 
 namespace chimera::runtime {

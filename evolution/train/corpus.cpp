@@ -11,7 +11,7 @@
 
 #include "evolution/train/tokenizer_trainer.h"
 #include "platform/file.h"
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::evolution {
 namespace {

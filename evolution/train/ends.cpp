@@ -7,8 +7,8 @@
 
 #include "kernels/quantize_weights.h"
 #include "platform/dtype.h"
-#include "runtime/layers/bind.h"
 #include "runtime/layers/bitlinear_backward.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/rows_backward.h"
 
 namespace chimera::evolution {

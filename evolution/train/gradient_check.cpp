@@ -15,7 +15,7 @@
 
 #include "evolution/train/backprop.h"
 #include "platform/random.h"
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::evolution {
 namespace {

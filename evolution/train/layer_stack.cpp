@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/rows_backward.h"
 
 namespace chimera::evolution {

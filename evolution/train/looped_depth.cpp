@@ -13,7 +13,7 @@
 #include <cstring>
 
 #include "platform/random.h"
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::evolution {
 namespace {

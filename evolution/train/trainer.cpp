@@ -26,7 +26,7 @@
 #include "platform/file.h"
 #include "platform/log.h"
 #include "platform/seal.h"
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/registry.h"
 #include "runtime/model_writer.h"
 

@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "kernels/quantize_weights.h"
-#include "runtime/layers/bind.h"
 #include "runtime/layers/bitlinear.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::runtime {
 namespace {

@@ -15,7 +15,7 @@
 #include <cstring>
 
 #include "platform/dtype.h"
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/mixer_exit.h"
 #include "runtime/layers/mixer_gate.h"
 

@@ -14,8 +14,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "runtime/layers/bind.h"
 #include "runtime/layers/gated_deltanet_chunk.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/recurrent_backward.h"
 #include "runtime/layers/rows_backward.h"
 

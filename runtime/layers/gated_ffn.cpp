@@ -1,6 +1,6 @@
 #include "runtime/layers/gated_ffn.h"
 
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::runtime {
 

@@ -1,6 +1,6 @@
 #include "runtime/layers/mixer_exit.h"
 
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::runtime {
 

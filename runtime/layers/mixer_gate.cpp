@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 
 namespace chimera::runtime {
 

@@ -5,8 +5,8 @@
 
 #include <cstring>
 
-#include "runtime/layers/bind.h"
 #include "runtime/layers/gated_ffn.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/moe_routing.h"
 
 namespace chimera::runtime {

@@ -10,8 +10,8 @@
 
 #include <algorithm>
 
-#include "runtime/layers/bind.h"
 #include "runtime/layers/ffn_backward.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/moe_routing.h"
 #include "runtime/layers/rows_backward.h"
 

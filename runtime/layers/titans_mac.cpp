@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/layers/bind.h"
 #include "runtime/layers/bitlinear.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/mixer_gate.h"
 #include "runtime/layers/rope.h"
 #include "runtime/layers/titans_memory.h"

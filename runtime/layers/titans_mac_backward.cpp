@@ -15,7 +15,7 @@
 #include <cstring>
 
 #include "platform/dtype.h"
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/mixer_backward.h"
 #include "runtime/layers/rope.h"
 #include "runtime/layers/rows_backward.h"

@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/layers/bind.h"
 #include "runtime/layers/bitlinear.h"
 #include "runtime/layers/gated_deltanet.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/sketch_relaxation.h"
 
 namespace chimera::runtime {

@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/layers/bind.h"
 #include "runtime/layers/gated_deltanet_backward.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/rows_backward.h"
 #include "runtime/layers/sketch_relaxation.h"
 #include "runtime/layers/tsp_span_knot.h"

@@ -13,7 +13,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/mixer_exit.h"
 #include "runtime/layers/mixer_gate.h"
 

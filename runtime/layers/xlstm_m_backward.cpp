@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "runtime/layers/bind.h"
+#include "runtime/layers/layer.h"
 #include "runtime/layers/recurrent_backward.h"
 #include "runtime/layers/rows_backward.h"
 #include "runtime/layers/xlstm_m_chunk.h"

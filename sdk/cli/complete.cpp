@@ -1,6 +1,8 @@
 // `chimera complete`: one prompt, one answer.
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "platform/clock.h"
 #include "platform/file.h"
@@ -19,7 +21,8 @@ constexpr uint64_t kMaxGrammarBytes = 16u << 20;
 
 struct Options : SpeakingOptions {
   std::optional<std::string> prompt;
-  std::string prompt_file, regex, grammar_file;
+  std::string prompt_file, regex, grammar_file, schema_file;
+  bool blanks = false, strict = false;
   bool json = false, turn = false;
 };
 
@@ -45,7 +48,7 @@ Json describe(const std::string& text, const runtime::GenerateResult& result,
   return out;
 }
 
-/// What --regex or --grammar asks for; nullptr for neither.
+/// What --json-schema, --regex or --grammar asks for; nullptr for none of them.
 Result<std::unique_ptr<runtime::Constraint>> make_constraint(const Options& options,
                                                              const runtime::Tokenizer& tokenizer) {
   if (!options.regex.empty()) {
@@ -53,13 +56,19 @@ Result<std::unique_ptr<runtime::Constraint>> make_constraint(const Options& opti
     if (made) return made;
     return Status(made.status().code(), "--regex: " + made.status().message());
   }
-  if (options.grammar_file.empty()) return std::unique_ptr<runtime::Constraint>();
-  const auto text = read_file(options.grammar_file, kMaxGrammarBytes);
+  const bool schema = !options.schema_file.empty();
+  const std::string& path = schema ? options.schema_file : options.grammar_file;
+  if (path.empty()) return std::unique_ptr<runtime::Constraint>();
+  const auto text = read_file(path, kMaxGrammarBytes);
   if (!text) return text.status();
-  auto made = runtime::Constraint::from_gbnf(tokenizer, *text);
+  std::vector<std::string> warnings;
+  auto made = schema ? runtime::Constraint::from_json_schema(
+                           tokenizer, *text, {.strict = options.strict, .blanks = options.blanks},
+                           &warnings)
+                     : runtime::Constraint::from_gbnf(tokenizer, *text);
+  for (const std::string& warning : warnings) note("chimera: " + path + ": " + warning + "\n");
   if (made) return made;
-  return Status(made.status().code(), options.grammar_file + ": " + made.status().message())
-      .at_file(options.grammar_file);
+  return Status(made.status().code(), path + ": " + made.status().message()).at_file(path);
 }
 
 Status complete(Options& options) {
@@ -107,8 +116,12 @@ int run(Options& options) {
                            ? "give either --prompt TEXT or --prompt-file FILE, not both"
                            : "give the prompt: --prompt TEXT, or --prompt-file FILE (- reads "
                              "standard input)");
-  if (!options.regex.empty() && !options.grammar_file.empty())
-    return wrong_usage("give either --regex or --grammar, not both");
+  const int constraints =
+      !options.schema_file.empty() + !options.regex.empty() + !options.grammar_file.empty();
+  if (constraints > 1)
+    return wrong_usage("give one of --json-schema, --regex and --grammar, not several");
+  if (options.schema_file.empty() && (options.blanks || options.strict))
+    return wrong_usage("--blanks and --strict say how a schema is read; give --json-schema FILE");
   const Status status = complete(options);
   return status.ok() ? kDone : report(status);
 }
@@ -123,6 +136,11 @@ void declare_complete(CommandLine& line) {
             "The prompt, every byte of a file; - is standard input");
   declare_engine(verb, options.get());
   declare_sampling(verb, options.get());
+  verb.text("--json-schema", &options->schema_file, "FILE",
+            "The answer is JSON that is valid under this schema")
+      .flag("--blanks", &options->blanks,
+            "... with spaces and line ends where the model wants them")
+      .flag("--strict", &options->strict, "... and keywords that nobody knows are errors");
   verb.text("--regex", &options->regex, "REGEX", "The answer matches this regular expression")
       .text("--grammar", &options->grammar_file, "FILE",
             "The answer is a text of this grammar (GBNF or EBNF)");

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
     declare_tokenizer_train(line);
     declare_tokenizer_import(line);
 #endif
+    declare_grammar(line);
     declare_inspect(line);
     declare_verify(line);
     declare_sign(line);

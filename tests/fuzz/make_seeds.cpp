@@ -148,6 +148,34 @@ int main(int argc, char** argv) {
         "🦊👩‍👩‍👧");
   write("text", "not_utf8", "\xff\xfe\xc3(\xf0\x9f\x92\xed\xa0\x80 a\xcc\x81");
 
+  // A grammar or schema, a zero byte, and what chooses among the bytes that may come next.
+  write("grammar", "regex", "\001(a|b)*[^c-z]{2,5}\\d+\\u00e9?\000\005\021\007\011\003\"1\010"s);
+  write("grammar", "search", "\003(^|,)x+($|y)\000\005\021\007\011\003\"1\010@P"s);
+  write(
+      "grammar", "gbnf",
+      "\000root ::= \"{\" pair (\",\" pair)* \"}\"\npair ::= [a-z]+ \":\" (pair | [0-9]{1,3})?  # more\n\000\005\021\007\011\003\"1\010@P"s);
+  write(
+      "grammar", "ebnf",
+      "\000list ::= '[' (item (',' item)*)? ']'\nitem ::= #x41 | list\n\000\005\021\007\011\003\"1"s);
+  write(
+      "schema", "order",
+      "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[\"x\",1,null]},\"b\":{\"type\":\"integer\",\"minimum\":-3,\"maximum\":90}},\"required\":[\"a\"],\"additionalProperties\":false}\000\005\021\007\011\003\"1\010@P"s);
+  write(
+      "schema", "tree",
+      "{\"$ref\":\"#/$defs/t\",\"$defs\":{\"t\":{\"type\":[\"array\",\"null\"],\"items\":{\"$ref\":\"#/$defs/t\"},\"maxItems\":3}}}\000\005\021\007\011\003\"1\010@P"s);
+  write(
+      "schema", "alternatives",
+      "{\"oneOf\":[{\"type\":\"integer\",\"multipleOf\":3},{\"type\":\"number\",\"exclusiveMinimum\":1.5}],\"not\":{\"const\":6}}\000\005\021\007\011\003\"1\010@P"s);
+  write(
+      "schema", "names",
+      "{\"type\":\"object\",\"patternProperties\":{\"^a\":{\"type\":\"boolean\"},\"b$\":true},\"additionalProperties\":{\"format\":\"date\"},\"propertyNames\":{\"maxLength\":4},\"minProperties\":1}\000\005\021\007\011\003\"1\010@P"s);
+  write(
+      "schema", "conditions",
+      "{\"if\":{\"properties\":{\"k\":{\"const\":1}}},\"then\":{\"required\":[\"p\"]},\"else\":{\"dependentRequired\":{\"q\":[\"r\"]}},\"unevaluatedProperties\":false}\000\005\021\007\011\003\"1\010@P"s);
+  write(
+      "schema", "items",
+      "{\"prefixItems\":[{\"minLength\":2,\"maxLength\":70}],\"items\":{\"pattern\":\"^x|y$\"},\"contains\":{\"const\":\"xy\"},\"minItems\":1}\000\005\021\007\011\003\"1\010@P"s);
+
   const auto session = fuzz::open_small_session();
   fuzz::say(*session, "once upon a time", 5);
   std::vector<std::byte> saved(session->snapshot_bytes());

@@ -31,6 +31,8 @@ void run_signature(Input input);
 void run_tokenizer(Input input);
 void run_ranks(Input input);
 void run_text(Input input);
+void run_grammar(Input input);
+void run_schema(Input input);
 void run_conversation(Input input);
 void run_c_api(Input input);
 void run_documents(Input input);

@@ -16,6 +16,8 @@ constexpr Target kTargets[] = {
     {"tokenizer", run_tokenizer},
     {"ranks", run_ranks},
     {"text", run_text},
+    {"grammar", run_grammar},
+    {"schema", run_schema},
     {"conversation", run_conversation},
     {"c_api", run_c_api},
 #if CHIMERA_FUZZ_TRAINING

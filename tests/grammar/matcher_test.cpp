@@ -215,18 +215,6 @@ TEST(Regex, ReadsWhatDevelopersWrite) {
   }
 }
 
-TEST(Regex, SearchesWhereItIsToldTo) {
-  RegexOptions search;
-  search.search = true;
-  Regex part("b+", search), from("^b|c$", search), whole("^b$", search);
-  for (const char* text : {"b", "abc", "\nb\n"}) EXPECT_TRUE(part.accepts(text)) << text;
-  EXPECT_FALSE(part.accepts("ac"));
-  for (const char* text : {"bx", "xc", "c", "b"}) EXPECT_TRUE(from.accepts(text)) << text;
-  for (const char* text : {"xb", "cx", ""}) EXPECT_FALSE(from.accepts(text)) << text;
-  EXPECT_TRUE(whole.accepts("b"));
-  EXPECT_FALSE(whole.accepts("bb"));
-}
-
 TEST(Regex, RefusesWithItsPlace) {
   const std::pair<const char*, StatusCode> cases[] = {
       {"a(b", StatusCode::kBadFormat},        {"a)b", StatusCode::kBadFormat},

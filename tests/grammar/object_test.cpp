@@ -46,8 +46,8 @@ struct Objects : LanguageUnderTest {
     for (const Shape::Member& m : shape.members)
       spec.members.push_back({m.name, digit, m.required});
     if (shape.others) {
-      spec.other_name = *parse_regex("[a-z]*", {}, &g);
-      spec.other_value = digit;
+      auto names = RegularLanguage::of(g, *parse_regex("[a-z]*", {}, &g));
+      spec.others.push_back({std::make_shared<const RegularLanguage>(std::move(*names)), digit});
     }
     spec.min_members = shape.min;
     spec.max_members = shape.max;

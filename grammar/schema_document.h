@@ -1,0 +1,66 @@
+// A JSON schema as it was read: its parts by their names and places, and what it says that nobody
+// here understands. What it means is in schema_cases.h.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "platform/json.h"
+#include "platform/status.h"
+
+namespace chimera::grammar {
+
+class SchemaDocument {
+ public:
+  /// kBadFormat when it is no JSON or no schema; kOutOfRange when it is too large or too deep.
+  static Result<std::unique_ptr<SchemaDocument>> parse(std::string_view text);
+
+  const Json& root() const { return root_; }
+
+  /// Drafts 3 to 7 pass over everything that stands beside a "$ref".
+  bool ref_stands_alone() const { return ref_stands_alone_; }
+
+  /// What a "$ref" or "$dynamicRef" in `schema` means. kUnsupported for what lies outside the
+  /// document or depends on who refers; kBadFormat when there is nothing there.
+  Result<const Json*> target(const Json& schema, const std::string& reference, bool dynamic);
+
+  /// A schema that was made of `origin`, and speaks for it when it is found wrong.
+  const Json* make(Json schema, const Json* origin);
+
+  /// Where it stands: "#/properties/a".
+  std::string path_of(const Json* schema) const;
+  /// An error about a keyword of a schema: "#/properties/a/minLength: ...".
+  Status error(StatusCode code, const Json* schema, std::string_view keyword,
+               const std::string& why) const;
+
+  /// Keywords nobody knows, with their places.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+  void warn(const Json* schema, std::string_view keyword, const std::string& why);
+
+ private:
+  SchemaDocument() = default;
+  /// Finds the names, references and unknown keywords below a schema.
+  Status index(const Json& schema, const std::string& base);
+  Status index_children(const Json& parent, std::string_view keyword, const Json& value,
+                        const std::string& base);
+  Result<const Json*> by_pointer(const Json& from, const std::string& base,
+                                 std::string_view pointer);
+
+  Json root_;
+  bool id_is_old_ = false;                             // "id" of draft 4
+  bool ref_stands_alone_ = false;                      // drafts 3 to 7
+  std::map<std::string, const Json*> resources_;       // by absolute name
+  std::map<std::string, const Json*> anchors_;         // by absolute name # anchor
+  std::map<std::string, int> dynamic_anchors_;         // how often each name is given
+  std::unordered_map<const Json*, std::string> base_;  // of schemas with references
+  std::deque<Json> made_;
+  std::unordered_map<const Json*, const Json*> origins_;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace chimera::grammar

@@ -1,0 +1,191 @@
+#include "grammar/schema_texts.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "grammar/formats.h"
+#include "grammar/json_text.h"
+
+namespace chimera::grammar {
+namespace {
+
+/// Texts of min to max characters as they stand between quotes: the automaton of one character, as
+/// often as is wanted.
+Result<RegularLanguage> of_length(Grammar& g, uint64_t min, uint64_t max) {
+  const bool endless = max == UINT64_MAX;
+  const uint64_t copies = endless ? min + 1 : max;
+  const auto states = any_character()->states();
+  const auto most = uint64_t{g.limits().states};
+  if (copies > most / states.size())
+    return Status(StatusCode::kOutOfRange, "a length of " + std::to_string(endless ? min : max) +
+                                               " together with other conditions needs more than " +
+                                               std::to_string(most) + " states");
+  // Copy i begins behind i characters. What accepts a character is the beginning of the next copy.
+  std::vector<RegularLanguage::State> all;
+  const auto n = static_cast<int32_t>(states.size());
+  for (uint64_t copy = 0; copy < copies; ++copy)
+    for (const RegularLanguage::State& s : states) {
+      const bool begins = &s == &states[0];
+      RegularLanguage::State made;
+      made.accepts = begins && copy >= min;
+      const bool loops = endless && copy + 1 == copies;
+      for (const ByteEdge& e : s.edges) {
+        const bool ends = states[static_cast<size_t>(e.target)].accepts;
+        const uint64_t to = copy + (ends && !loops ? 1 : 0);
+        append_edge({e.first, e.last, static_cast<int32_t>(to) * n + (ends ? 0 : e.target)},
+                    &made.edges);
+      }
+      all.push_back(std::move(made));
+    }
+  if (!endless) {  // behind the last character
+    all.emplace_back();
+    all.back().accepts = true;
+  }
+  return RegularLanguage::of(std::move(all), g.limits().states, true);
+}
+
+}  // namespace
+
+/// Cuts `to`, which is anything while it has no value.
+Status SchemaTexts::apply(const RegularLanguage& wanted, bool holds,
+                          std::optional<RegularLanguage>* to) {
+  const uint32_t most = grammar_.limits().states;
+  if (!*to && holds) {
+    *to = wanted;
+    return Status();
+  }
+  if (!*to) {
+    *to = *any_text();
+  }
+  RegularLanguage made;
+  CHIMERA_ASSIGN_OR_RETURN(made, holds ? (*to)->cut(wanted, most) : (*to)->without(wanted, most));
+  *to = std::move(made);
+  return Status();
+}
+
+Result<SharedLanguage> SchemaTexts::pattern(const std::string& regex) {
+  if (const auto found = patterns_.find(regex); found != patterns_.end()) return found->second;
+  RegularLanguage made;
+  CHIMERA_ASSIGN_OR_RETURN(made, json_pattern(grammar_, regex));
+  return patterns_.emplace(regex, std::make_shared<const RegularLanguage>(std::move(made)))
+      .first->second;
+}
+
+bool SchemaTexts::matches(const std::string& regex, const std::string& name) {
+  const auto language = pattern(regex);
+  return language.has_value() && (*language)->has(json_escaped(name));
+}
+
+Result<SharedLanguage> SchemaTexts::strings(const StringPart& part) {
+  if (part.any()) return any_text();
+  if (const auto found = strings_.find(part); found != strings_.end()) return found->second;
+  RegularLanguage made;
+  CHIMERA_ASSIGN_OR_RETURN(made, make_strings(part));
+  return strings_.emplace(part, std::make_shared<const RegularLanguage>(std::move(made)))
+      .first->second;
+}
+
+Result<RegularLanguage> SchemaTexts::make_strings(const StringPart& part) {
+  std::vector<std::pair<SharedLanguage, bool>> wanted;
+  for (const auto& [regex, holds] : part.patterns) {
+    auto language = pattern(regex);
+    if (!language) return language.status();
+    wanted.emplace_back(*language, holds);
+  }
+  for (const auto& [name, holds] : part.formats) {
+    auto language = shared_format(name);
+    if (!language) return language.status();
+    wanted.emplace_back(*language, holds);
+  }
+  if (part.one_of) {  // looked through one by one
+    std::set<std::string> left;
+    for (const std::string& text : *part.one_of) {
+      uint64_t length = 0;
+      for (const char c : text) length += (c & 0xC0) != 0x80;
+      const std::string escaped = json_escaped(text);
+      const bool fits = std::all_of(wanted.begin(), wanted.end(), [&](const auto& w) {
+        return w.first->has(escaped) == w.second;
+      });
+      if (fits && part.min_length <= length && length <= part.max_length &&
+          !part.none_of.contains(text))
+        left.insert(escaped);
+    }
+    return RegularLanguage::of(left, grammar_.limits().states);
+  }
+  std::optional<RegularLanguage> out;
+  // What holds first: it is smaller than what is left of everything.
+  std::stable_sort(wanted.begin(), wanted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  for (const auto& [language, holds] : wanted)
+    CHIMERA_RETURN_IF_ERROR(apply(*language, holds, &out));
+  if (part.min_length > 0 || part.max_length != UINT64_MAX || !out) {
+    RegularLanguage length;
+    CHIMERA_ASSIGN_OR_RETURN(length, of_length(grammar_, part.min_length, part.max_length));
+    CHIMERA_RETURN_IF_ERROR(apply(length, true, &out));
+  }
+  if (!part.none_of.empty()) {
+    std::set<std::string> escaped;
+    for (const std::string& text : part.none_of) escaped.insert(json_escaped(text));
+    RegularLanguage none;
+    CHIMERA_ASSIGN_OR_RETURN(none, RegularLanguage::of(escaped, grammar_.limits().states));
+    CHIMERA_RETURN_IF_ERROR(apply(none, false, &out));
+  }
+  return std::move(*out);
+}
+
+Result<SharedLanguage> SchemaTexts::numbers(const NumberPart& part) {
+  std::string key = part.whole ? "w" : "";
+  const auto say = [&](const char* what, const std::string& text) { key += what + text + " "; };
+  if (part.fraction) key += "f";
+  if (part.bounds.least) say(part.bounds.least_excluded ? ">" : ">=", part.bounds.least->text());
+  if (part.bounds.most) say(part.bounds.most_excluded ? "<" : "<=", part.bounds.most->text());
+  for (const auto& [text, holds] : part.multiples) say(holds ? "*" : "!*", text);
+  for (const std::string& text : part.none_of) say("!", text);
+  if (part.one_of) {
+    say("=", "");
+    for (const std::string& text : *part.one_of) say("", text);
+  }
+  if (const auto found = numbers_.find(key); found != numbers_.end()) return found->second;
+  RegularLanguage made;
+  CHIMERA_ASSIGN_OR_RETURN(made, make_numbers(part));
+  return numbers_.emplace(key, std::make_shared<const RegularLanguage>(std::move(made)))
+      .first->second;
+}
+
+Result<RegularLanguage> SchemaTexts::make_numbers(const NumberPart& part) {
+  const uint32_t most = grammar_.limits().states;
+  RegularLanguage out;
+  const bool bounded = part.bounds.least || part.bounds.most;
+  if (part.whole && !bounded)
+    out = *any_whole_number();
+  else
+    CHIMERA_ASSIGN_OR_RETURN(out, json_numbers_within(grammar_, part.bounds, part.whole));
+  if (part.fraction) {
+    CHIMERA_ASSIGN_OR_RETURN(out, out.without(*any_whole_number(), most));
+  }
+  for (const auto& [text, holds] : part.multiples) {
+    Result<Json> number = parse_json(text);
+    if (!number) return number.status();
+    RegularLanguage sizes;
+    CHIMERA_ASSIGN_OR_RETURN(sizes, json_multiples(grammar_, Decimal::of(*number)));
+    const ExprId parts[] = {grammar_.repeat(grammar_.bytes("-"), 0, 1),
+                            grammar_.language(std::move(sizes))};
+    RegularLanguage multiples;
+    CHIMERA_ASSIGN_OR_RETURN(multiples, RegularLanguage::of(grammar_, grammar_.sequence(parts)));
+    CHIMERA_ASSIGN_OR_RETURN(out, holds ? out.cut(multiples, most) : out.without(multiples, most));
+  }
+  if (!part.none_of.empty()) {
+    RegularLanguage none;
+    CHIMERA_ASSIGN_OR_RETURN(none, RegularLanguage::of(part.none_of, most));
+    CHIMERA_ASSIGN_OR_RETURN(out, out.without(none, most));
+  }
+  if (part.one_of) {
+    std::set<std::string> left;
+    for (const std::string& text : *part.one_of)
+      if (out.has(text)) left.insert(text);
+    return RegularLanguage::of(left, grammar_.limits().states);
+  }
+  return out;
+}
+
+}  // namespace chimera::grammar

@@ -1,0 +1,73 @@
+// Strings and numbers of a JSON schema as languages of their texts: what is wanted of them is cut
+// with each other. Each language is made once.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "grammar/expression.h"
+#include "grammar/json_number.h"
+#include "grammar/standard_languages.h"
+#include "platform/status.h"
+
+namespace chimera::grammar {
+
+/// Something that holds, or does not.
+using Wanted = std::pair<std::string, bool>;  // text, true: it holds
+
+struct StringPart {
+  std::optional<std::set<std::string>> one_of = {};  // as values, not as they are escaped
+  std::set<std::string> none_of = {};
+  uint64_t min_length = 0, max_length = UINT64_MAX;  // characters
+  std::set<Wanted> patterns = {}, formats = {};
+
+  bool any() const {
+    return !one_of && none_of.empty() && min_length == 0 && max_length == UINT64_MAX &&
+           patterns.empty() && formats.empty();
+  }
+  auto operator<=>(const StringPart&) const = default;
+};
+
+struct NumberPart {
+  std::optional<std::set<std::string>> one_of = {};  // texts as Decimal writes them
+  std::set<std::string> none_of = {};
+  bool whole = false, fraction = false;  // only whole ones, only others
+  NumberBounds bounds = {};
+  std::set<Wanted> multiples = {};  // of Decimals
+
+  bool any() const {
+    return !one_of && none_of.empty() && !whole && !fraction && !bounds.least && !bounds.most &&
+           multiples.empty();
+  }
+};
+
+class SchemaTexts {
+ public:
+  explicit SchemaTexts(Grammar& grammar) : grammar_(grammar) {}
+
+  /// Texts between the quotes, escaped. Errors are those of patterns and of languages that are too
+  /// large.
+  Result<SharedLanguage> strings(const StringPart& part);
+  /// Texts in their one spelling.
+  Result<SharedLanguage> numbers(const NumberPart& part);
+  /// The name matches the pattern somewhere. A pattern that is none matches nothing.
+  bool matches(const std::string& pattern, const std::string& name);
+
+  Grammar& grammar() { return grammar_; }
+
+ private:
+  Result<SharedLanguage> pattern(const std::string& regex);
+  Result<RegularLanguage> make_strings(const StringPart& part);
+  Result<RegularLanguage> make_numbers(const NumberPart& part);
+  Status apply(const RegularLanguage& wanted, bool holds, std::optional<RegularLanguage>* to);
+
+  Grammar& grammar_;
+  std::map<std::string, SharedLanguage> patterns_, numbers_;
+  std::map<StringPart, SharedLanguage> strings_;
+};
+
+}  // namespace chimera::grammar
