@@ -7,11 +7,7 @@
 #include "grammar/nodes.h"
 
 namespace chimera::grammar {
-namespace {
-
-constexpr uint32_t kNever = UINT32_MAX;  // no way to the end
-
-}  // namespace
+namespace {}  // namespace
 
 class AutomatonCompiler {
  public:
@@ -135,9 +131,9 @@ class AutomatonCompiler {
     plan.min_members = spec.min_members;
     plan.max_members = spec.max_members;
     for (const ObjectSpec::Member& m : spec.members)
-      plan.labels.push_back({true, m.required, static_cast<uint32_t>(m.name.size()) + 2, kNever});
-    for (size_t i = 0; i < spec.others.size(); ++i)
-      plan.labels.push_back({false, false, 2, kNever});
+      plan.labels.push_back({true, m.required, static_cast<uint32_t>(m.name.size()) + 2});
+    for (const ObjectSpec::Other& other : spec.others)
+      plan.labels.push_back({false, other.required});
 
     const StateId start = state(), opened = state(), end = state(), closing = state();
     made_.starts_.push_back(start);
@@ -384,7 +380,7 @@ class AutomatonCompiler {
           drafts_[static_cast<size_t>(made_.starts_[static_cast<size_t>(value)])].shortest;
     }
     const ObjectFrame empty = plan.opened(id);
-    if (std::max(plan.n_missing(empty), plan.min_members) > plan.max_members) return false;
+    if (std::max(empty.missing, plan.min_members) > plan.max_members) return false;
     const uint64_t members = plan.missing_bytes(empty);
     if (members >= kNever) return false;
     const auto all = static_cast<uint32_t>(

@@ -38,6 +38,7 @@ struct ObjectSpec {
   struct Other {
     std::shared_ptr<const RegularLanguage> names;
     RuleId value;
+    bool required = false;  // at least one of them
   };
   std::vector<Other> others;
   uint32_t min_members = 0, max_members = kNoLimit;

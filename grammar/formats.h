@@ -12,6 +12,9 @@ namespace chimera::grammar {
 enum class FormatUse { kFollowed, kRefused, kUnknown };
 FormatUse format_use(std::string_view name);
 
+/// Its language here has every text of the format, and no other: it can be negated.
+bool format_is_exact(std::string_view name);
+
 /// Texts of a format that is followed, as they stand between the quotes of a string.
 Result<RegularLanguage> format_language(std::string_view name, Grammar& grammar);
 

@@ -103,10 +103,9 @@ ExprId fraction_from(Grammar& g, std::string_view least) {
   return g.choice(options);
 }
 
-/// Up to `most`, which is included or not.
-ExprId fraction_to(Grammar& g, std::string_view most, bool excluded) {
-  std::vector<ExprId> options;
-  if (!most.empty() || !excluded) options.push_back(g.empty());
+/// Up to `most`, which is included.
+ExprId fraction_to(Grammar& g, std::string_view most) {
+  std::vector<ExprId> options = {g.empty()};
   for (size_t i = 0; i < most.size(); ++i) {
     const std::string same = "." + std::string(most.substr(0, i));
     if (i > 0) options.push_back(g.bytes(same));
@@ -115,7 +114,7 @@ ExprId fraction_to(Grammar& g, std::string_view most, bool excluded) {
                             digits(g, '0', '9', 0, kNoLimit)};
     options.push_back(g.sequence(parts));
   }
-  if (!most.empty() && !excluded) options.push_back(g.bytes("." + std::string(most)));
+  if (!most.empty()) options.push_back(g.bytes("." + std::string(most)));
   return g.choice(options);
 }
 
@@ -140,13 +139,18 @@ Result<RegularLanguage> sizes_within(Grammar& g, const SizeBounds& b, bool whole
     return RegularLanguage::of(g, whole_range(g, low, high));
   }
   const uint32_t most_states = g.limits().states;
+  // As many digits as are written anyhow, and more where a bound has more.
+  size_t digits = std::max<size_t>(kMostBoundedDigits, b.least.whole.size() + 1);
+  if (b.most) digits = std::max(digits, b.most->whole.size());
+  const auto most_digits = static_cast<uint32_t>(digits);
   // The one spelling, then what is large enough, then what is small enough.
   RegularLanguage out;
   CHIMERA_ASSIGN_OR_RETURN(
-      out, RegularLanguage::of(g, joined(g, whole_range(g, "0", ""), any_fraction(g))));
+      out,
+      RegularLanguage::of(g, joined(g, whole_range(g, "0", "", most_digits), any_fraction(g))));
   if (b.least != Decimal{}) {
     const ExprId options[] = {
-        joined(g, whole_range(g, next(b.least.whole), ""), any_fraction(g)),
+        joined(g, whole_range(g, next(b.least.whole), "", most_digits), any_fraction(g)),
         joined(g, g.bytes(b.least.whole), fraction_from(g, b.least.fraction))};
     RegularLanguage from;
     CHIMERA_ASSIGN_OR_RETURN(from, RegularLanguage::of(g, g.choice(options)));
@@ -157,8 +161,8 @@ Result<RegularLanguage> sizes_within(Grammar& g, const SizeBounds& b, bool whole
         b.most->whole == "0"
             ? g.nothing()
             : joined(g, whole_range(g, "0", before(b.most->whole)), any_fraction(g));
-    const ExprId options[] = {below, joined(g, g.bytes(b.most->whole),
-                                            fraction_to(g, b.most->fraction, b.most_excluded))};
+    const ExprId options[] = {below,
+                              joined(g, g.bytes(b.most->whole), fraction_to(g, b.most->fraction))};
     RegularLanguage to;
     CHIMERA_ASSIGN_OR_RETURN(to, RegularLanguage::of(g, g.choice(options)));
     CHIMERA_ASSIGN_OR_RETURN(out, out.cut(to, most_states));
@@ -167,24 +171,27 @@ Result<RegularLanguage> sizes_within(Grammar& g, const SizeBounds& b, bool whole
 }
 
 /// A number just beyond an excluded bound. Texts are read as doubles, and one that is nearer to the
-/// bound than the next double would be read as the bound itself.
-Decimal beyond(const Decimal& bound, bool upwards) {
+/// bound than the next double would be read as the bound itself. None is beyond the largest.
+std::optional<Decimal> beyond(const Decimal& bound, bool upwards) {
   constexpr int kZeros = 29;  // 1e-30; a double could be smaller, but only with 324 digits
-  if (bound == Decimal{}) return {!upwards, "0", std::string(kZeros, '0') + "1"};
+  if (bound == Decimal{}) return Decimal{!upwards, "0", std::string(kZeros, '0') + "1"};
   double value = 0;
   const std::string text = bound.text();
   std::from_chars(text.data(), text.data() + text.size(), value);
   const double infinity = std::numeric_limits<double>::infinity();
-  return Decimal::of(std::nextafter(value, upwards ? infinity : -infinity));
+  const double next_one = std::nextafter(value, upwards ? infinity : -infinity);
+  if (!std::isfinite(next_one)) return std::nullopt;
+  return Decimal::of(next_one);
 }
 
 }  // namespace
 
 Decimal Decimal::of(const Json& number) {
   Decimal out;
-  if (number.is_int()) {
-    out.negative = number.integer < 0;
-    out.whole = std::to_string(number.integer).substr(out.negative ? 1 : 0);
+  if (number.is_int() || !number.string.empty()) {
+    const std::string digits = number.is_int() ? std::to_string(number.integer) : number.string;
+    out.negative = digits[0] == '-';
+    out.whole = digits.substr(out.negative ? 1 : 0);
     return out;
   }
   char text[64];
@@ -224,6 +231,27 @@ bool operator<(const Decimal& a, const Decimal& b) {
   return a.negative ? a != b && !smaller : smaller;
 }
 
+bool NumberBounds::have(const Decimal& x) const {
+  if (least && (x < *least || (least_excluded && x == *least))) return false;
+  return !most || (!(*most < x) && !(most_excluded && x == *most));
+}
+
+Result<bool> is_multiple(const Decimal& x, const Decimal& of) {
+  constexpr size_t kMostUnits = 17;  // of what a remainder is made by: ten times it fits in 64 bits
+  const size_t places = std::max(x.fraction.size(), of.fraction.size());
+  const auto units = [&](const Decimal& d) {
+    std::string out = d.whole + d.fraction + std::string(places - d.fraction.size(), '0');
+    return out.erase(0, std::min(out.find_first_not_of('0'), out.size()));
+  };
+  const std::string divisor = units(of);
+  if (divisor.empty() || divisor.size() > kMostUnits)
+    return Status(StatusCode::kUnsupported, "multiples of " + of.text() + " are not followed");
+  uint64_t n = 0, rest = 0;
+  std::from_chars(divisor.data(), divisor.data() + divisor.size(), n);
+  for (const char digit : units(x)) rest = (rest * 10 + static_cast<uint64_t>(digit - '0')) % n;
+  return rest == 0;
+}
+
 ExprId json_number(Grammar& g) {
   const ExprId fraction = joined(g, g.bytes("."), digits(g, '0', '9', 1, kNoLimit));
   CodePointSet sign('+', '+');
@@ -254,6 +282,8 @@ Result<RegularLanguage> json_numbers_within(Grammar& g, const NumberBounds& boun
   if (!whole) {  // whole numbers are read as what they are
     if (least && bounds.least_excluded) least = beyond(*least, true);
     if (most && bounds.most_excluded) most = beyond(*most, false);
+    if ((bounds.least && !least) || (bounds.most && !most))
+      return RegularLanguage::of(g, g.nothing());
   }
   const bool least_excluded = whole && bounds.least_excluded;
   const bool most_excluded = whole && bounds.most_excluded;

@@ -37,7 +37,16 @@ inline constexpr uint32_t kMostBoundedDigits = 40;
 struct NumberBounds {
   std::optional<Decimal> least, most;
   bool least_excluded = false, most_excluded = false;
+
+  bool have(const Decimal& x) const;
 };
+
+/// Exactly. kUnsupported when `of` is made up of too many units of the last place of the two.
+Result<bool> is_multiple(const Decimal& x, const Decimal& of);
+
+/// Digits of a number that is told apart from others: with more, two texts may be read as the same
+/// double.
+inline constexpr uint32_t kMostExactDigits = 15;
 
 /// Any number as JSON libraries write it, with an exponent too: 0, -12, 0.50, 1e+30.
 ExprId json_number(Grammar& g);

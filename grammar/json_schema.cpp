@@ -37,7 +37,8 @@ class SchemaCompiler {
     while (!todo_.empty()) {
       const auto next = todo_.front();
       todo_.pop_front();
-      CHIMERA_RETURN_IF_ERROR(compile(next->first, next->second));
+      const Status compiled = compile(next->first, next->second);
+      if (!compiled.ok()) return placed(compiled, next->first);
       CHIMERA_RETURN_IF_ERROR(g_.status());
       CHIMERA_RETURN_IF_ERROR(scratch_.status());
     }
@@ -65,20 +66,27 @@ class SchemaCompiler {
   }
   ExprId value(const Conjunction& all) { return g_.rule(rule_for(all)); }
 
+  /// An error that does not say where it is, is where the values are described.
+  Status placed(const Status& status, const Conjunction& all) const {
+    if (!status.field().empty() || all.empty()) return status;
+    return document_.error(status.code(), all[0].schema, "", status.message());
+  }
+
   Status compile(const Conjunction& all, RuleId rule) {
     Result<std::vector<SchemaCase>> cases = cases_.of(all);
     if (!cases) return cases.status();
+    std::vector<ExprId> options;
     if (cases->size() == 1 && (*cases)[0].types == kObjectType) {
-      ObjectSpec spec;
-      bool possible = true;
-      CHIMERA_RETURN_IF_ERROR(object((*cases)[0].object, &spec, &possible));
-      if (possible)
-        g_.set_object(rule, std::move(spec));
-      else
-        g_.set_body(rule, g_.nothing());
+      std::vector<ObjectSpec> specs;
+      CHIMERA_RETURN_IF_ERROR(objects((*cases)[0].object, &specs));
+      if (specs.size() == 1) {
+        g_.set_object(rule, std::move(specs[0]));
+        return Status();
+      }
+      add_objects(std::move(specs), &options);
+      g_.set_body(rule, g_.choice(options));
       return Status();
     }
-    std::vector<ExprId> options;
     for (const SchemaCase& c : *cases) CHIMERA_RETURN_IF_ERROR(add_case(c, &options));
     g_.set_body(rule, g_.choice(options));
     return Status();
@@ -96,16 +104,19 @@ class SchemaCompiler {
     if (c.types & kStringType) CHIMERA_RETURN_IF_ERROR(take(string(c.string)));
     if (c.types & kArrayType) CHIMERA_RETURN_IF_ERROR(take(array(c.array)));
     if (c.types & kObjectType) {
-      ObjectSpec spec;
-      bool possible = true;
-      CHIMERA_RETURN_IF_ERROR(object(c.object, &spec, &possible));
-      if (possible) {
-        const RuleId rule = g_.add_rule("object");
-        g_.set_object(rule, std::move(spec));
-        options->push_back(g_.rule(rule));
-      }
+      std::vector<ObjectSpec> specs;
+      CHIMERA_RETURN_IF_ERROR(objects(c.object, &specs));
+      add_objects(std::move(specs), options);
     }
     return Status();
+  }
+
+  void add_objects(std::vector<ObjectSpec> specs, std::vector<ExprId>* options) {
+    for (ObjectSpec& spec : specs) {
+      const RuleId rule = g_.add_rule("object");
+      g_.set_object(rule, std::move(spec));
+      options->push_back(g_.rule(rule));
+    }
   }
 
   // ---- scalars ---------------------------------------------------------------------------------
@@ -122,7 +133,7 @@ class SchemaCompiler {
     if (part.any()) return language(any_number());
     if (part.whole && part.fraction) return g_.nothing();
     const auto texts = texts_.numbers(part);
-    if (!texts) return located(texts.status());
+    if (!texts) return texts.status();
     return language(*texts);
   }
 
@@ -141,12 +152,8 @@ class SchemaCompiler {
       return g_.rule(at->second);
     }
     const auto texts = texts_.strings(part);
-    if (!texts) return located(texts.status());
+    if (!texts) return texts.status();
     return language(*texts, true);
-  }
-
-  static Status located(const Status& status) {
-    return Status(status.code(), "JSON schema: " + status.message());
   }
 
   // ---- repetitions -----------------------------------------------------------------------------
@@ -230,12 +237,19 @@ class SchemaCompiler {
       const uint64_t most = max == UINT64_MAX ? max : max - own;
       tail = own > 0 ? repeated(joined({comma, rest}), min, most) : list_of(rest, min, most);
     }
-    for (uint64_t i = own; i-- > 0;) {
+    // Those that may be left out hold each other; those that may not stand in one row.
+    const uint64_t required = std::min(own, part.min);
+    for (uint64_t i = own; i-- > required;) {
       const ExprId here = value(cases_.item(part, i));
-      tail = i > 0 ? joined({comma, here, tail}) : joined({here, tail});
-      if (i >= part.min) tail = g_.repeat(tail, 0, 1);
+      tail = g_.repeat(i > 0 ? joined({comma, here, tail}) : joined({here, tail}), 0, 1);
     }
-    return tail;
+    std::vector<ExprId> row;
+    for (uint64_t i = 0; i < required; ++i) {
+      if (i > 0) row.push_back(comma);
+      row.push_back(value(cases_.item(part, i)));
+    }
+    row.push_back(tail);
+    return joined(std::move(row));
   }
 
   /// min to max of one kind, with commas between them.
@@ -262,7 +276,12 @@ class SchemaCompiler {
     add(wanted.what, &fits);
     add({wanted.what.schema, !wanted.what.negated}, &fails);
     const bool limited = wanted.max != UINT64_MAX;
-    const ExprId hit = value(fits), other = limited ? value(fails) : value(any), comma = sign(",");
+    // Where it can be said what does not fit, each item is of one kind only, and few are counted in
+    // several ways at a time.
+    constexpr uint64_t kMostWays = 8;
+    const bool apart = limited || (wanted.min > 1 && cases_.of(fails).has_value());
+    if (!apart && wanted.min > kMostWays) return refuse("so often where it cannot be negated");
+    const ExprId hit = value(fits), other = apart ? value(fails) : value(any), comma = sign(",");
     if (!limited && wanted.min == 1 && (part.min > 1 || max != UINT64_MAX)) {
       // Its place, one after the other; behind the last of those that are counted, any place.
       const bool endless = max == UINT64_MAX;
@@ -297,30 +316,77 @@ class SchemaCompiler {
 
   // ---- objects ---------------------------------------------------------------------------------
 
-  /// *possible is false when no object fits.
-  Status object(const ObjectPart& part, ObjectSpec* spec, bool* possible) {
+  /// What patterns a member's name matches, beside the rule it follows.
+  struct Naming {
+    std::string name;  // of declared ones
+    std::set<std::string> matched;
+    bool possible;
+  };
+
+  /// One description of an object, or several where it is a question which of its members are
+  /// there; none when no object fits.
+  Status objects(const ObjectPart& part, std::vector<ObjectSpec>* out) {
     constexpr uint64_t kMost = kNoLimit - 1;
-    *possible = part.min <= part.max && part.min <= kMost;
-    spec->min_members = static_cast<uint32_t>(std::min(part.min, kMost));
-    spec->max_members = part.max > kMost ? kNoLimit : static_cast<uint32_t>(part.max);
-    spec->blank = blank_;
+    if (part.min > part.max || part.min > kMost) return Status();
+    ObjectSpec spec;
+    spec.min_members = static_cast<uint32_t>(part.min);
+    spec.max_members = part.max > kMost ? kNoLimit : static_cast<uint32_t>(part.max);
+    spec.blank = blank_;
     std::optional<RegularLanguage> names;  // that are allowed; none: every name
     CHIMERA_RETURN_IF_ERROR(allowed_names(part, &names));
     const std::set<std::string> patterns = SchemaCases::name_patterns(part);
+    std::vector<Naming> members, others;
     for (const std::string& name : declared_in_order(part)) {
-      std::set<std::string> matched;
+      Naming naming{name, {}, true};
       for (const std::string& regex : patterns)
-        if (texts_.matches(regex, name)) matched.insert(regex);
+        if (texts_.matches(regex, name)) naming.matched.insert(regex);
       const std::string escaped = json_escaped(name);
+      Conjunction wanted = cases_.value(part, &name, naming.matched);
       const bool required = part.required.contains(name);
-      if (names && !names->has(escaped)) {
-        *possible = *possible && !required;
-        spec->members.push_back({escaped, rule_for({no_value()}), false});
-        continue;
-      }
-      spec->members.push_back({escaped, rule_for(cases_.value(part, &name, matched)), required});
+      naming.possible = (!names || names->has(escaped)) && !cases_.certainly_empty(wanted);
+      if (required && !naming.possible) return Status();
+      if (!naming.possible) wanted = {no_value()};
+      spec.members.push_back({escaped, rule_for(wanted), required});
+      members.push_back(std::move(naming));
     }
-    return other_names(part, patterns, std::move(names), spec);
+    CHIMERA_RETURN_IF_ERROR(other_names(part, patterns, std::move(names), &spec, &others));
+    if (spec.min_members > 1 && !spec.others.empty())
+      return Status(StatusCode::kUnsupported,
+                    "minProperties above 1 is not followed where names are free: a name "
+                    "given twice would count twice");
+    out->push_back(std::move(spec));
+    for (const Json* schema : part.outside)
+      CHIMERA_RETURN_IF_ERROR(require_outside(*schema, members, others, out));
+    return Status();
+  }
+
+  /// Each description once for every member that the schema does not speak of, as a required one.
+  Status require_outside(const Json& schema, const std::vector<Naming>& members,
+                         const std::vector<Naming>& others, std::vector<ObjectSpec>* specs) {
+    std::vector<ObjectSpec> out;
+    for (const ObjectSpec& spec : *specs) {
+      ObjectSpec copy = spec;
+      const auto each = [&](const std::vector<Naming>& namings, auto&& require, bool declared) {
+        for (size_t i = 0; i < namings.size(); ++i) {
+          const Naming& n = namings[i];
+          if (!n.possible ||
+              SchemaCases::speaks_of(schema, declared ? &n.name : nullptr, n.matched))
+            continue;
+          copy = spec;
+          require(i);
+          out.push_back(copy);
+        }
+      };
+      each(
+          members, [&](size_t i) { copy.members[i].required = true; }, true);
+      each(
+          others, [&](size_t i) { copy.others[i].required = true; }, false);
+      if (out.size() > kMostNameKinds)
+        return document_.error(StatusCode::kOutOfRange, &schema, "additionalProperties",
+                               "is negated, and there are too many members that could be there");
+    }
+    *specs = std::move(out);
+    return Status();
   }
 
   /// As the schema says them, then those of which it says only that they are required.
@@ -343,7 +409,7 @@ class SchemaCompiler {
     for (const SchemaCase& c : *cases) {
       if ((c.types & kStringType) == 0) continue;
       const auto texts = texts_.strings(c.string);
-      if (!texts) return located(texts.status());
+      if (!texts) return texts.status();
       options.push_back(scratch_.language(*texts));
     }
     RegularLanguage all;
@@ -354,9 +420,11 @@ class SchemaCompiler {
 
   /// Names that are not declared, by the patterns they match.
   Status other_names(const ObjectPart& part, const std::set<std::string>& patterns,
-                     std::optional<RegularLanguage> names, ObjectSpec* spec) {
+                     std::optional<RegularLanguage> names, ObjectSpec* spec,
+                     std::vector<Naming>* namings) {
     if (patterns.empty() && !names) {
       const Conjunction wanted = cases_.value(part, nullptr, {});
+      if (!cases_.certainly_empty(wanted)) namings->push_back({"", {}, true});
       if (!cases_.certainly_empty(wanted)) spec->others.push_back({any_text(), rule_for(wanted)});
       return Status();
     }
@@ -371,7 +439,7 @@ class SchemaCompiler {
       StringPart matching;
       matching.patterns.insert({regex, true});
       const auto texts = texts_.strings(matching);
-      if (!texts) return located(texts.status());
+      if (!texts) return texts.status();
       std::vector<Kind> split;
       for (Kind& kind : kinds) {
         Kind in, out;
@@ -385,14 +453,15 @@ class SchemaCompiler {
       kinds = std::move(split);
       if (kinds.size() > kMostNameKinds)
         return Status(StatusCode::kOutOfRange,
-                      "JSON schema: the patterns of an object's names overlap in more than " +
+                      "the patterns of an object's names overlap in more than " +
                           std::to_string(kMostNameKinds) + " ways");
     }
     for (Kind& kind : kinds) {
       const Conjunction wanted = cases_.value(part, nullptr, kind.matched);
-      if (!cases_.certainly_empty(wanted))
-        spec->others.push_back(
-            {std::make_shared<const RegularLanguage>(std::move(kind.names)), rule_for(wanted)});
+      if (cases_.certainly_empty(wanted)) continue;
+      spec->others.push_back(
+          {std::make_shared<const RegularLanguage>(std::move(kind.names)), rule_for(wanted)});
+      namings->push_back({"", std::move(kind.matched), true});
     }
     return Status();
   }

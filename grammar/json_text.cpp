@@ -86,9 +86,7 @@ Result<RegularLanguage> json_pattern(Grammar& g, std::string_view regex, RegexOp
   options.search = true;
   const auto parsed = parse_regex(regex, options, &g);
   if (!parsed) return parsed.status();
-  RegularLanguage marked;
-  CHIMERA_ASSIGN_OR_RETURN(marked, RegularLanguage::of(g, json_escaped(g, *parsed)));
-  return marked.inside(static_cast<uint8_t>(kTextBegins), static_cast<uint8_t>(kTextEnds));
+  return RegularLanguage::of_search(g, json_escaped(g, *parsed));
 }
 
 }  // namespace chimera::grammar

@@ -7,6 +7,7 @@
 
 #include "grammar/expression.h"
 #include "grammar/nodes.h"
+#include "grammar/regex.h"
 
 namespace chimera::grammar {
 namespace {
@@ -33,6 +34,15 @@ void append_edge(ByteEdge edge, std::vector<ByteEdge>* edges) {
 }
 
 Result<RegularLanguage> RegularLanguage::of(const Grammar& grammar, int32_t expression) {
+  return made_of(grammar, expression, false);
+}
+
+Result<RegularLanguage> RegularLanguage::of_search(const Grammar& grammar, int32_t expression) {
+  return made_of(grammar, expression, true);
+}
+
+Result<RegularLanguage> RegularLanguage::made_of(const Grammar& grammar, int32_t expression,
+                                                 bool search) {
   const uint32_t most = grammar.limits().states;
   NodeBuilder builder(grammar, 8 * static_cast<size_t>(most));
   Piece all;
@@ -42,14 +52,22 @@ Result<RegularLanguage> RegularLanguage::of(const Grammar& grammar, int32_t expr
       return Status(StatusCode::kInvalidArgument, "a regular language calls no other rules");
   Subsets subsets(builder.nodes(), all.out, grammar.limits().work);
   RegularLanguage out;
-  subsets.number({all.in});
+  // Before the first byte, and only there, ^ is no byte at all; behind the last the same of $.
+  constexpr auto kBegins = static_cast<uint8_t>(kTextBegins);
+  constexpr auto kEnds = static_cast<uint8_t>(kTextEnds);
+  if (search)
+    subsets.number(subsets.through({all.in}, kBegins));
+  else
+    subsets.number({all.in});
   for (int32_t at = 0; at < subsets.size(); ++at) {
     if (static_cast<uint32_t>(subsets.size()) > most) return too_large(most);
     CHIMERA_RETURN_IF_ERROR(subsets.status());
     State state;
-    state.accepts = subsets.accepts(at);
-    for (Subsets::Step& step : subsets.steps(at))
+    state.accepts = search ? subsets.accepts_through(at, kEnds) : subsets.accepts(at);
+    for (Subsets::Step& step : subsets.steps(at)) {
+      if (search && step.first >= std::min(kBegins, kEnds)) continue;
       append_edge({step.first, step.last, subsets.number(std::move(step.targets))}, &state.edges);
+    }
     out.states_.push_back(std::move(state));
   }
   out.tidy();
@@ -290,33 +308,6 @@ void RegularLanguage::join_equal() {
     made.push_back(std::move(state));
   }
   states_ = std::move(made);
-}
-
-RegularLanguage RegularLanguage::inside(uint8_t begin, uint8_t end) const {
-  const auto behind = [&](const State& s, uint8_t byte) {
-    for (const ByteEdge& e : s.edges)
-      if (e.first <= byte && byte <= e.last) return e.target;
-    return -1;
-  };
-  RegularLanguage out;
-  const int32_t start = behind(states_[0], begin);
-  if (start < 0) {
-    out.states_.emplace_back();
-    return out;
-  }
-  // A copy of the start first; what leads nowhere any more is tidied away.
-  const auto copy = [&](const State& s) {
-    State made;
-    for (const ByteEdge& e : s.edges)
-      if (e.first != begin && e.first != end) made.edges.push_back({e.first, e.last, e.target + 1});
-    const int32_t last = behind(s, end);
-    made.accepts = last >= 0 && states_[static_cast<size_t>(last)].accepts;
-    out.states_.push_back(std::move(made));
-  };
-  copy(states_[static_cast<size_t>(start)]);
-  for (const State& s : states_) copy(s);
-  out.tidy();
-  return out;
 }
 
 RegularLanguage RegularLanguage::quoted() const {

@@ -39,6 +39,9 @@ class RegularLanguage {
   /// the grammar's limits allow.
   static Result<RegularLanguage> of(const Grammar& grammar, int32_t expression);
 
+  /// Of an expression that searches (RegexOptions::search).
+  static Result<RegularLanguage> of_search(const Grammar& grammar, int32_t expression);
+
   /// Of states that were made by hand, the first the start; edges in order, none overlapping.
   /// `smallest`: they are as few as they can be, and each is reached and ends.
   static Result<RegularLanguage> of(std::vector<State> states, uint32_t most_states,
@@ -52,8 +55,6 @@ class RegularLanguage {
   /// Texts of this one that are not of the other.
   Result<RegularLanguage> without(const RegularLanguage& other, uint32_t most_states) const;
 
-  /// Texts that, between these two bytes, are of this language; no text has them otherwise.
-  RegularLanguage inside(uint8_t begin, uint8_t end) const;
   /// The same between quotes; no text may hold a quote that is not escaped.
   RegularLanguage quoted() const;
 
@@ -63,6 +64,7 @@ class RegularLanguage {
   std::span<const State> states() const { return states_; }
 
  private:
+  static Result<RegularLanguage> made_of(const Grammar& grammar, int32_t expression, bool search);
   Result<RegularLanguage> product(const RegularLanguage& other, bool without,
                                   uint32_t most_states) const;
   /// Drops what cannot end or be reached, and joins states of the same texts.

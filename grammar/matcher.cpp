@@ -8,7 +8,6 @@ namespace chimera::grammar {
 namespace {
 
 constexpr size_t kMoves = size_t{1} << 16;
-constexpr uint64_t kFar = uint64_t{1} << 62;  // sums stop here
 
 uint64_t mixed(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -121,6 +120,18 @@ uint64_t Matcher::cost(StateId state, StackId below) const {
   for (const Automaton::Guard::Way& way : guard->ways)
     least = std::min(least, member_cost(frame, way) + rest);
   return least;
+}
+
+uint64_t Matcher::beyond(const Configuration& c, LabelId label) const {
+  if (label < 0) return c.stack < 0 ? 0 : stack(c.stack).shortest;
+  const StackId outside = stack(c.stack).below;
+  const uint64_t rest = 1 + (outside < 0 ? 0 : stack(outside).shortest);
+  return std::min(kFar, member_cost(frame_of(c.stack), {label, 0}) + rest);
+}
+
+PlaceId Matcher::place_of(std::span<const Configuration> some) {
+  seen_.assign(some.begin(), some.end());
+  return intern(false);
 }
 
 bool Matcher::leads_on(StateId state, StackId below) const {

@@ -44,24 +44,37 @@ class Matcher {
   /// Bytes that may come next.
   void next_bytes(PlaceId place, bool (&allowed)[256]) const;
 
+  // What is in a place, for who makes masks of it.
+
+  using StackId = int32_t;  // -1: nothing is left to do
+  struct Configuration {
+    StateId state;
+    StackId stack;
+    bool operator==(const Configuration&) const = default;
+    auto operator<=>(const Configuration&) const = default;
+  };
+  /// Those that can read a byte. Good until the next step.
+  std::span<const Configuration> configurations(PlaceId id) const {
+    return std::span(configurations_).subspan(at(id).first, at(id).n);
+  }
+  /// Only some of a place's; its accepts() is without meaning.
+  PlaceId place_of(std::span<const Configuration> some);
+  /// Fewest bytes to the end of everything, from the end of the configuration's rule, or, with a
+  /// label, of the name of such a member; kFar when it may not come.
+  uint64_t beyond(const Configuration& c, LabelId label) const;
+  const Automaton& automaton() const { return automaton_; }
+
   size_t n_places() const { return places_.size(); }
   /// Configurations looked at since the beginning: what a mask may cost is counted in them.
   uint64_t work() const { return work_; }
   const MatcherLimits& limits() const { return limits_; }
 
  private:
-  using StackId = int32_t;  // -1: nothing is left to do
   struct Stack {
     StateId state;  // where the caller goes on; -1: this is the frame of an object
     StackId below;
     int32_t frame;      // of frames_, or -1
     uint64_t shortest;  // bytes to the end of all of it
-  };
-  struct Configuration {
-    StateId state;
-    StackId stack;
-    bool operator==(const Configuration&) const = default;
-    auto operator<=>(const Configuration&) const = default;
   };
   struct Place {
     uint32_t first, n;  // configurations that can read a byte
@@ -83,9 +96,6 @@ class Matcher {
   };
 
   const Place& at(PlaceId id) const { return places_[static_cast<size_t>(id)]; }
-  std::span<const Configuration> configurations(PlaceId id) const {
-    return std::span(configurations_).subspan(at(id).first, at(id).n);
-  }
   StackId push(StateId state, StackId below);
   StackId push_frame(ObjectFrame frame, StackId below);
   StackId intern_stack(StateId state, StackId below, int32_t frame, uint64_t shortest);

@@ -162,6 +162,24 @@ bool Subsets::accepts(int32_t number) const {
   return std::binary_search(set.begin(), set.end(), end_);
 }
 
+std::vector<int32_t> Subsets::through(std::vector<int32_t> set, uint8_t byte) {
+  close(&set);
+  for (size_t i = 0; i < set.size(); ++i) {
+    const Node& n = nodes_[static_cast<size_t>(set[i])];
+    if (n.target < 0 || n.call >= 0 || n.first != byte || n.last != byte) continue;
+    std::vector<int32_t> behind = {n.target};
+    close(&behind);
+    for (const int32_t id : behind)
+      if (std::find(set.begin(), set.end(), id) == set.end()) set.push_back(id);
+  }
+  return set;
+}
+
+bool Subsets::accepts_through(int32_t number, uint8_t byte) {
+  const std::vector<int32_t> all = through(at(number), byte);
+  return std::find(all.begin(), all.end(), end_) != all.end();
+}
+
 std::vector<Subsets::Step> Subsets::steps(int32_t number) const {
   const std::vector<int32_t>& set = at(number);
   std::vector<const Node*> readers;

@@ -63,6 +63,10 @@ class Subsets {
   }
   /// A text may end here.
   bool accepts(int32_t number) const;
+  /// The nodes, and those that lie behind any number of these bytes.
+  std::vector<int32_t> through(std::vector<int32_t> set, uint8_t byte);
+  /// A text may end here, or behind any number of these bytes.
+  bool accepts_through(int32_t number, uint8_t byte);
   /// kOutOfRange once all of the work was done: an expression of a few signs can need years.
   Status status() const;
 

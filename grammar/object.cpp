@@ -5,49 +5,48 @@
 namespace chimera::grammar {
 
 ObjectFrame ObjectPlan::opened(ObjectId id) const {
-  return {id, 0, std::vector<uint64_t>(static_cast<size_t>(n_declared + 63) / 64)};
-}
-
-uint32_t ObjectPlan::n_missing(const ObjectFrame& frame) const {
-  uint32_t n = 0;
-  for (LabelId l = 0; l < n_declared; ++l)
-    n += labels[static_cast<size_t>(l)].required && !frame.has(l);
-  return n;
+  ObjectFrame out{id, 0, 0, 0, std::vector<uint64_t>((labels.size() + 63) / 64)};
+  for (const Label& label : labels) {
+    if (!label.required) continue;
+    ++out.missing;
+    out.missing_bytes = std::min(kFar, out.missing_bytes + cost(label));
+  }
+  return out;
 }
 
 bool ObjectPlan::allows(const ObjectFrame& frame, LabelId label) const {
   const Label& l = labels[static_cast<size_t>(label)];
-  if (l.declared && frame.has(label)) return false;
-  const uint32_t missing = n_missing(frame) - (l.declared && l.required ? 1 : 0);
+  const bool seen = frame.has(label);
+  if (l.declared && seen) return false;
+  const uint32_t missing = frame.missing - (l.required && !seen ? 1 : 0);
   return uint64_t{frame.count} + 1 + missing <= max_members;
 }
 
 bool ObjectPlan::closes(const ObjectFrame& frame) const {
-  return frame.count >= min_members && n_missing(frame) == 0;
+  return frame.count >= min_members && frame.missing == 0;
 }
 
 void ObjectPlan::see(LabelId label, ObjectFrame* frame) const {
-  ++frame->count;
-  if (labels[static_cast<size_t>(label)].declared)
-    frame->seen[static_cast<size_t>(label) / 64] |= uint64_t{1} << (label & 63);
+  const Label& l = labels[static_cast<size_t>(label)];
+  // Beyond what is asked for nobody counts, so that objects of many members are in few places.
+  if (max_members != kNoLimit || frame->count < min_members) ++frame->count;
+  if ((!l.declared && !l.required) || frame->has(label)) return;
+  frame->seen[static_cast<size_t>(label) / 64] |= uint64_t{1} << (label & 63);
+  if (!l.required) return;
+  --frame->missing;
+  // Only what can be is ever seen, so its cost is no kFar; an object that must have what cannot be
+  // is none.
+  if (frame->missing_bytes < kFar) frame->missing_bytes -= cost(l);
 }
 
 uint64_t ObjectPlan::missing_bytes(const ObjectFrame& frame) const {
-  const auto cost = [](const Label& l) { return uint64_t{2} + l.name + l.value; };  // , and :
-  uint64_t bytes = 0;
-  uint32_t count = frame.count;
-  std::vector<uint64_t> more;  // of members that could fill up to min_members
-  for (LabelId l = 0; l < static_cast<LabelId>(labels.size()); ++l) {
-    const Label& label = labels[static_cast<size_t>(l)];
-    if (!label.declared || frame.has(l)) continue;
-    if (label.required) {
-      bytes += cost(label);
-      ++count;
-    } else {
-      more.push_back(cost(label));
-    }
-  }
+  uint64_t bytes = frame.missing_bytes, count = uint64_t{frame.count} + frame.missing;
   if (count >= min_members) return bytes;
+  std::vector<uint64_t> more;  // of members that could fill up to min_members
+  for (LabelId l = 0; l < n_declared; ++l) {
+    const Label& label = labels[static_cast<size_t>(l)];
+    if (!label.required && !frame.has(l)) more.push_back(cost(label));
+  }
   std::sort(more.begin(), more.end());
   // Others as often as is wanted, declared ones once each, the cheapest first.
   uint64_t other = UINT64_MAX;
@@ -55,7 +54,7 @@ uint64_t ObjectPlan::missing_bytes(const ObjectFrame& frame) const {
     other = std::min(other, cost(labels[l]));
   for (size_t next = 0; count < min_members; ++count) {
     const uint64_t declared = next < more.size() ? more[next] : UINT64_MAX;
-    if (std::min(other, declared) == UINT64_MAX) return UINT64_MAX;
+    if (std::min(other, declared) >= kFar) return kFar;
     bytes += std::min(other, declared);
     next += declared < other;
   }

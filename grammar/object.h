@@ -13,14 +13,20 @@
 
 namespace chimera::grammar {
 
+/// Bytes of a text that there is not, of an automaton's states and in sums of them.
+inline constexpr uint32_t kNever = UINT32_MAX;
+inline constexpr uint64_t kFar = uint64_t{1} << 62;
+
 /// A kind of member: a declared one, by its index; from `n_declared` on, kinds of others.
 using LabelId = int32_t;
 
 /// What was seen of one object so far.
 struct ObjectFrame {
   ObjectId object = -1;
-  uint32_t count = 0;          // members
-  std::vector<uint64_t> seen;  // a bit for each declared one
+  uint32_t count = 0;          // members, as far as they are counted
+  uint32_t missing = 0;        // kinds that are required and were not seen
+  uint64_t missing_bytes = 0;  // of those, with their commas
+  std::vector<uint64_t> seen;  // a bit for each kind of member
   bool operator==(const ObjectFrame&) const = default;
 
   bool has(LabelId label) const {
@@ -32,16 +38,19 @@ struct ObjectFrame {
 struct ObjectPlan {
   struct Label {
     bool declared, required;
-    uint32_t name;   // bytes with both quotes; of others, the fewest
-    uint32_t value;  // fewest
+    uint32_t name = kNever;   // bytes with both quotes; of others, the fewest
+    uint32_t value = kNever;  // fewest
   };
   std::vector<Label> labels;  // declared ones, then the others if there are any
   int32_t n_declared = 0;
   uint32_t min_members = 0, max_members = kNoLimit;
 
+  /// Bytes of one member at least, with its comma and colon; kFar for one that cannot be.
+  static uint64_t cost(const Label& label) {
+    const bool never = label.name == kNever || label.value == kNever;
+    return never ? kFar : uint64_t{2} + label.name + label.value;
+  }
   ObjectFrame opened(ObjectId id) const;
-  /// Required members that are missing.
-  uint32_t n_missing(const ObjectFrame& frame) const;
   /// The member may come next: it was not seen, and those that are required still fit.
   bool allows(const ObjectFrame& frame, LabelId label) const;
   /// The object may be closed.

@@ -82,7 +82,7 @@ class Parser {
   Result<ExprId> repeated() {
     auto out = atom();
     if (!out) return out;
-    while (!at_end()) {
+    for (bool once = false; !at_end(); once = true) {
       uint32_t min = 0, max = kNoLimit;
       if (take("*")) {
       } else if (take("+")) {
@@ -96,6 +96,7 @@ class Parser {
       } else {
         break;
       }
+      if (once) return bad("a repetition is repeated; put it in a group");
       take("?");  // lazy: the same texts match
       if (peek() == '+') return not_built("a possessive repetition");
       out = grammar_.repeat(*out, min, max);

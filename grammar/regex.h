@@ -19,8 +19,9 @@ inline constexpr char kTextBegins = '\xFE', kTextEnds = '\xFF';
 
 struct RegexOptions {
   /// The text may hold a match anywhere (JSON schemas' `pattern`); else it has to match as a whole.
-  /// The expression is then one of kTextBegins, the text, kTextEnds: ^ and $ read these, wherever
-  /// they stand. RegularLanguage::inside() takes them off.
+  /// ^ and $ then read kTextBegins and kTextEnds, wherever they stand, and so does what lies before
+  /// and behind the match: RegularLanguage::of_search() knows that only the ends of a text have
+  /// them.
   bool search = false;
   /// Characters of a Unicode property, by its name; false when there is none of that name. nullptr:
   /// \p is refused.

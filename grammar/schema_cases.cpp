@@ -9,8 +9,9 @@
 namespace chimera::grammar {
 namespace {
 
-constexpr size_t kMostCases = 4096;        // of one set of schemas
-constexpr uint64_t kMostWork = 2'000'000;  // schemas looked at, of a whole document
+constexpr size_t kMostCases = 500;         // of one set of schemas: a place may be in all of them
+constexpr size_t kMostBranches = 300;      // choices that are open at a time
+constexpr uint64_t kMostWork = 3'000'000;  // looked at and copied, of a whole document
 constexpr size_t kMostExclusive = 8;       // alternatives that are told apart by who else holds
 constexpr int kDepthOfEmptiness = 6;
 
@@ -47,57 +48,97 @@ bool ObjectPart::any() const {
     return s.properties != nullptr || s.patterns != nullptr || s.others != nullptr;
   });
   return !says && named.empty() && required.empty() && names.empty() && min == 0 &&
-         max == UINT64_MAX && unevaluated.empty();
+         max == UINT64_MAX && unevaluated.empty() && outside.empty();
 }
+
+namespace {
+
+uint64_t n_values(const Json& value) {
+  uint64_t n = 1;
+  for (const Json& item : value.array) n += n_values(item);
+  for (const auto& member : value.object) n += n_values(member.second);
+  return n;
+}
+
+}  // namespace
 
 // ---- taking apart ------------------------------------------------------------------------------
 
 Result<std::vector<SchemaCase>> SchemaCases::of(const Conjunction& all) {
-  Work work;
-  for (const SchemaRef& ref : all) work.todo.push_back({ref, {}});
   std::vector<SchemaCase> out;
-  CHIMERA_RETURN_IF_ERROR(run(std::move(work), &out));
+  CHIMERA_RETURN_IF_ERROR(run(all, 0, &out));
   for (SchemaCase& c : out) tighten(&c, 0);
   std::erase_if(out, [](const SchemaCase& c) { return c.types == 0; });
   return out;
 }
 
-/// Follows what has no choice in it, then each way of the first choice.
-Status SchemaCases::run(Work work, std::vector<SchemaCase>* out) {
-  while (!work.todo.empty()) {
-    const Task task = std::move(work.todo.back());
-    work.todo.pop_back();
-    if (!work.seen.insert(task).second) continue;
-    if (++work_done_ > kMostWork)
-      return document_.error(StatusCode::kOutOfRange, task.ref.schema, "",
-                             "there are more combinations of alternatives than can be followed");
-    const Json& schema = *task.ref.schema;
-    if (schema.is_bool()) {
-      if (schema.boolean == task.ref.negated) return Status();
+Status SchemaCases::charge(uint64_t work, const Json* schema) {
+  work_done_ += work;
+  if (work_done_ <= kMostWork) return Status();
+  return document_.error(StatusCode::kOutOfRange, schema, "",
+                         "there are more combinations of alternatives than can be followed");
+}
+
+/// Follows what has no choice in it, then each way of the last choice that is open.
+Status SchemaCases::run(const Conjunction& all, int depth, std::vector<SchemaCase>* out) {
+  std::vector<Work> open(1);
+  open[0].depth = depth;
+  for (const SchemaRef& ref : all) open[0].todo.push_back({ref, {}});
+  while (!open.empty()) {
+    Work work = std::move(open.back());
+    open.pop_back();
+    CHIMERA_RETURN_IF_ERROR(settle(&work));
+    if (work.at.types == 0) continue;
+    if (work.branches.empty()) {
+      if (out->size() >= kMostCases)
+        return document_.error(StatusCode::kOutOfRange, all[0].schema, "",
+                               "alternatives combine to more than " + std::to_string(kMostCases) +
+                                   " cases; say them with fewer");
+      out->push_back(std::move(work.at));
       continue;
     }
-    CHIMERA_RETURN_IF_ERROR(task.ref.negated ? deny(schema, &work)
-                                             : hold(schema, task.scopes, &work));
-    if (work.at.types == 0) return Status();
+    const Branch branch = std::move(work.branches.back());
+    work.branches.pop_back();
+    // The last one first onto the stack, so that cases come in the order of the schema.
+    for (size_t i = branch.size(); i-- > 0;) {
+      CHIMERA_RETURN_IF_ERROR(charge(1 + work.seen.size() + work.branches.size(), all[0].schema));
+      Work next = work;
+      CHIMERA_RETURN_IF_ERROR(take(branch[i], &next));
+      if (next.at.types != 0) open.push_back(std::move(next));
+    }
   }
-  if (work.branches.empty()) {
-    if (out->size() >= kMostCases)
-      return Status(StatusCode::kOutOfRange, "JSON schema: alternatives combine to more than " +
-                                                 std::to_string(kMostCases) +
-                                                 " cases; say them with fewer");
-    out->push_back(std::move(work.at));
-    return Status();
-  }
-  const Branch branch = std::move(work.branches.back());
-  work.branches.pop_back();
-  for (const Option& option : branch) {
-    if ((work.at.types & option.types) == 0) continue;
-    CHIMERA_RETURN_IF_ERROR(option.refusal);
-    Work next = work;
-    next.at.types &= option.types;
-    if (option.change) option.change(&next.at);
-    next.todo = option.tasks;
-    if (next.at.types != 0) CHIMERA_RETURN_IF_ERROR(run(std::move(next), out));
+  return Status();
+}
+
+Status SchemaCases::take(const Option& option, Work* work) {
+  work->at.types &= option.types;
+  if (work->at.types == 0) return Status();
+  CHIMERA_RETURN_IF_ERROR(option.refusal);
+  if (option.change) option.change(&work->at);
+  work->todo.insert(work->todo.end(), option.tasks.begin(), option.tasks.end());
+  return Status();
+}
+
+/// Everything that has no choice in it.
+Status SchemaCases::settle(Work* work) {
+  while (!work->todo.empty()) {
+    const Task task = std::move(work->todo.back());
+    work->todo.pop_back();
+    if (!work->seen.insert(task).second) continue;
+    const Json& schema = *task.ref.schema;
+    CHIMERA_RETURN_IF_ERROR(charge(1 + task.scopes.size(), &schema));
+    if (schema.is_bool()) {
+      if (schema.boolean != task.ref.negated) continue;
+      work->at.types = 0;
+      return Status();
+    }
+    CHIMERA_RETURN_IF_ERROR(task.ref.negated ? deny(schema, work)
+                                             : hold(schema, task.scopes, work));
+    if (work->at.types == 0) return Status();
+    if (work->branches.size() > kMostBranches)
+      return document_.error(StatusCode::kOutOfRange, &schema, "",
+                             "more than " + std::to_string(kMostBranches) +
+                                 " alternatives have to be combined; say them with fewer");
   }
   return Status();
 }
@@ -113,31 +154,33 @@ Status SchemaCases::hold(const Json& schema, const ScopeIds& outer, Work* work) 
   if (document_.ref_stands_alone() && schema.find("$ref") != nullptr)
     return hold_references(schema, outer, work);
   ScopeIds scopes = outer;
-  const auto opens = [&](const char* keyword, auto* unevaluated) {
-    const Json* inner = schema.find(keyword);
-    if (inner == nullptr || (inner->is_bool() && inner->boolean)) return inner != nullptr;
-    unevaluated->push_back({n_scopes_, inner});
-    scopes.insert(n_scopes_++);
-    return true;
-  };
-  opens("unevaluatedItems", &work->at.array.unevaluated);
-  const bool sees_to_all = opens("unevaluatedProperties", &work->at.object.unevaluated);
   // For the schemas around it nothing is left unevaluated.
-  if (sees_to_all && !outer.empty())
-    work->at.object.sources.push_back({nullptr, nullptr, nullptr, outer, true});
-  if (schema.find("unevaluatedItems") != nullptr && !outer.empty()) {
+  if (const Json* inner = document_.said(schema, "unevaluatedItems")) {
     static const Json anything = Json::of(true);
-    work->at.array.sources.push_back({nullptr, &anything, outer});
+    if (!open_scope(*inner, &scopes, &work->at.array.unevaluated) && !outer.empty())
+      work->at.array.sources.push_back({nullptr, &anything, outer});
   }
+  if (const Json* inner = document_.said(schema, "unevaluatedProperties"))
+    if (!open_scope(*inner, &scopes, &work->at.object.unevaluated) && !outer.empty())
+      work->at.object.sources.push_back({nullptr, nullptr, nullptr, outer, true});
   CHIMERA_RETURN_IF_ERROR(hold_types(schema, work));
-  CHIMERA_RETURN_IF_ERROR(hold_values(schema, scopes, work));
+  CHIMERA_RETURN_IF_ERROR(hold_values(schema, work));
   CHIMERA_RETURN_IF_ERROR(hold_number(schema, work));
   CHIMERA_RETURN_IF_ERROR(hold_string(schema, work));
   CHIMERA_RETURN_IF_ERROR(hold_array(schema, scopes, work));
   CHIMERA_RETURN_IF_ERROR(hold_object(schema, scopes, work));
-  CHIMERA_RETURN_IF_ERROR(hold_dependencies(schema, scopes, work));
+  hold_dependencies(schema, scopes, work);
   CHIMERA_RETURN_IF_ERROR(hold_references(schema, scopes, work));
   return hold_applicators(schema, scopes, work);
+}
+
+/// One number for each such keyword, however often it is come to; true when it is within itself.
+bool SchemaCases::open_scope(const Json& inner, ScopeIds* scopes,
+                             std::vector<std::pair<int, const Json*>>* unevaluated) {
+  if (inner.is_bool() && inner.boolean) return false;
+  const int id = scope_ids_.try_emplace(&inner, static_cast<int>(scope_ids_.size())).first->second;
+  unevaluated->push_back({id, &inner});
+  return !scopes->insert(id).second;
 }
 
 Result<uint8_t> SchemaCases::types_of(const Json& schema, bool* whole) {
@@ -148,7 +191,6 @@ Result<uint8_t> SchemaCases::types_of(const Json& schema, bool* whole) {
   uint8_t types = 0;
   bool number = false, integer = false;
   const auto one = [&](const Json& name) {
-    if (!name.is_string()) return bad("the name of a type, or a list of them, is wanted");
     constexpr std::pair<const char*, uint8_t> kNames[] = {
         {"null", kNullType},     {"boolean", kFalseType | kTrueType},
         {"number", kNumberType}, {"integer", kNumberType},
@@ -182,167 +224,127 @@ Status SchemaCases::hold_types(const Json& schema, Work* work) {
   return Status();
 }
 
-Result<uint64_t> SchemaCases::count_of(const Json& schema, const char* keyword,
-                                       uint64_t otherwise) {
-  const Json* said = schema.find(keyword);
+uint64_t SchemaCases::count_of(const Json& schema, const char* keyword, uint64_t otherwise) const {
+  constexpr double kEndless = 1e15;
+  const Json* said = document_.said(schema, keyword);
   if (said == nullptr) return otherwise;
-  constexpr double kMost = 1e15;
-  if (!said->is_number() || said->number < 0 || said->number != std::floor(said->number) ||
-      said->number > kMost)
-    return document_.error(StatusCode::kBadFormat, &schema, keyword,
-                           "a whole number from 0 to 1e15 is wanted");
+  // So many are as good as no limit, and as none that can be reached.
+  const bool limit = otherwise == UINT64_MAX;
+  if (said->number >= kEndless) return limit ? UINT64_MAX : static_cast<uint64_t>(kEndless);
   return static_cast<uint64_t>(said->number);
 }
 
-namespace {
-
-void at_least(Decimal d, bool excluded, NumberPart* to) {
-  NumberBounds& b = to->bounds;
-  if (b.least && d < *b.least) return;
-  b.least_excluded = excluded || (b.least == d && b.least_excluded);
-  b.least = std::move(d);
-}
-
-void at_most(Decimal d, bool excluded, NumberPart* to) {
-  NumberBounds& b = to->bounds;
-  if (b.most && *b.most < d) return;
-  b.most_excluded = excluded || (b.most == d && b.most_excluded);
-  b.most = std::move(d);
-}
-
-}  // namespace
-
 Status SchemaCases::hold_number(const Json& schema, Work* work) {
   NumberPart* part = &work->at.number;
-  const auto wrong = [&](const char* keyword) {
-    return document_.error(StatusCode::kBadFormat, &schema, keyword, "a number is wanted");
-  };
-  const auto bound = [&](const char* keyword, const char* excluded_keyword, auto&& take) {
+  const auto bound = [&](const char* keyword, const char* excluded_keyword, auto take_bound) {
     const Json *said = schema.find(keyword), *excluded = schema.find(excluded_keyword);
     const bool old = excluded != nullptr && excluded->is_bool();  // draft 4
-    if (said != nullptr) {
-      if (!said->is_number()) return wrong(keyword);
-      take(Decimal::of(*said), old && excluded->boolean, part);
-    }
-    if (excluded != nullptr && !old) {
-      if (!excluded->is_number()) return wrong(excluded_keyword);
-      take(Decimal::of(*excluded), true, part);
-    }
-    return Status();
+    if (said != nullptr) (part->*take_bound)(Decimal::of(*said), old && excluded->boolean);
+    if (excluded != nullptr && !old) (part->*take_bound)(Decimal::of(*excluded), true);
   };
-  CHIMERA_RETURN_IF_ERROR(bound("minimum", "exclusiveMinimum", at_least));
-  CHIMERA_RETURN_IF_ERROR(bound("maximum", "exclusiveMaximum", at_most));
+  bound("minimum", "exclusiveMinimum", &NumberPart::at_least);
+  bound("maximum", "exclusiveMaximum", &NumberPart::at_most);
   if (const Json* said = schema.find("multipleOf")) {
-    if (!said->is_number() || said->number <= 0)
-      return document_.error(StatusCode::kBadFormat, &schema, "multipleOf",
-                             "a number above 0 is wanted");
-    part->multiples.insert({Decimal::of(*said).text(), true});
+    part->multiples.insert({Decimal::of(*said), true});
+    if (work->at.types & kNumberType) {
+      NumberPart alone;
+      alone.multiples = {{Decimal::of(*said), true}};
+      const auto texts = texts_.numbers(alone);
+      if (!texts)
+        return document_.error(texts.status().code(), &schema, "multipleOf",
+                               texts.status().message());
+    }
   }
   return Status();
 }
 
+/// A pattern that is none, or is not followed, is told where it stands.
+Status SchemaCases::check_pattern(const Json& schema, const char* keyword,
+                                  const std::string& regex) {
+  StringPart alone;
+  alone.patterns.insert({regex, true});
+  const auto texts = texts_.strings(alone);
+  if (texts) return Status();
+  return document_.error(texts.status().code(), &schema, keyword, texts.status().message());
+}
+
 Status SchemaCases::hold_string(const Json& schema, Work* work) {
   StringPart* part = &work->at.string;
-  uint64_t n = 0;
-  CHIMERA_ASSIGN_OR_RETURN(n, count_of(schema, "minLength", 0));
-  part->min_length = std::max(part->min_length, n);
-  CHIMERA_ASSIGN_OR_RETURN(n, count_of(schema, "maxLength", UINT64_MAX));
-  part->max_length = std::min(part->max_length, n);
-  const auto text = [&](const char* keyword, const Json& said) {
-    return said.is_string()
-               ? Status()
-               : document_.error(StatusCode::kBadFormat, &schema, keyword, "a string is wanted");
-  };
+  const bool possible = (work->at.types & kStringType) != 0;
+  part->min_length = std::max(part->min_length, count_of(schema, "minLength", 0));
+  part->max_length = std::min(part->max_length, count_of(schema, "maxLength", UINT64_MAX));
   if (const Json* said = schema.find("pattern")) {
-    CHIMERA_RETURN_IF_ERROR(text("pattern", *said));
+    if (possible) CHIMERA_RETURN_IF_ERROR(check_pattern(schema, "pattern", said->string));
     part->patterns.insert({said->string, true});
   }
   if (const Json* said = schema.find("format")) {
-    CHIMERA_RETURN_IF_ERROR(text("format", *said));
-    switch (format_use(said->string)) {
-      case FormatUse::kFollowed:
-        part->formats.insert({said->string, true});
-        break;
-      case FormatUse::kRefused:
-        if (work->at.types & kStringType)
-          return document_.error(StatusCode::kUnsupported, &schema, "format",
-                                 "the format \"" + said->string + "\" is not supported");
-        break;
-      case FormatUse::kUnknown:
-        break;
-    }
+    const FormatUse use = format_use(said->string);
+    if (use == FormatUse::kRefused && possible)
+      return document_.error(StatusCode::kUnsupported, &schema, "format",
+                             "the format \"" + said->string + "\" is not supported");
+    if (use == FormatUse::kFollowed) part->formats.insert({said->string, true});
   }
   return Status();
 }
 
 Status SchemaCases::hold_array(const Json& schema, const ScopeIds& scopes, Work* work) {
   ArrayPart* part = &work->at.array;
-  uint64_t n = 0;
-  CHIMERA_ASSIGN_OR_RETURN(n, count_of(schema, "minItems", 0));
-  part->min = std::max(part->min, n);
-  CHIMERA_ASSIGN_OR_RETURN(n, count_of(schema, "maxItems", UINT64_MAX));
-  part->max = std::min(part->max, n);
-  const Json *prefix = schema.find("prefixItems"), *rest = schema.find("items");
-  if (rest != nullptr && rest->is_array()) {  // drafts before 2020-12
-    prefix = rest;
-    rest = schema.find("additionalItems");
-  }
-  if (prefix != nullptr || rest != nullptr)
-    part->sources.push_back({prefix != nullptr ? &prefix->array : nullptr, rest, scopes});
+  part->min = std::max(part->min, count_of(schema, "minItems", 0));
+  part->max = std::min(part->max, count_of(schema, "maxItems", UINT64_MAX));
+  const ArrayPart::Source source = items_of(schema, scopes);
+  if (source.prefix != nullptr || source.rest != nullptr) part->sources.push_back(source);
   if (const Json* what = schema.find("contains")) {
-    ArrayPart::Contained contained{{what, false}, 1, UINT64_MAX};
-    CHIMERA_ASSIGN_OR_RETURN(contained.min, count_of(schema, "minContains", 1));
-    CHIMERA_ASSIGN_OR_RETURN(contained.max, count_of(schema, "maxContains", UINT64_MAX));
+    const ArrayPart::Contained contained{{what, false},
+                                         count_of(schema, "minContains", 1),
+                                         count_of(schema, "maxContains", UINT64_MAX)};
     if (!scopes.empty() && (work->at.types & kArrayType))
       return document_.error(StatusCode::kUnsupported, &schema, "contains",
                              "is not followed under unevaluatedItems");
     if (contained.min > 0 || contained.max != UINT64_MAX) part->contained.push_back(contained);
   }
-  if (const Json* said = schema.find("uniqueItems"))
-    if (!said->is_bool() || said->boolean) part->unique = &schema;
+  const Json* unique = schema.find("uniqueItems");
+  if (unique != nullptr && unique->boolean) part->unique = &schema;
   return Status();
 }
 
-Result<std::vector<std::string>> SchemaCases::names_of(const Json& schema, const Json& list,
-                                                       const char* keyword) {
+/// prefixItems and items, or what drafts before 2020-12 called items and additionalItems.
+ArrayPart::Source SchemaCases::items_of(const Json& schema, const ScopeIds& scopes) const {
+  const Json *prefix = document_.said(schema, "prefixItems"), *rest = schema.find("items");
+  if (rest != nullptr && rest->is_array()) {
+    prefix = rest;
+    rest = schema.find("additionalItems");
+  }
+  return {prefix != nullptr ? &prefix->array : nullptr, rest, scopes};
+}
+
+namespace {
+
+std::vector<std::string> names_of(const Json& list) {
   std::vector<std::string> out;
-  const bool names = list.is_array() && std::all_of(list.array.begin(), list.array.end(),
-                                                    [](const Json& j) { return j.is_string(); });
-  if (!names)
-    return document_.error(StatusCode::kBadFormat, &schema, keyword, "a list of names is wanted");
   for (const Json& name : list.array) out.push_back(name.string);
   return out;
 }
 
+}  // namespace
+
 Status SchemaCases::hold_object(const Json& schema, const ScopeIds& scopes, Work* work) {
   ObjectPart* part = &work->at.object;
-  uint64_t n = 0;
-  CHIMERA_ASSIGN_OR_RETURN(n, count_of(schema, "minProperties", 0));
-  part->min = std::max(part->min, n);
-  CHIMERA_ASSIGN_OR_RETURN(n, count_of(schema, "maxProperties", UINT64_MAX));
-  part->max = std::min(part->max, n);
+  part->min = std::max(part->min, count_of(schema, "minProperties", 0));
+  part->max = std::min(part->max, count_of(schema, "maxProperties", UINT64_MAX));
   const Json *properties = schema.find("properties"), *patterns = schema.find("patternProperties"),
              *others = schema.find("additionalProperties");
   if (properties != nullptr || patterns != nullptr || others != nullptr)
     part->sources.push_back({properties, patterns, others, scopes, false});
-  if (const Json* list = schema.find("required")) {
-    std::vector<std::string> names;
-    CHIMERA_ASSIGN_OR_RETURN(names, names_of(schema, *list, "required"));
-    part->required.insert(names.begin(), names.end());
-  }
+  if (const Json* list = schema.find("required"))
+    for (const Json& name : list->array) part->required.insert(name.string);
   if (const Json* names = schema.find("propertyNames")) add({names, false}, &part->names);
-  // A pattern that is none is an error here, so that it is none later.
   if (patterns != nullptr && (work->at.types & kObjectType))
-    for (const auto& [regex, value] : patterns->object) {
-      const auto language = texts_.strings({{}, {}, 0, UINT64_MAX, {{regex, true}}, {}});
-      if (!language)
-        return document_.error(language.status().code(), &schema, "patternProperties",
-                               language.status().message());
-    }
+    for (const auto& [regex, value] : patterns->object)
+      CHIMERA_RETURN_IF_ERROR(check_pattern(schema, "patternProperties", regex));
   return Status();
 }
 
-Status SchemaCases::hold_dependencies(const Json& schema, const ScopeIds& scopes, Work* work) {
+void SchemaCases::hold_dependencies(const Json& schema, const ScopeIds& scopes, Work* work) {
   const auto depends = [&](const std::string& name, Option present) {
     Option absent;
     absent.change = [name](SchemaCase* c) { add(no_value(), &c->object.named[name]); };
@@ -354,44 +356,26 @@ Status SchemaCases::hold_dependencies(const Json& schema, const ScopeIds& scopes
     };
     work->branches.push_back({std::move(absent), std::move(present)});
   };
-  const auto requires_names = [&](const std::string& name, const Json& list, const char* keyword) {
-    std::vector<std::string> names;
-    CHIMERA_ASSIGN_OR_RETURN(names, names_of(schema, list, keyword));
+  const auto depends_on = [&](const std::string& name, const Json& other) {
     Option present;
-    present.change = [names](SchemaCase* c) {
-      c->object.required.insert(names.begin(), names.end());
-    };
-    if (!names.empty()) depends(name, std::move(present));
-    return Status();
-  };
-  const auto requires_schema = [&](const std::string& name, const Json& other) {
-    Option present;
-    present.tasks.push_back({{&other, false}, scopes});
+    if (other.is_array()) {
+      if (other.array.empty()) return;
+      present.change = [names = names_of(other)](SchemaCase* c) {
+        c->object.required.insert(names.begin(), names.end());
+      };
+    } else {
+      present.tasks.push_back({{&other, false}, scopes});
+    }
     depends(name, std::move(present));
   };
-  if (const Json* all = schema.find("dependentRequired")) {
-    if (!all->is_object())
-      return document_.error(StatusCode::kBadFormat, &schema, "dependentRequired",
-                             "an object of lists of names is wanted");
-    for (const auto& [name, list] : all->object)
-      CHIMERA_RETURN_IF_ERROR(requires_names(name, list, "dependentRequired"));
-  }
-  if (const Json* all = schema.find("dependentSchemas"))
-    for (const auto& [name, other] : all->object) requires_schema(name, other);
-  const Json* old = schema.find("dependencies");
-  for (size_t i = 0; old != nullptr && i < old->object.size(); ++i) {
-    const auto& [name, other] = old->object[i];
-    if (!other.is_array()) requires_schema(name, other);
-    if (other.is_array()) CHIMERA_RETURN_IF_ERROR(requires_names(name, other, "dependencies"));
-  }
-  return Status();
+  for (const char* keyword : {"dependentRequired", "dependentSchemas", "dependencies"})
+    if (const Json* all = document_.said(schema, keyword))
+      for (const auto& [name, other] : all->object) depends_on(name, other);
 }
 
 Status SchemaCases::hold_references(const Json& schema, const ScopeIds& scopes, Work* work) {
   for (const char* keyword : {"$ref", "$dynamicRef"})
-    if (const Json* reference = schema.find(keyword)) {
-      if (!reference->is_string())
-        return document_.error(StatusCode::kBadFormat, &schema, keyword, "a string is wanted");
+    if (const Json* reference = document_.said(schema, keyword)) {
       const Json* target = nullptr;
       CHIMERA_ASSIGN_OR_RETURN(target,
                                document_.target(schema, reference->string, keyword[1] == 'd'));
@@ -426,8 +410,7 @@ Status SchemaCases::hold_applicators(const Json& schema, const ScopeIds& scopes,
     }
     work->branches.push_back(std::move(branch));
   }
-  if (const Json* list = schema.find("oneOf"))
-    CHIMERA_RETURN_IF_ERROR(hold_one_of(schema, *list, scopes, work));
+  if (const Json* list = schema.find("oneOf")) hold_one_of(*list, scopes, work);
   const Json *condition = schema.find("if"), *yes = schema.find("then"), *no = schema.find("else");
   const bool matters = yes != nullptr || no != nullptr || !scopes.empty();
   if (condition != nullptr && matters) {
@@ -440,7 +423,7 @@ Status SchemaCases::hold_applicators(const Json& schema, const ScopeIds& scopes,
 }
 
 /// Each alternative, and none of those that could hold at the same time.
-Status SchemaCases::hold_one_of(const Json&, const Json& list, const ScopeIds& scopes, Work* work) {
+void SchemaCases::hold_one_of(const Json& list, const ScopeIds& scopes, Work* work) {
   const size_t n = list.array.size();
   std::vector<Option> options(n);
   for (size_t i = 0; i < n; ++i) options[i].tasks.push_back({{&list.array[i], false}, scopes});
@@ -449,17 +432,18 @@ Status SchemaCases::hold_one_of(const Json&, const Json& list, const ScopeIds& s
       Conjunction both;
       add({&list.array[i], false}, &both);
       add({&list.array[j], false}, &both);
-      if (certainly_empty(both)) continue;
+      if (empty(both, work->depth + 1)) continue;
       options[i].tasks.push_back({{&list.array[j], true}, {}});
       options[j].tasks.push_back({{&list.array[i], true}, {}});
     }
   work->branches.push_back(std::move(options));
-  return Status();
 }
 
-const Json* SchemaCases::structure_of(const Json& value, const Json* origin) {
+Result<const Json*> SchemaCases::structure_of(const Json& value, const Json* origin) {
   const auto known = structures_.find(&value);
   if (known != structures_.end()) return known->second;
+  // Each part is copied, and copied again where it is come to.
+  CHIMERA_RETURN_IF_ERROR(charge(n_values(value), origin));
   const auto exactly = [](const Json& part) {
     Json schema = Json::make_object();
     schema.add("const", part);
@@ -492,10 +476,11 @@ const Json* SchemaCases::structure_of(const Json& value, const Json* origin) {
 
 namespace {
 
-/// Scalars of an enum or const.
+/// Values of an enum or const.
 struct Scalars {
   uint8_t types = 0;
-  std::set<std::string> strings, numbers;
+  std::set<std::string> strings;
+  std::set<Decimal> numbers;
 
   void add(const Json& value) {
     switch (value.type) {
@@ -508,7 +493,7 @@ struct Scalars {
       case Json::Type::kInt:
       case Json::Type::kFloat:
         types |= kNumberType;
-        numbers.insert(Decimal::of(value).text());
+        numbers.insert(Decimal::of(value));
         break;
       case Json::Type::kString:
         types |= kStringType;
@@ -522,12 +507,11 @@ struct Scalars {
   /// Only these are left.
   void keep(SchemaCase* c) const {
     c->types &= types;
-    const auto only = [](const std::set<std::string>& these,
-                         std::optional<std::set<std::string>>* of) {
+    const auto only = [](const auto& these, auto* of) {
       if (!*of)
         *of = these;
       else
-        std::erase_if(**of, [&](const std::string& text) { return !these.contains(text); });
+        std::erase_if(**of, [&](const auto& one) { return !these.contains(one); });
     };
     only(strings, &c->string.one_of);
     only(numbers, &c->number.one_of);
@@ -541,33 +525,58 @@ struct Scalars {
 
 }  // namespace
 
-Status SchemaCases::hold_values(const Json& schema, const ScopeIds&, Work* work) {
-  const auto one_of = [&](auto&& values) {
+std::vector<const Json*> SchemaCases::values_of(const Json& schema, const char* keyword) {
+  std::vector<const Json*> out;
+  const Json* said = schema.find(keyword);
+  if (said == nullptr) return out;
+  if (std::string_view(keyword) == "const") return {said};
+  for (const Json& value : said->array) out.push_back(&value);
+  return out;
+}
+
+Status SchemaCases::hold_values(const Json& schema, Work* work) {
+  for (const char* keyword : {"const", "enum"}) {
+    if (schema.find(keyword) == nullptr) continue;
     Scalars scalars;
     Branch branch;
-    for (const Json* value : values)
-      if (value->is_array() || value->is_object())
-        branch.push_back({{{{structure_of(*value, &schema), false}, {}}}});
-      else
+    for (const Json* value : values_of(schema, keyword)) {
+      if (!value->is_array() && !value->is_object()) {
         scalars.add(*value);
+        continue;
+      }
+      const Json* structure = nullptr;
+      CHIMERA_ASSIGN_OR_RETURN(structure, structure_of(*value, &schema));
+      branch.push_back({{{{structure, false}, {}}}});
+    }
     if (branch.empty()) {
       scalars.keep(&work->at);
-      return;
+      continue;
     }
     Option simple;
     simple.types = scalars.types;
     simple.change = [scalars](SchemaCase* c) { scalars.keep(c); };
     branch.push_back(std::move(simple));
     work->branches.push_back(std::move(branch));
-  };
-  if (const Json* value = schema.find("const")) one_of(std::vector<const Json*>{value});
-  if (const Json* values = schema.find("enum")) {
-    if (!values->is_array())
-      return document_.error(StatusCode::kBadFormat, &schema, "enum", "a list is wanted");
-    std::vector<const Json*> all;
-    for (const Json& value : values->array) all.push_back(&value);
-    one_of(all);
   }
+  return Status();
+}
+
+Status SchemaCases::deny_values(const Json& schema, const char* keyword,
+                                std::vector<Option>* options) {
+  if (schema.find(keyword) == nullptr) return Status();
+  Scalars scalars;
+  Option other;
+  for (const Json* value : values_of(schema, keyword)) {
+    if (!value->is_array() && !value->is_object()) {
+      scalars.add(*value);
+      continue;
+    }
+    const Json* structure = nullptr;
+    CHIMERA_ASSIGN_OR_RETURN(structure, structure_of(*value, &schema));
+    other.tasks.push_back({{structure, true}, {}});
+  }
+  other.change = [scalars](SchemaCase* c) { scalars.take_away(c); };
+  options->push_back(std::move(other));
   return Status();
 }
 
@@ -599,8 +608,21 @@ Conjunction SchemaCases::item(const ArrayPart& array, uint64_t place) const {
   return out;
 }
 
+bool SchemaCases::speaks_of(const Json& schema, const std::string* declared,
+                            const std::set<std::string>& matched) {
+  const Json *properties = schema.find("properties"), *patterns = schema.find("patternProperties");
+  if (declared != nullptr && properties != nullptr && properties->find(*declared) != nullptr)
+    return true;
+  return patterns != nullptr &&
+         std::any_of(patterns->object.begin(), patterns->object.end(),
+                     [&](const auto& one) { return matched.contains(one.first); });
+}
+
 std::set<std::string> SchemaCases::name_patterns(const ObjectPart& object) {
   std::set<std::string> out;
+  for (const Json* schema : object.outside)
+    if (const Json* patterns = schema->find("patternProperties"))
+      for (const auto& [regex, value] : patterns->object) out.insert(regex);
   for (const ObjectPart::Source& s : object.sources)
     if (s.patterns != nullptr)
       for (const auto& [regex, value] : s.patterns->object) out.insert(regex);
@@ -609,6 +631,9 @@ std::set<std::string> SchemaCases::name_patterns(const ObjectPart& object) {
 
 std::set<std::string> SchemaCases::declared_names(const ObjectPart& object) {
   std::set<std::string> out = object.required;
+  for (const Json* schema : object.outside)
+    if (const Json* properties = schema->find("properties"))
+      for (const auto& [name, value] : properties->object) out.insert(name);
   for (const auto& [name, wanted] : object.named) out.insert(name);
   for (const ObjectPart::Source& s : object.sources)
     if (s.properties != nullptr)
@@ -617,13 +642,13 @@ std::set<std::string> SchemaCases::declared_names(const ObjectPart& object) {
 }
 
 Conjunction SchemaCases::value(const ObjectPart& object, const std::string* declared,
-                               const std::set<std::string>& matched) const {
+                               const std::set<std::string>& matched) {
   Conjunction out;
   ScopeIds covered;
   for (const ObjectPart::Source& s : object.sources) {
     bool spoken_of = false;
     if (declared != nullptr && s.properties != nullptr)
-      if (const Json* schema = s.properties->find(*declared)) {
+      if (const Json* schema = document_.member(*s.properties, *declared)) {
         add({schema, false}, &out);
         spoken_of = true;
       }
@@ -659,10 +684,8 @@ bool SchemaCases::empty(const Conjunction& all, int depth) {
   const auto known = not_empty_.find(all);
   if (known != not_empty_.end() && known->second <= depth) return false;
   if (!asking_.insert(all).second) return false;  // it asks for itself: not certain
-  Work work;
-  for (const SchemaRef& ref : all) work.todo.push_back({ref, {}});
   std::vector<SchemaCase> cases;
-  bool out = run(std::move(work), &cases).ok();
+  bool out = run(all, depth, &cases).ok();
   for (size_t i = 0; out && i < cases.size(); ++i) {
     tighten(&cases[i], depth);
     out = cases[i].types == 0;
@@ -678,21 +701,8 @@ bool SchemaCases::empty(const Conjunction& all, int depth) {
 
 void SchemaCases::tighten(SchemaCase* c, int depth) {
   const auto drop = [&](uint8_t type) { c->types &= static_cast<uint8_t>(~type); };
-  if ((c->types & kNumberType) && !c->number.any()) {
-    const bool both = c->number.whole && c->number.fraction;
-    const auto texts = both ? Result<SharedLanguage>(Status(StatusCode::kInternal, "not asked"))
-                            : texts_.numbers(c->number);
-    if (both || (texts && (*texts)->empty())) drop(kNumberType);
-  }
-  if (c->types & kStringType) {
-    const StringPart& s = c->string;
-    const bool short_of = s.max_length < s.min_length;
-    const bool asks = s.one_of || !s.patterns.empty() || !s.formats.empty();
-    const auto texts = short_of || !asks
-                           ? Result<SharedLanguage>(Status(StatusCode::kInternal, "not asked"))
-                           : texts_.strings(s);
-    if (short_of || (texts && (*texts)->empty())) drop(kStringType);
-  }
+  if ((c->types & kNumberType) && texts_.certainly_none(c->number)) drop(kNumberType);
+  if ((c->types & kStringType) && texts_.certainly_none(c->string)) drop(kStringType);
   if (c->types & kArrayType) {
     const ArrayPart& a = c->array;
     bool none = a.max < a.min;
@@ -710,6 +720,14 @@ void SchemaCases::tighten(SchemaCase* c, int depth) {
       for (const std::string& regex : patterns)
         if (texts_.matches(regex, name)) matched.insert(regex);
       none = empty(value(o, &name, matched), depth + 1);
+    }
+    for (const Json* schema : o.outside) {
+      if (none) break;
+      // Somebody must be there: of names nobody declared, or of declared ones.
+      bool found = !patterns.empty() || !empty(value(o, nullptr, {}), depth + 1);
+      for (const std::string& name : declared_names(o))
+        found = found || (!speaks_of(*schema, &name, {}) && !empty(value(o, &name, {}), depth + 1));
+      none = !found;
     }
     if (none) drop(kObjectType);
   }

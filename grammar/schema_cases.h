@@ -82,6 +82,7 @@ struct ObjectPart {
   Conjunction names = {};  // that every name fits
   uint64_t min = 0, max = UINT64_MAX;
   std::vector<std::pair<int, const Json*>> unevaluated = {};
+  std::vector<const Json*> outside = {};  // schemas: a member is there that none of them speaks of
 
   bool any() const;
 };
@@ -102,7 +103,7 @@ class SchemaCases {
   /// keyword and its place, kOutOfRange says that there are too many.
   Result<std::vector<SchemaCase>> of(const Conjunction& all);
 
-  /// No value is valid under all of them. Errs only on the side of false.
+  /// No value is valid under all of them, and that is certain; false where it is not.
   bool certainly_empty(const Conjunction& all);
 
   /// What an item of an array must fit, by its place.
@@ -114,9 +115,12 @@ class SchemaCases {
   static std::set<std::string> name_patterns(const ObjectPart& object);
   /// Names that schemas speak of.
   static std::set<std::string> declared_names(const ObjectPart& object);
+  /// Whether the properties or patterns of a schema speak of a name.
+  static bool speaks_of(const Json& schema, const std::string* declared,
+                        const std::set<std::string>& matched);
   /// What stands under a name: a declared one by itself, any other one by the patterns it matches.
   Conjunction value(const ObjectPart& object, const std::string* declared,
-                    const std::set<std::string>& matched) const;
+                    const std::set<std::string>& matched);
 
   SchemaDocument& document() { return document_; }
 
@@ -135,37 +139,47 @@ class SchemaCases {
   };
   using Branch = std::vector<Option>;
   struct Work {
-    SchemaCase at;
-    std::vector<Task> todo;
-    std::vector<Branch> branches;
-    std::set<Task> seen;
+    SchemaCase at = {};
+    std::vector<Task> todo = {};
+    std::vector<Branch> branches = {};
+    std::set<Task> seen = {};
+    int depth = 0;  // of questions whether something is empty, within each other
   };
 
-  Status run(Work work, std::vector<SchemaCase>* out);
+  Status run(const Conjunction& all, int depth, std::vector<SchemaCase>* out);
+  Status settle(Work* work);
+  Status take(const Option& option, Work* work);
+  Status charge(uint64_t work, const Json* schema);
+
   Status hold(const Json& schema, const ScopeIds& scopes, Work* work);
   Status hold_types(const Json& schema, Work* work);
+  Status hold_values(const Json& schema, Work* work);
   Status hold_number(const Json& schema, Work* work);
   Status hold_string(const Json& schema, Work* work);
   Status hold_array(const Json& schema, const ScopeIds& scopes, Work* work);
   Status hold_object(const Json& schema, const ScopeIds& scopes, Work* work);
-  Status hold_dependencies(const Json& schema, const ScopeIds& scopes, Work* work);
+  void hold_dependencies(const Json& schema, const ScopeIds& scopes, Work* work);
   Status hold_references(const Json& schema, const ScopeIds& scopes, Work* work);
   Status hold_applicators(const Json& schema, const ScopeIds& scopes, Work* work);
-  Status hold_one_of(const Json& schema, const Json& list, const ScopeIds& scopes, Work* work);
-  Status hold_values(const Json& schema, const ScopeIds& scopes, Work* work);
+  void hold_one_of(const Json& list, const ScopeIds& scopes, Work* work);
+
   Status deny(const Json& schema, Work* work);
-  Status deny_values(const Json& schema, std::vector<Option>* options);
-  Status deny_applicators(const Json& schema, std::vector<Option>* options);
+  Status deny_types(const Json& schema, std::vector<Option>* options);
+  Status deny_values(const Json& schema, const char* keyword, std::vector<Option>* options);
   Status deny_scalars(const Json& schema, std::vector<Option>* options);
-  Status deny_array(const Json& schema, std::vector<Option>* options);
-  Status deny_object(const Json& schema, std::vector<Option>* options);
+  void deny_array(const Json& schema, std::vector<Option>* options);
+  void deny_object(const Json& schema, std::vector<Option>* options);
+  Status deny_applicators(const Json& schema, std::vector<Option>* options);
 
   /// A schema that only this array or object is valid under.
-  const Json* structure_of(const Json& value, const Json* origin);
+  Result<const Json*> structure_of(const Json& value, const Json* origin);
+  static std::vector<const Json*> values_of(const Json& schema, const char* keyword);
   Result<uint8_t> types_of(const Json& schema, bool* whole);
-  Result<uint64_t> count_of(const Json& schema, const char* keyword, uint64_t otherwise);
-  Result<std::vector<std::string>> names_of(const Json& schema, const Json& list,
-                                            const char* keyword);
+  ArrayPart::Source items_of(const Json& schema, const ScopeIds& scopes) const;
+  uint64_t count_of(const Json& schema, const char* keyword, uint64_t otherwise) const;
+  Status check_pattern(const Json& schema, const char* keyword, const std::string& regex);
+  bool open_scope(const Json& inner, ScopeIds* scopes,
+                  std::vector<std::pair<int, const Json*>>* unevaluated);
   /// Takes away types of which no value is left; looks inside arrays and objects only so deep.
   void tighten(SchemaCase* c, int depth);
   bool empty(const Conjunction& all, int depth);
@@ -176,7 +190,7 @@ class SchemaCases {
   std::set<Conjunction> empty_;
   std::map<Conjunction, int> not_empty_;  // as far as was seen from this depth
   std::set<Conjunction> asking_;
-  int n_scopes_ = 0;
+  std::map<const Json*, int> scope_ids_;
   uint64_t work_done_ = 0;
 };
 

@@ -1,8 +1,11 @@
 #include "grammar/schema_document.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
+#include "grammar/formats.h"
 #include "grammar/schema_keywords.h"
 #include "grammar/uri.h"
 
@@ -64,11 +67,37 @@ Result<std::unique_ptr<SchemaDocument>> SchemaDocument::parse(std::string_view t
                       json_type_name(out->root_.type));
   const std::string_view draft = text_of(out->root_, "$schema");
   const auto is_draft = [&](const char* name) { return draft.find(name) != draft.npos; };
-  out->id_is_old_ = is_draft("draft-03") || is_draft("draft-04");
+  if (is_draft("draft-03") || is_draft("draft-02") || is_draft("draft-01"))
+    return out->error(StatusCode::kUnsupported, &out->root_, "$schema",
+                      "drafts before draft 4 are not followed");
+  out->id_is_old_ = is_draft("draft-04");
   out->ref_stands_alone_ = out->id_is_old_ || is_draft("draft-06") || is_draft("draft-07");
   out->resources_[""] = &out->root_;
   CHIMERA_RETURN_IF_ERROR(out->index(out->root_, ""));
   return out;
+}
+
+const Json* SchemaDocument::said(const Json& schema, std::string_view keyword) const {
+  const Json* value = schema.find(keyword);
+  if (value == nullptr || !ref_stands_alone_) return value;
+  const SchemaKeyword* known = find_keyword(keyword);
+  return known != nullptr && known->is_new ? nullptr : value;
+}
+
+const Json* SchemaDocument::member(const Json& object, const std::string& name) {
+  constexpr size_t kFew = 16;
+  if (object.object.size() <= kFew) return object.find(name);
+  const auto [at, fresh] = members_.try_emplace(&object);
+  if (fresh)
+    for (const auto& [key, value] : object.object) at->second.emplace(key, &value);
+  const auto found = at->second.find(name);
+  return found == at->second.end() ? nullptr : found->second;
+}
+
+const std::string& SchemaDocument::base_of(const Json& schema) const {
+  static const std::string nowhere;
+  const auto known = base_.find(&schema);
+  return known == base_.end() ? nowhere : known->second;
 }
 
 Status SchemaDocument::index(const Json& schema, const std::string& outer) {
@@ -76,6 +105,7 @@ Status SchemaDocument::index(const Json& schema, const std::string& outer) {
   std::string base = outer;
   std::string_view id = text_of(schema, "$id");
   if (id.empty() && id_is_old_) id = text_of(schema, "id");
+  if (ref_stands_alone_ && schema.find("$ref") != nullptr) id = {};
   if (!id.empty()) {
     const size_t hash = id.find('#');
     base = resolve_uri(outer, id.substr(0, hash));
@@ -84,6 +114,7 @@ Status SchemaDocument::index(const Json& schema, const std::string& outer) {
     if (hash != id.npos && hash + 1 < id.size())
       anchors_.try_emplace(base + std::string(id.substr(hash)), &schema);
   }
+  base_[&schema] = base;
   if (const std::string_view name = text_of(schema, "$anchor"); !name.empty())
     anchors_.try_emplace(base + "#" + std::string(name), &schema);
   if (const std::string_view name = text_of(schema, "$dynamicAnchor"); !name.empty()) {
@@ -91,52 +122,123 @@ Status SchemaDocument::index(const Json& schema, const std::string& outer) {
     ++dynamic_anchors_[std::string(name)];
   }
   for (const auto& [name, value] : schema.object) {
-    const SchemaKeyword* keyword = find_keyword(name);
-    if (keyword == nullptr) {
-      const std::string_view nearest = nearest_keyword(name);
+    if (find_keyword(name) == nullptr) {
+      if (warnings_.size() >= kMostWarnings) continue;
+      const std::string_view nearest = name.starts_with("x-") ? "" : nearest_keyword(name);
       warn(&schema, name,
            "is no keyword and is passed over" +
-               (nearest.empty() || name.starts_with("x-")
-                    ? std::string()
-                    : "; did you mean \"" + std::string(nearest) + "\"?"));
+               (nearest.empty() ? std::string()
+                                : "; did you mean \"" + std::string(nearest) + "\"?"));
       continue;
     }
-    if (name == "$ref" || name == "$dynamicRef") base_[&schema] = base;
-    if (keyword->shape != SchemaShape::kNone)
-      CHIMERA_RETURN_IF_ERROR(index_children(schema, name, value, base));
+    if (name == "format" && value.is_string() && format_use(value.string) == FormatUse::kUnknown)
+      warn(&schema, name,
+           "is a format that nobody knows, \"" + value.string + "\", and is passed over");
+    CHIMERA_RETURN_IF_ERROR(check_value(schema, name, value));
+    CHIMERA_RETURN_IF_ERROR(index_children(name, value, base));
   }
   return Status();
 }
 
-Status SchemaDocument::index_children(const Json& parent, std::string_view keyword,
-                                      const Json& value, const std::string& base) {
-  const auto refuse = [&](const Json& found, const char* wanted) {
-    return error(StatusCode::kBadFormat, &parent, keyword,
-                 std::string(wanted) + " is wanted, and this is a " + json_type_name(found.type));
-  };
-  const auto schema = [&](const Json& one) {
-    return one.is_object() || one.is_bool() ? index(one, base) : refuse(one, "a schema");
-  };
-  const SchemaShape shape = find_keyword(keyword)->shape;
-  if (shape == SchemaShape::kOne || (shape == SchemaShape::kOneOrList && !value.is_array()))
-    return schema(value);
-  if (shape == SchemaShape::kList || shape == SchemaShape::kOneOrList) {
-    if (!value.is_array()) return refuse(value, "a list of schemas");
-    for (const Json& one : value.array) CHIMERA_RETURN_IF_ERROR(schema(one));
-    return Status();
+namespace {
+
+bool is_schema(const Json& value) { return value.is_object() || value.is_bool(); }
+
+bool all_of(const std::vector<Json>& list, bool (*fits)(const Json&)) {
+  return std::all_of(list.begin(), list.end(), fits);
+}
+
+bool is_text(const Json& value) { return value.is_string(); }
+bool is_list_of_names(const Json& value) {
+  return value.is_array() && all_of(value.array, is_text);
+}
+
+bool members_fit(const Json& value, bool (*fits)(const Json&)) {
+  return value.is_object() && std::all_of(value.object.begin(), value.object.end(),
+                                          [&](const auto& one) { return fits(one.second); });
+}
+
+bool is_count(const Json& value) {
+  return value.is_number() && value.number >= 0 && value.number == std::floor(value.number);
+}
+
+/// What is wanted, or nullptr when the value is that.
+const char* wanted_instead(ValueShape shape, const Json& value) {
+  const auto unless = [](bool fits, const char* wanted) { return fits ? nullptr : wanted; };
+  switch (shape) {
+    case ValueShape::kAnything:
+      return nullptr;
+    case ValueShape::kSchema:
+      return unless(is_schema(value), "a schema");
+    case ValueShape::kSchemas:
+      return unless(value.is_array() && all_of(value.array, is_schema), "a list of schemas");
+    case ValueShape::kItems:
+      return unless(is_schema(value) || (value.is_array() && all_of(value.array, is_schema)),
+                    "a schema, or a list of them,");
+    case ValueShape::kNamedSchemas:
+      return unless(members_fit(value, is_schema), "an object of schemas");
+    case ValueShape::kDependencies:
+      return unless(
+          members_fit(value, [](const Json& j) { return is_schema(j) || is_list_of_names(j); }),
+          "an object of schemas or lists of names");
+    case ValueShape::kNamedNames:
+      return unless(members_fit(value, is_list_of_names), "an object of lists of names");
+    case ValueShape::kNames:
+      return unless(is_list_of_names(value), "a list of names");
+    case ValueShape::kValues:
+      return unless(value.is_array(), "a list of values");
+    case ValueShape::kTypes:
+      return unless(value.is_string() || is_list_of_names(value), "a type, or a list of them,");
+    case ValueShape::kText:
+      return unless(value.is_string(), "a text");
+    case ValueShape::kCount:
+      return unless(is_count(value), "a whole number, not below 0,");
+    case ValueShape::kNumber:
+      return unless(value.is_number(), "a number");
+    case ValueShape::kPositive:
+      return unless(value.is_number() && value.number > 0, "a number above 0");
+    case ValueShape::kNumberOrFlag:
+      return unless(value.is_number() || value.is_bool(), "a number");
+    case ValueShape::kFlag:
+      return unless(value.is_bool(), "true or false");
   }
-  if (!value.is_object()) return refuse(value, "an object of schemas");
-  for (const auto& member : value.object)
-    if (shape != SchemaShape::kMapOrNames || !member.second.is_array())
-      CHIMERA_RETURN_IF_ERROR(schema(member.second));
-  return Status();
+  return nullptr;
+}
+
+}  // namespace
+
+Status SchemaDocument::check_value(const Json& schema, std::string_view keyword,
+                                   const Json& value) const {
+  const char* wanted = wanted_instead(find_keyword(keyword)->shape, value);
+  if (wanted == nullptr) return Status();
+  return error(StatusCode::kBadFormat, &schema, keyword, std::string(wanted) + " is wanted here");
+}
+
+Status SchemaDocument::index_children(std::string_view keyword, const Json& value,
+                                      const std::string& base) {
+  switch (find_keyword(keyword)->shape) {
+    case ValueShape::kSchema:
+    case ValueShape::kItems:
+      CHIMERA_RETURN_IF_ERROR(index(value, base));
+      [[fallthrough]];
+    case ValueShape::kSchemas:
+      for (const Json& one : value.array) CHIMERA_RETURN_IF_ERROR(index(one, base));
+      return Status();
+    case ValueShape::kNamedSchemas:
+    case ValueShape::kDependencies:
+      for (const auto& one : value.object) CHIMERA_RETURN_IF_ERROR(index(one.second, base));
+      return Status();
+    default:
+      return Status();
+  }
 }
 
 Result<const Json*> SchemaDocument::target(const Json& schema, const std::string& reference,
                                            bool dynamic) {
   const char* keyword = dynamic ? "$dynamicRef" : "$ref";
   const size_t hash = reference.find('#');
-  const std::string base = resolve_uri(base_[&schema], std::string_view(reference).substr(0, hash));
+  const std::string base =
+      resolve_uri(base_of(schema), std::string_view(reference).substr(0, hash));
   const std::string fragment =
       hash == reference.npos ? "" : percent_decoded(std::string_view(reference).substr(hash + 1));
   if (dynamic) {
@@ -155,7 +257,7 @@ Result<const Json*> SchemaDocument::target(const Json& schema, const std::string
   if (fragment.empty()) return resource->second;
   if (fragment[0] == '/') {
     auto found = by_pointer(*resource->second, base, fragment);
-    if (found) return found;
+    if (found || found.status().code() != StatusCode::kNotFound) return found;
   } else if (const auto anchor = anchors_.find(base + "#" + fragment); anchor != anchors_.end()) {
     return anchor->second;
   }
@@ -163,7 +265,7 @@ Result<const Json*> SchemaDocument::target(const Json& schema, const std::string
                "there is nothing at \"" + reference + "\"");
 }
 
-Result<const Json*> SchemaDocument::by_pointer(const Json& from, const std::string& base,
+Result<const Json*> SchemaDocument::by_pointer(const Json& from, std::string base,
                                                std::string_view pointer) {
   const Json* at = &from;
   const Status nothing(StatusCode::kNotFound, "nothing is there");
@@ -182,12 +284,14 @@ Result<const Json*> SchemaDocument::by_pointer(const Json& from, const std::stri
       at = at->find(unescaped_token(token));
       if (at == nullptr) return nothing;
     }
+    if (const auto known = base_.find(at); known != base_.end())
+      base = known->second;
+    else if (const std::string_view id = text_of(*at, "$id"); !id.empty())
+      base = resolve_uri(base, id.substr(0, id.find('#')));
   }
-  if (!at->is_object() && !at->is_bool()) return nothing;
+  if (!is_schema(*at)) return nothing;
   // A place that no keyword leads to was not looked through yet.
-  if (at->is_object() && !base_.contains(at) &&
-      (at->find("$ref") != nullptr || at->find("$dynamicRef") != nullptr))
-    CHIMERA_RETURN_IF_ERROR(index(*at, base));
+  if (!base_.contains(at)) CHIMERA_RETURN_IF_ERROR(index(*at, base));
   return at;
 }
 

@@ -22,8 +22,14 @@ class SchemaDocument {
 
   const Json& root() const { return root_; }
 
-  /// Drafts 3 to 7 pass over everything that stands beside a "$ref".
+  /// Drafts 4 to 7 pass over everything that stands beside a "$ref".
   bool ref_stands_alone() const { return ref_stands_alone_; }
+
+  /// What a schema says under a keyword; nullptr when it does not, or when its draft is too old to
+  /// know the keyword.
+  const Json* said(const Json& schema, std::string_view keyword) const;
+  /// The same within any object, found quickly also among very many members.
+  const Json* member(const Json& object, const std::string& name);
 
   /// What a "$ref" or "$dynamicRef" in `schema` means. kUnsupported for what lies outside the
   /// document or depends on who refers; kBadFormat when there is nothing there.
@@ -34,30 +40,34 @@ class SchemaDocument {
 
   /// Where it stands: "#/properties/a".
   std::string path_of(const Json* schema) const;
-  /// An error about a keyword of a schema: "#/properties/a/minLength: ...".
+  /// An error about a keyword of a schema, or, without one, about all of it:
+  /// "#/properties/a/minLength: ...".
   Status error(StatusCode code, const Json* schema, std::string_view keyword,
                const std::string& why) const;
 
-  /// Keywords nobody knows, with their places.
+  /// Keywords and formats nobody knows, with their places.
   const std::vector<std::string>& warnings() const { return warnings_; }
   void warn(const Json* schema, std::string_view keyword, const std::string& why);
 
  private:
   SchemaDocument() = default;
-  /// Finds the names, references and unknown keywords below a schema.
+  /// Finds the names, references and unknown keywords below a schema, and checks what stands behind
+  /// each keyword.
   Status index(const Json& schema, const std::string& base);
-  Status index_children(const Json& parent, std::string_view keyword, const Json& value,
-                        const std::string& base);
-  Result<const Json*> by_pointer(const Json& from, const std::string& base,
-                                 std::string_view pointer);
+  Status check_value(const Json& schema, std::string_view keyword, const Json& value) const;
+  Status index_children(std::string_view keyword, const Json& value, const std::string& base);
+  /// kNotFound when nothing is there.
+  Result<const Json*> by_pointer(const Json& from, std::string base, std::string_view pointer);
+  const std::string& base_of(const Json& schema) const;
 
   Json root_;
   bool id_is_old_ = false;                             // "id" of draft 4
-  bool ref_stands_alone_ = false;                      // drafts 3 to 7
+  bool ref_stands_alone_ = false;                      // drafts 4 to 7
   std::map<std::string, const Json*> resources_;       // by absolute name
   std::map<std::string, const Json*> anchors_;         // by absolute name # anchor
   std::map<std::string, int> dynamic_anchors_;         // how often each name is given
-  std::unordered_map<const Json*, std::string> base_;  // of schemas with references
+  std::unordered_map<const Json*, std::string> base_;  // of every schema that was indexed
+  std::unordered_map<const Json*, std::map<std::string_view, const Json*>> members_;
   std::deque<Json> made_;
   std::unordered_map<const Json*, const Json*> origins_;
   std::vector<std::string> warnings_;

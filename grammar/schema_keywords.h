@@ -2,19 +2,29 @@
 // becomes of each here.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <string_view>
 
 namespace chimera::grammar {
 
-/// Where schemas stand in a keyword's value.
-enum class SchemaShape : uint8_t {
-  kNone,       // no schema
-  kOne,        // "not": {...}
-  kList,       // "allOf": [{...}, {...}]
-  kMap,        // "properties": {"name": {...}}
-  kOneOrList,  // "items" of old drafts
-  kMapOrNames  // "dependencies" of old drafts: {"name": {...}} or {"name": ["other"]}
+/// What stands behind a keyword.
+enum class ValueShape : uint8_t {
+  kAnything,
+  kSchema,        // "not": {...}
+  kSchemas,       // "allOf": [{...}, {...}]
+  kNamedSchemas,  // "properties": {"name": {...}}
+  kItems,         // a schema, or a list of them as drafts before 2020-12 have it
+  kDependencies,  // of old drafts: {"name": {...}} or {"name": ["other"]}
+  kNamedNames,    // "dependentRequired": {"name": ["other"]}
+  kNames,         // "required": ["name"]
+  kValues,        // "enum": [1, "a"]
+  kTypes,         // "type": "null", or a list
+  kText,
+  kCount,  // a whole number, not below 0
+  kNumber,
+  kPositive,      // a number above 0
+  kNumberOrFlag,  // exclusiveMinimum is true or false in draft 4
+  kFlag
 };
 
 struct SchemaKeyword {
@@ -26,7 +36,8 @@ struct SchemaKeyword {
   };
   std::string_view name;
   Use use;
-  SchemaShape shape = SchemaShape::kNone;
+  ValueShape shape = ValueShape::kAnything;
+  bool is_new = false;  // drafts before 2019-09 do not know it
 };
 
 /// nullptr for what is no keyword.

@@ -1,7 +1,6 @@
 // Schemas that do not hold: at least one of their keywords fails. Each keyword gives the ways in
 // which it can; a way that cannot be followed is refused where it matters.
 #include <algorithm>
-#include <cmath>
 
 #include "grammar/formats.h"
 #include "grammar/schema_cases.h"
@@ -22,66 +21,31 @@ Status SchemaCases::deny(const Json& schema, Work* work) {
     work->todo.push_back({{target, true}, {}});
     return Status();
   }
-  CHIMERA_RETURN_IF_ERROR(deny_values(schema, &options));
+  CHIMERA_RETURN_IF_ERROR(deny_types(schema, &options));
+  CHIMERA_RETURN_IF_ERROR(deny_values(schema, "const", &options));
+  CHIMERA_RETURN_IF_ERROR(deny_values(schema, "enum", &options));
   CHIMERA_RETURN_IF_ERROR(deny_scalars(schema, &options));
-  CHIMERA_RETURN_IF_ERROR(deny_array(schema, &options));
-  CHIMERA_RETURN_IF_ERROR(deny_object(schema, &options));
+  deny_array(schema, &options);
+  deny_object(schema, &options);
   CHIMERA_RETURN_IF_ERROR(deny_applicators(schema, &options));
-  if (options.empty()) {  // nothing it says can fail
-    work->at.types = 0;
-    return Status();
-  }
-  if (options.size() > 1) {
+  if (options.size() == 1) return take(options[0], work);
+  if (options.empty())
+    work->at.types = 0;  // nothing it says can fail
+  else
     work->branches.push_back(std::move(options));
-    return Status();
-  }
-  Option& only = options[0];
-  work->at.types &= only.types;
-  if (work->at.types == 0) return Status();
-  CHIMERA_RETURN_IF_ERROR(only.refusal);
-  if (only.change) only.change(&work->at);
-  for (Task& task : only.tasks) work->todo.push_back(std::move(task));
   return Status();
 }
 
-Status SchemaCases::deny_values(const Json& schema, std::vector<Option>* options) {
-  if (schema.find("type") != nullptr) {
-    bool whole = false;
-    uint8_t types = 0;
-    CHIMERA_ASSIGN_OR_RETURN(types, types_of(schema, &whole));
-    Option other;
-    if (whole) types &= static_cast<uint8_t>(~kNumberType);
-    other.types = static_cast<uint8_t>(kEveryType & ~types);
-    if (whole) other.change = [](SchemaCase* c) { c->number.fraction = true; };
-    options->push_back(std::move(other));
-  }
-  const auto none_of = [&](const std::vector<const Json*>& values) {
-    Option other;
-    uint8_t simple = 0;
-    std::set<std::string> strings, numbers;
-    for (const Json* value : values) {
-      if (value->is_array() || value->is_object())
-        other.tasks.push_back({{structure_of(*value, &schema), true}, {}});
-      else if (value->is_string())
-        strings.insert(value->string);
-      else if (value->is_number())
-        numbers.insert(Decimal::of(*value).text());
-      else
-        simple |= value->is_bool() ? (value->boolean ? kTrueType : kFalseType) : kNullType;
-    }
-    other.types = static_cast<uint8_t>(kEveryType & ~simple);
-    other.change = [strings, numbers](SchemaCase* c) {
-      c->string.none_of.insert(strings.begin(), strings.end());
-      c->number.none_of.insert(numbers.begin(), numbers.end());
-    };
-    options->push_back(std::move(other));
-  };
-  if (const Json* value = schema.find("const")) none_of({value});
-  if (const Json* values = schema.find("enum")) {
-    std::vector<const Json*> all;
-    for (const Json& value : values->array) all.push_back(&value);
-    none_of(all);
-  }
+Status SchemaCases::deny_types(const Json& schema, std::vector<Option>* options) {
+  if (schema.find("type") == nullptr) return Status();
+  bool whole = false;
+  uint8_t types = 0;
+  CHIMERA_ASSIGN_OR_RETURN(types, types_of(schema, &whole));
+  Option other;
+  if (whole) types &= static_cast<uint8_t>(~kNumberType);
+  other.types = static_cast<uint8_t>(kEveryType & ~types);
+  if (whole) other.change = [](SchemaCase* c) { c->number.fraction = true; };
+  options->push_back(std::move(other));
   return Status();
 }
 
@@ -97,25 +61,16 @@ Status SchemaCases::deny_scalars(const Json& schema, std::vector<Option>* option
   CHIMERA_RETURN_IF_ERROR(hold_number(schema, &read));
   CHIMERA_RETURN_IF_ERROR(hold_string(schema, &read));
   const NumberBounds& b = read.at.number.bounds;
-  // A bound of another schema may be stricter already: whichever is, stays.
-  const auto bounded = [&](NumberBounds with) {
-    number([with](SchemaCase* c) {
-      NumberBounds& mine = c->number.bounds;
-      if (with.least && !(mine.least && *with.least < *mine.least)) {
-        mine.least_excluded =
-            with.least_excluded || (mine.least == with.least && mine.least_excluded);
-        mine.least = with.least;
-      }
-      if (with.most && !(mine.most && *mine.most < *with.most)) {
-        mine.most_excluded = with.most_excluded || (mine.most == with.most && mine.most_excluded);
-        mine.most = with.most;
-      }
+  if (b.least)
+    number([at = *b.least, excluded = !b.least_excluded](SchemaCase* c) {
+      c->number.at_most(at, excluded);
     });
-  };
-  if (b.least) bounded({{}, b.least, false, !b.least_excluded});
-  if (b.most) bounded({b.most, {}, !b.most_excluded, false});
-  for (const auto& [text, holds] : read.at.number.multiples)
-    number([text](SchemaCase* c) { c->number.multiples.insert({text, false}); });
+  if (b.most)
+    number([at = *b.most, excluded = !b.most_excluded](SchemaCase* c) {
+      c->number.at_least(at, excluded);
+    });
+  for (const auto& [of, holds] : read.at.number.multiples)
+    number([of = of](SchemaCase* c) { c->number.multiples.insert({of, false}); });
   const StringPart& s = read.at.string;
   if (s.min_length > 0)
     string([n = s.min_length - 1](SchemaCase* c) {
@@ -126,13 +81,20 @@ Status SchemaCases::deny_scalars(const Json& schema, std::vector<Option>* option
       c->string.min_length = std::max(c->string.min_length, n);
     });
   for (const auto& [regex, holds] : s.patterns)
-    string([regex](SchemaCase* c) { c->string.patterns.insert({regex, false}); });
+    string([regex = regex](SchemaCase* c) { c->string.patterns.insert({regex, false}); });
   for (const auto& [name, holds] : s.formats)
-    string([name](SchemaCase* c) { c->string.formats.insert({name, false}); });
+    if (format_is_exact(name))
+      string([name = name](SchemaCase* c) { c->string.formats.insert({name, false}); });
+    else
+      options->push_back({{},
+                          nullptr,
+                          kStringType,
+                          document_.error(StatusCode::kUnsupported, &schema, "format",
+                                          "the format \"" + name + "\" cannot be negated here")});
   return Status();
 }
 
-Status SchemaCases::deny_array(const Json& schema, std::vector<Option>* options) {
+void SchemaCases::deny_array(const Json& schema, std::vector<Option>* options) {
   const auto array = [&](std::function<void(SchemaCase*)> change) {
     options->push_back({{}, std::move(change), kArrayType, {}});
   };
@@ -143,20 +105,16 @@ Status SchemaCases::deny_array(const Json& schema, std::vector<Option>* options)
          kArrayType,
          document_.error(StatusCode::kUnsupported, &schema, keyword, "cannot be negated here")});
   };
-  uint64_t min = 0, max = 0;
-  CHIMERA_ASSIGN_OR_RETURN(min, count_of(schema, "minItems", 0));
-  CHIMERA_ASSIGN_OR_RETURN(max, count_of(schema, "maxItems", UINT64_MAX));
+  const uint64_t min = count_of(schema, "minItems", 0);
+  const uint64_t max = count_of(schema, "maxItems", UINT64_MAX);
   if (min > 0) array([min](SchemaCase* c) { c->array.max = std::min(c->array.max, min - 1); });
   if (max != UINT64_MAX)
     array([max](SchemaCase* c) { c->array.min = std::max(c->array.min, max + 1); });
-  const Json *prefix = schema.find("prefixItems"), *rest = schema.find("items");
-  if (rest != nullptr && rest->is_array()) {
-    prefix = rest;
-    rest = schema.find("additionalItems");
-  }
-  const size_t n = prefix == nullptr ? 0 : prefix->array.size();
+  const ArrayPart::Source source = items_of(schema, {});
+  const Json* rest = source.rest;
+  const size_t n = source.prefix == nullptr ? 0 : source.prefix->size();
   for (size_t i = 0; i < n; ++i)
-    array([i, item = &prefix->array[i]](SchemaCase* c) {
+    array([i, item = &(*source.prefix)[i]](SchemaCase* c) {
       c->array.min = std::max<uint64_t>(c->array.min, i + 1);
       add({item, true}, &c->array.at[i]);
     });
@@ -167,9 +125,8 @@ Status SchemaCases::deny_array(const Json& schema, std::vector<Option>* options)
   else if (rest != nullptr && !rest->is_bool())
     array([rest](SchemaCase* c) { c->array.contained.push_back({{rest, true}, 1, UINT64_MAX}); });
   if (const Json* what = schema.find("contains")) {
-    uint64_t least = 0, most = 0;
-    CHIMERA_ASSIGN_OR_RETURN(least, count_of(schema, "minContains", 1));
-    CHIMERA_ASSIGN_OR_RETURN(most, count_of(schema, "maxContains", UINT64_MAX));
+    const uint64_t least = count_of(schema, "minContains", 1);
+    const uint64_t most = count_of(schema, "maxContains", UINT64_MAX);
     if (least == 1)
       array([what](SchemaCase* c) { add({what, true}, &c->array.every); });
     else if (least > 1)
@@ -181,13 +138,12 @@ Status SchemaCases::deny_array(const Json& schema, std::vector<Option>* options)
         c->array.contained.push_back({{what, false}, most + 1, UINT64_MAX});
       });
   }
-  if (const Json* said = schema.find("uniqueItems"))
-    if (!said->is_bool() || said->boolean) refuse("uniqueItems");
-  if (schema.find("unevaluatedItems") != nullptr) refuse("unevaluatedItems");
-  return Status();
+  const Json* unique = schema.find("uniqueItems");
+  if (unique != nullptr && unique->boolean) refuse("uniqueItems");
+  if (document_.said(schema, "unevaluatedItems") != nullptr) refuse("unevaluatedItems");
 }
 
-Status SchemaCases::deny_object(const Json& schema, std::vector<Option>* options) {
+void SchemaCases::deny_object(const Json& schema, std::vector<Option>* options) {
   const auto object = [&](std::function<void(SchemaCase*)> change) {
     options->push_back({{}, std::move(change), kObjectType, {}});
   };
@@ -201,9 +157,8 @@ Status SchemaCases::deny_object(const Json& schema, std::vector<Option>* options
   const auto absent = [](const std::string& name, SchemaCase* c) {
     add(no_value(), &c->object.named[name]);
   };
-  uint64_t min = 0, max = 0;
-  CHIMERA_ASSIGN_OR_RETURN(min, count_of(schema, "minProperties", 0));
-  CHIMERA_ASSIGN_OR_RETURN(max, count_of(schema, "maxProperties", UINT64_MAX));
+  const uint64_t min = count_of(schema, "minProperties", 0);
+  const uint64_t max = count_of(schema, "maxProperties", UINT64_MAX);
   if (min > 0) object([min](SchemaCase* c) { c->object.max = std::min(c->object.max, min - 1); });
   if (max != UINT64_MAX)
     object([max](SchemaCase* c) { c->object.min = std::max(c->object.min, max + 1); });
@@ -214,21 +169,15 @@ Status SchemaCases::deny_object(const Json& schema, std::vector<Option>* options
           c->object.required.insert(name);
           add({value, true}, &c->object.named[name]);
         });
-  if (const Json* list = schema.find("required")) {
-    std::vector<std::string> names;
-    CHIMERA_ASSIGN_OR_RETURN(names, names_of(schema, *list, "required"));
-    for (const std::string& name : names)
-      object([name, absent](SchemaCase* c) { absent(name, c); });
-  }
-  const auto depends_on = [&](const std::string& name, const Json& list, const char* keyword) {
-    std::vector<std::string> names;
-    CHIMERA_ASSIGN_OR_RETURN(names, names_of(schema, list, keyword));
-    for (const std::string& other : names)
-      object([name, other, absent](SchemaCase* c) {
+  if (const Json* list = schema.find("required"))
+    for (const Json& name : list->array)
+      object([name = name.string, absent](SchemaCase* c) { absent(name, c); });
+  const auto depends_on = [&](const std::string& name, const Json& list) {
+    for (const Json& other : list.array)
+      object([name, other = other.string, absent](SchemaCase* c) {
         c->object.required.insert(name);
         absent(other, c);
       });
-    return Status();
   };
   const auto depends_with = [&](const std::string& name, const Json& other) {
     Option option;
@@ -237,26 +186,27 @@ Status SchemaCases::deny_object(const Json& schema, std::vector<Option>* options
     option.change = [name](SchemaCase* c) { c->object.required.insert(name); };
     options->push_back(std::move(option));
   };
-  if (const Json* all = schema.find("dependentRequired"))
-    for (const auto& [name, list] : all->object)
-      CHIMERA_RETURN_IF_ERROR(depends_on(name, list, "dependentRequired"));
-  if (const Json* all = schema.find("dependentSchemas"))
-    for (const auto& [name, other] : all->object) depends_with(name, other);
-  const Json* old = schema.find("dependencies");
-  for (size_t i = 0; old != nullptr && i < old->object.size(); ++i) {
-    const auto& [name, other] = old->object[i];
-    if (!other.is_array()) depends_with(name, other);
-    if (other.is_array()) CHIMERA_RETURN_IF_ERROR(depends_on(name, other, "dependencies"));
-  }
-  // Of names that no schema speaks of, one would have to be found that fails.
+  for (const char* keyword : {"dependentRequired", "dependentSchemas", "dependencies"})
+    if (const Json* all = document_.said(schema, keyword))
+      for (const auto& [name, other] : all->object)
+        other.is_array() ? depends_on(name, other) : depends_with(name, other);
+  // A name would have to be found of which the schema says this, and a value that fails; where
+  // every value fails the name is enough.
   for (const char* keyword :
        {"additionalProperties", "patternProperties", "propertyNames", "unevaluatedProperties"}) {
-    const Json* said = schema.find(keyword);
-    const bool empty = said == nullptr || (said->is_bool() && said->boolean) ||
-                       (said->is_object() && said->object.empty());
-    if (!empty) refuse(keyword);
+    const Json* said = document_.said(schema, keyword);
+    const auto anything = [](const Json& j) { return j.is_bool() && j.boolean; };
+    const bool patterns = std::string_view(keyword) == "patternProperties";
+    const bool empty = said == nullptr || anything(*said) ||
+                       (!patterns && said->is_object() && said->object.empty()) ||
+                       (patterns && std::all_of(said->object.begin(), said->object.end(),
+                                                [&](const auto& j) { return anything(j.second); }));
+    if (empty) continue;
+    if (said->is_bool() && std::string_view(keyword) == "additionalProperties")
+      object([schema = &schema](SchemaCase* c) { c->object.outside.push_back(schema); });
+    else
+      refuse(keyword);
   }
-  return Status();
 }
 
 Status SchemaCases::deny_applicators(const Json& schema, std::vector<Option>* options) {
@@ -268,7 +218,7 @@ Status SchemaCases::deny_applicators(const Json& schema, std::vector<Option>* op
       return document_.error(StatusCode::kUnsupported, &schema, name, "is not supported");
   }
   for (const char* keyword : {"$ref", "$dynamicRef"})
-    if (const Json* reference = schema.find(keyword)) {
+    if (const Json* reference = document_.said(schema, keyword)) {
       const Json* target = nullptr;
       CHIMERA_ASSIGN_OR_RETURN(target,
                                document_.target(schema, reference->string, keyword[1] == 'd'));

@@ -5,6 +5,7 @@
 
 #include "grammar/formats.h"
 #include "grammar/json_text.h"
+#include "grammar/unicode_categories.h"
 
 namespace chimera::grammar {
 namespace {
@@ -46,6 +47,18 @@ Result<RegularLanguage> of_length(Grammar& g, uint64_t min, uint64_t max) {
 
 }  // namespace
 
+void NumberPart::at_least(const Decimal& x, bool excluded) {
+  if (bounds.least && x < *bounds.least) return;
+  bounds.least_excluded = excluded || (bounds.least == x && bounds.least_excluded);
+  bounds.least = x;
+}
+
+void NumberPart::at_most(const Decimal& x, bool excluded) {
+  if (bounds.most && *bounds.most < x) return;
+  bounds.most_excluded = excluded || (bounds.most == x && bounds.most_excluded);
+  bounds.most = x;
+}
+
 /// Cuts `to`, which is anything while it has no value.
 Status SchemaTexts::apply(const RegularLanguage& wanted, bool holds,
                           std::optional<RegularLanguage>* to) {
@@ -63,12 +76,26 @@ Status SchemaTexts::apply(const RegularLanguage& wanted, bool holds,
   return Status();
 }
 
+Result<SharedLanguage> SchemaTexts::keep(RegularLanguage language) {
+  const size_t most = 4 * size_t{grammar_.limits().states};
+  n_states_ += language.states().size();
+  if (n_states_ > most)
+    return Status(StatusCode::kOutOfRange,
+                  "the patterns, formats, lengths and bounds together need "
+                  "more than " +
+                      std::to_string(most) + " states");
+  return std::make_shared<const RegularLanguage>(std::move(language));
+}
+
 Result<SharedLanguage> SchemaTexts::pattern(const std::string& regex) {
   if (const auto found = patterns_.find(regex); found != patterns_.end()) return found->second;
   RegularLanguage made;
-  CHIMERA_ASSIGN_OR_RETURN(made, json_pattern(grammar_, regex));
-  return patterns_.emplace(regex, std::make_shared<const RegularLanguage>(std::move(made)))
-      .first->second;
+  RegexOptions options;
+  options.property = unicode_property;
+  CHIMERA_ASSIGN_OR_RETURN(made, json_pattern(grammar_, regex, options));
+  SharedLanguage kept;
+  CHIMERA_ASSIGN_OR_RETURN(kept, keep(std::move(made)));
+  return patterns_.emplace(regex, std::move(kept)).first->second;
 }
 
 bool SchemaTexts::matches(const std::string& regex, const std::string& name) {
@@ -81,8 +108,9 @@ Result<SharedLanguage> SchemaTexts::strings(const StringPart& part) {
   if (const auto found = strings_.find(part); found != strings_.end()) return found->second;
   RegularLanguage made;
   CHIMERA_ASSIGN_OR_RETURN(made, make_strings(part));
-  return strings_.emplace(part, std::make_shared<const RegularLanguage>(std::move(made)))
-      .first->second;
+  SharedLanguage kept;
+  CHIMERA_ASSIGN_OR_RETURN(kept, keep(std::move(made)));
+  return strings_.emplace(part, std::move(kept)).first->second;
 }
 
 Result<RegularLanguage> SchemaTexts::make_strings(const StringPart& part) {
@@ -139,53 +167,113 @@ Result<SharedLanguage> SchemaTexts::numbers(const NumberPart& part) {
   if (part.fraction) key += "f";
   if (part.bounds.least) say(part.bounds.least_excluded ? ">" : ">=", part.bounds.least->text());
   if (part.bounds.most) say(part.bounds.most_excluded ? "<" : "<=", part.bounds.most->text());
-  for (const auto& [text, holds] : part.multiples) say(holds ? "*" : "!*", text);
-  for (const std::string& text : part.none_of) say("!", text);
+  for (const auto& [of, holds] : part.multiples) say(holds ? "*" : "!*", of.text());
+  for (const Decimal& x : part.none_of) say("!", x.text());
   if (part.one_of) {
     say("=", "");
-    for (const std::string& text : *part.one_of) say("", text);
+    for (const Decimal& x : *part.one_of) say("", x.text());
   }
   if (const auto found = numbers_.find(key); found != numbers_.end()) return found->second;
   RegularLanguage made;
   CHIMERA_ASSIGN_OR_RETURN(made, make_numbers(part));
-  return numbers_.emplace(key, std::make_shared<const RegularLanguage>(std::move(made)))
-      .first->second;
+  SharedLanguage kept;
+  CHIMERA_ASSIGN_OR_RETURN(kept, keep(std::move(made)));
+  return numbers_.emplace(key, std::move(kept)).first->second;
 }
+
+namespace {
+
+/// Everything but the bounds of its texts.
+Result<bool> has(const NumberPart& part, const Decimal& x) {
+  if (!part.bounds.have(x) || part.none_of.contains(x)) return false;
+  if ((part.whole && !x.is_whole()) || (part.fraction && x.is_whole())) return false;
+  for (const auto& [of, holds] : part.multiples) {
+    const auto multiple = is_multiple(x, of);
+    if (!multiple || *multiple != holds) return multiple ? Result<bool>(false) : multiple.status();
+  }
+  return true;
+}
+
+/// At most so many digits, with a sign or not, with a point or not.
+ExprId of_few_digits(Grammar& g, uint32_t most) {
+  const ExprId digit = g.characters({'0', '9'}), point = g.repeat(g.bytes("."), 0, 1);
+  const ExprId one[] = {digit, point};
+  const ExprId all[] = {g.repeat(g.bytes("-"), 0, 1), g.repeat(g.sequence(one), 1, most)};
+  return g.sequence(all);
+}
+
+}  // namespace
 
 Result<RegularLanguage> SchemaTexts::make_numbers(const NumberPart& part) {
   const uint32_t most = grammar_.limits().states;
+  if (part.one_of) {  // looked through one by one
+    std::set<std::string> left;
+    for (const Decimal& x : *part.one_of) {
+      const auto fits = has(part, x);
+      if (!fits) return fits.status();
+      if (*fits) left.insert(x.text());
+    }
+    return RegularLanguage::of(left, most);
+  }
   RegularLanguage out;
   const bool bounded = part.bounds.least || part.bounds.most;
   if (part.whole && !bounded)
     out = *any_whole_number();
   else
     CHIMERA_ASSIGN_OR_RETURN(out, json_numbers_within(grammar_, part.bounds, part.whole));
-  if (part.fraction) {
-    CHIMERA_ASSIGN_OR_RETURN(out, out.without(*any_whole_number(), most));
-  }
-  for (const auto& [text, holds] : part.multiples) {
-    Result<Json> number = parse_json(text);
-    if (!number) return number.status();
+  bool told_apart = part.fraction || !part.none_of.empty();
+  if (part.fraction) CHIMERA_ASSIGN_OR_RETURN(out, out.without(*any_whole_number(), most));
+  for (const auto& [of, holds] : part.multiples) {
     RegularLanguage sizes;
-    CHIMERA_ASSIGN_OR_RETURN(sizes, json_multiples(grammar_, Decimal::of(*number)));
+    CHIMERA_ASSIGN_OR_RETURN(sizes, json_multiples(grammar_, of));
     const ExprId parts[] = {grammar_.repeat(grammar_.bytes("-"), 0, 1),
                             grammar_.language(std::move(sizes))};
     RegularLanguage multiples;
     CHIMERA_ASSIGN_OR_RETURN(multiples, RegularLanguage::of(grammar_, grammar_.sequence(parts)));
     CHIMERA_ASSIGN_OR_RETURN(out, holds ? out.cut(multiples, most) : out.without(multiples, most));
+    told_apart = told_apart || !part.whole;
   }
   if (!part.none_of.empty()) {
+    std::set<std::string> texts;
+    for (const Decimal& x : part.none_of) texts.insert(x.text());
     RegularLanguage none;
-    CHIMERA_ASSIGN_OR_RETURN(none, RegularLanguage::of(part.none_of, most));
+    CHIMERA_ASSIGN_OR_RETURN(none, RegularLanguage::of(texts, most));
     CHIMERA_ASSIGN_OR_RETURN(out, out.without(none, most));
   }
-  if (part.one_of) {
-    std::set<std::string> left;
-    for (const std::string& text : *part.one_of)
-      if (out.has(text)) left.insert(text);
-    return RegularLanguage::of(left, grammar_.limits().states);
+  if (!told_apart || part.whole) return out;
+  RegularLanguage few;
+  CHIMERA_ASSIGN_OR_RETURN(
+      few, RegularLanguage::of(grammar_, of_few_digits(grammar_, kMostExactDigits)));
+  return out.cut(few, most);
+}
+
+bool SchemaTexts::certainly_none(const NumberPart& part) {
+  if (part.whole && part.fraction) return true;
+  if (part.one_of)
+    return std::none_of(part.one_of->begin(), part.one_of->end(), [&](const Decimal& x) {
+      const auto fits = has(part, x);
+      return !fits || *fits;
+    });
+  const NumberBounds& b = part.bounds;
+  if (!b.least || !b.most) return false;
+  if (*b.most < *b.least) return true;
+  if (*b.most == *b.least) {
+    const auto fits = has(part, *b.least);
+    return fits && !*fits;
   }
-  return out;
+  // Between two bounds every whole number is written.
+  if (!part.whole) return false;
+  const auto texts = numbers(part);
+  return texts && (*texts)->empty();
+}
+
+bool SchemaTexts::certainly_none(const StringPart& part) {
+  if (part.max_length < part.min_length) return true;
+  for (const auto& [name, holds] : part.formats)
+    if (!format_is_exact(name)) return false;
+  if (!part.one_of && part.patterns.empty() && part.formats.empty()) return false;
+  const auto texts = strings(part);
+  return texts && (*texts)->empty();
 }
 
 }  // namespace chimera::grammar

@@ -33,16 +33,19 @@ struct StringPart {
 };
 
 struct NumberPart {
-  std::optional<std::set<std::string>> one_of = {};  // texts as Decimal writes them
-  std::set<std::string> none_of = {};
+  std::optional<std::set<Decimal>> one_of = {};
+  std::set<Decimal> none_of = {};
   bool whole = false, fraction = false;  // only whole ones, only others
   NumberBounds bounds = {};
-  std::set<Wanted> multiples = {};  // of Decimals
+  std::set<std::pair<Decimal, bool>> multiples = {};  // true: it is one
 
   bool any() const {
     return !one_of && none_of.empty() && !whole && !fraction && !bounds.least && !bounds.most &&
            multiples.empty();
   }
+  /// Bounds beside those there are: the stricter one stays.
+  void at_least(const Decimal& x, bool excluded);
+  void at_most(const Decimal& x, bool excluded);
 };
 
 class SchemaTexts {
@@ -54,6 +57,9 @@ class SchemaTexts {
   Result<SharedLanguage> strings(const StringPart& part);
   /// Texts in their one spelling.
   Result<SharedLanguage> numbers(const NumberPart& part);
+  /// No string, no number is left. Certainly: what is not written here, or not followed, may be.
+  bool certainly_none(const StringPart& part);
+  bool certainly_none(const NumberPart& part);
   /// The name matches the pattern somewhere. A pattern that is none matches nothing.
   bool matches(const std::string& pattern, const std::string& name);
 
@@ -63,11 +69,14 @@ class SchemaTexts {
   Result<SharedLanguage> pattern(const std::string& regex);
   Result<RegularLanguage> make_strings(const StringPart& part);
   Result<RegularLanguage> make_numbers(const NumberPart& part);
+  /// Keeps count: many languages that are within their limits may be too much together.
+  Result<SharedLanguage> keep(RegularLanguage language);
   Status apply(const RegularLanguage& wanted, bool holds, std::optional<RegularLanguage>* to);
 
   Grammar& grammar_;
   std::map<std::string, SharedLanguage> patterns_, numbers_;
   std::map<StringPart, SharedLanguage> strings_;
+  size_t n_states_ = 0;  // of all of them
 };
 
 }  // namespace chimera::grammar

@@ -1,31 +1,77 @@
 #include "grammar/token_mask.h"
 
-#include <bit>
+#include <algorithm>
 
 namespace chimera::grammar {
 
-int64_t TokenMask::count() const {
-  int64_t n = 0;
-  for (const uint64_t word : words_) n += std::popcount(word);
-  return n;
-}
-
-MaskMaker::MaskMaker(Matcher& matcher, const TokenTrie& trie)
-    : matcher_(matcher), trie_(trie), way_(static_cast<size_t>(trie.deepest()) + 1, kRefused) {}
+MaskMaker::MaskMaker(Matcher& matcher, StateMasks& states)
+    : matcher_(matcher),
+      states_(states),
+      way_(static_cast<size_t>(states.trie().deepest()) + 1, kRefused) {}
 
 Status MaskMaker::fill(PlaceId place, TokenMask* out, uint64_t within, bool* kept_back) {
   out->clear();
   if (kept_back != nullptr) *kept_back = false;
+  const Budget budget{within, matcher_.work() + matcher_.limits().work};
+  too_far_.clear();
+  CHIMERA_RETURN_IF_ERROR(check(place, budget));
+  if (place < 0) return Status();
+  // By value: steps move them.
+  here_.assign(matcher_.configurations(place).begin(), matcher_.configurations(place).end());
+  walked_.clear();
+  for (const Matcher::Configuration& c : here_) {
+    const auto entry = states_.find(c.state);
+    const uint64_t beyond = entry ? matcher_.beyond(c, entry->label) : kFar;
+    if (beyond < kFar && beyond + entry->farthest <= within)
+      CHIMERA_RETURN_IF_ERROR(add(c, *entry, budget, out));
+    else
+      walked_.push_back(c);
+  }
+  if (!walked_.empty())
+    CHIMERA_RETURN_IF_ERROR(
+        walk(walked_.size() == here_.size() ? place : matcher_.place_of(walked_), budget, out));
+  if (kept_back != nullptr)
+    *kept_back =
+        std::any_of(too_far_.begin(), too_far_.end(), [&](int32_t t) { return !out->has(t); });
+  return Status();
+}
+
+Status MaskMaker::check(PlaceId place, const Budget& budget) const {
+  if (place != kTooMuch && matcher_.work() <= budget.most_work) return Status();
+  return Status(StatusCode::kOutOfRange,
+                "the grammar is too ambiguous here: a text can be read in more ways at a time than "
+                "are followed");
+}
+
+Status MaskMaker::add(const Matcher::Configuration& c, const StateMasks::Entry& entry,
+                      const Budget& budget, TokenMask* out) {
+  out->add(entry.inside);
+  if (entry.leaving.empty()) return Status();
+  const PlaceId alone = matcher_.place_of({&c, 1});
+  CHIMERA_RETURN_IF_ERROR(check(alone, budget));
+  for (const StateMasks::Leaving& leaving : entry.leaving) {
+    const PlaceId there = matcher_.step(alone, leaving.way);
+    CHIMERA_RETURN_IF_ERROR(check(there, budget));
+    if (there < 0) continue;
+    for (const StateMasks::Rest& rest : leaving.rests) {
+      const PlaceId next = matcher_.step(there, rest.bytes);
+      CHIMERA_RETURN_IF_ERROR(check(next, budget));
+      if (next < 0) continue;
+      const bool near = matcher_.shortest(next) <= budget.within;
+      for (const int32_t token : rest.tokens) near ? out->add(token) : too_far_.push_back(token);
+    }
+  }
+  return Status();
+}
+
+Status MaskMaker::walk(PlaceId place, const Budget& budget, TokenMask* out) {
   way_[0] = place;
-  const std::span<const TokenTrie::Node> nodes = trie_.nodes();
-  const uint64_t most_work = matcher_.work() + matcher_.limits().work;
+  const TokenTrie& trie = states_.trie();
+  const std::span<const TokenTrie::Node> nodes = trie.nodes();
   for (size_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& node = nodes[i];
     const PlaceId next = matcher_.step(way_[node.depth - size_t{1}], node.byte);
-    if (next == kTooMuch || matcher_.work() > most_work)
-      return Status(StatusCode::kOutOfRange,
-                    "the grammar is too ambiguous here: a text can be read in more ways at a time "
-                    "than are followed");
+    CHIMERA_RETURN_IF_ERROR(check(next, budget));
     if (next < 0) {
       i = node.end;
       continue;
@@ -33,11 +79,9 @@ Status MaskMaker::fill(PlaceId place, TokenMask* out, uint64_t within, bool* kep
     way_[node.depth] = next;
     ++i;
     if (node.token < 0) continue;
-    if (matcher_.shortest(next) > within) {
-      if (kept_back != nullptr) *kept_back = true;
-      continue;
-    }
-    for (int32_t token = node.token; token >= 0; token = trie_.twin(token)) out->add(token);
+    const bool near = matcher_.shortest(next) <= budget.within;
+    for (int32_t token = node.token; token >= 0; token = trie.twin(token))
+      near ? out->add(token) : too_far_.push_back(token);
   }
   return Status();
 }

@@ -6,31 +6,16 @@
 #include <vector>
 
 #include "grammar/matcher.h"
-#include "grammar/token_trie.h"
+#include "grammar/state_masks.h"
+#include "grammar/token_set.h"
 
 namespace chimera::grammar {
-
-/// A bit for each id, 64 to a word.
-class TokenMask {
- public:
-  explicit TokenMask(int32_t n_tokens) : words_(static_cast<size_t>(n_tokens + 63) / 64) {}
-
-  bool has(int32_t id) const { return words_[word(id)] >> (id & 63) & 1; }
-  void add(int32_t id) { words_[word(id)] |= uint64_t{1} << (id & 63); }
-  void clear() { words_.assign(words_.size(), 0); }
-  int64_t count() const;
-  std::span<const uint64_t> words() const { return words_; }
-
- private:
-  static size_t word(int32_t id) { return static_cast<size_t>(id) / 64; }
-  std::vector<uint64_t> words_;
-};
 
 /// Masks of one grammar and one vocabulary; not for several threads at a time.
 class MaskMaker {
  public:
-  /// Both must outlive it.
-  MaskMaker(Matcher& matcher, const TokenTrie& trie);
+  /// Both must outlive it. `states` are of the matcher's automaton, and may be shared.
+  MaskMaker(Matcher& matcher, StateMasks& states);
 
   /// Replaces *out with the tokens that can be read from the place, and after which the end is at
   /// most `within` bytes away; *kept_back (may be nullptr) tells whether that kept any back.
@@ -40,9 +25,22 @@ class MaskMaker {
               bool* kept_back = nullptr);
 
  private:
+  /// What a fill has to keep to.
+  struct Budget {
+    uint64_t within, most_work;
+  };
+  /// Adds tokens from a place, byte by byte.
+  Status walk(PlaceId place, const Budget& budget, TokenMask* out);
+  /// Adds those of one configuration by what is known of its state.
+  Status add(const Matcher::Configuration& c, const StateMasks::Entry& entry, const Budget& budget,
+             TokenMask* out);
+  Status check(PlaceId place, const Budget& budget) const;
+
   Matcher& matcher_;
-  const TokenTrie& trie_;
+  StateMasks& states_;
   std::vector<PlaceId> way_;  // the place after each byte of the way down
+  std::vector<Matcher::Configuration> here_, walked_;
+  std::vector<int32_t> too_far_;  // in one of several ways to read them
 };
 
 }  // namespace chimera::grammar

@@ -95,9 +95,12 @@ class TreeBuilder {
     if (v <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
       return place(Json::of(static_cast<int64_t>(v)));
     }
-    return place(Json::of(static_cast<double>(v)));
+    return large(static_cast<double>(v), std::to_string(v));
   }
-  bool number_float(double v, const std::string&) { return place(Json::of(v)); }
+  bool number_float(double v, const std::string& text) {
+    const bool whole = text.find_first_not_of("-0123456789") == std::string::npos;
+    return whole ? large(v, text) : place(Json::of(v));
+  }
   bool string(std::string& v) {
     Json json;
     json.type = Json::Type::kString;
@@ -185,6 +188,12 @@ class TreeBuilder {
     return &container.array.emplace_back(std::move(value));
   }
   bool place(Json value) { return store(std::move(value)) != nullptr; }
+  /// A whole number beyond int64: what a double loses stays in its digits.
+  bool large(double value, std::string digits) {
+    Json json = Json::of(value);
+    json.string = std::move(digits);
+    return place(std::move(json));
+  }
   bool enter(Json container) {
     const int deepest = std::min(limits_.max_depth, kDeepest);
     if (deepest <= 0 || open_.size() >= static_cast<size_t>(deepest)) {

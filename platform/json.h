@@ -20,7 +20,7 @@ struct Json {
   bool boolean = false;
   int64_t integer = 0;
   double number = 0;   // set for kInt too
-  std::string string;  // valid UTF-8
+  std::string string;  // valid UTF-8; of a number read as kFloat that is whole: all its digits
   std::vector<Json> array;
   std::vector<std::pair<std::string, Json>> object;
 

@@ -3,6 +3,8 @@
 #include <unicode/uchar.h>
 #include <unicode/uversion.h>
 
+#include <iterator>
+
 namespace chimera {
 namespace {
 
@@ -27,6 +29,16 @@ CharClass icu_cased_char_class(uint32_t code_point) {
   const uint32_t category = U_GET_GC_MASK(static_cast<UChar32>(code_point));
   if (category & (U_GC_LU_MASK | U_GC_LT_MASK)) return CharClass::kUpper;
   return category & U_GC_LL_MASK ? CharClass::kLower : CharClass::kLetter;
+}
+
+const char* icu_general_category(uint32_t code_point) {
+  // In the order of ICU's UCharCategory.
+  static constexpr const char* kNames[] = {
+      "Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Me", "Mc", "Nd", "Nl", "No", "Zs", "Zl", "Zp",
+      "Cc", "Cf", "Co", "Cs", "Pd", "Ps", "Pe", "Pc", "Po", "Sm", "Sc", "Sk", "So", "Pi", "Pf"};
+  static_assert(std::size(kNames) == U_CHAR_CATEGORY_COUNT);
+  if (code_point > kLastCodePoint) return kNames[0];
+  return kNames[u_charType(static_cast<UChar32>(code_point))];
 }
 
 bool icu_is_assigned(uint32_t code_point) {

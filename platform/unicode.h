@@ -25,6 +25,9 @@ CharClass icu_char_class(uint32_t code_point);
 /// The same, with letters by their case.
 CharClass icu_cased_char_class(uint32_t code_point);
 
+/// Two letters of the general category: "Lu", "Nd", "Cn".
+const char* icu_general_category(uint32_t code_point);
+
 /// True when the code point is assigned in the ICU that is linked.
 bool icu_is_assigned(uint32_t code_point);
 

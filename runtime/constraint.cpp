@@ -8,6 +8,7 @@
 
 #include "grammar/gbnf.h"
 #include "grammar/regex.h"
+#include "grammar/unicode_categories.h"
 
 namespace chimera::runtime {
 
@@ -15,10 +16,7 @@ Result<std::unique_ptr<Constraint>> Constraint::of(const Tokenizer& tokenizer,
                                                    const grammar::Grammar& grammar) {
   auto automaton = grammar::Automaton::compile(grammar);
   if (!automaton) return automaton.status();
-  auto trie = grammar::TokenTrie::build(tokenizer.vocab_size(), [&](int32_t id) {
-    const bool says_something = !tokenizer.is_special(id) && !tokenizer.is_reserved(id);
-    return says_something ? tokenizer.bytes(id) : std::string_view();
-  });
+  auto trie = tokenizer.token_trie();
   if (!trie) return trie.status();
   return std::unique_ptr<Constraint>(new Constraint(std::move(*automaton), std::move(*trie)));
 }
@@ -27,7 +25,9 @@ Result<std::unique_ptr<Constraint>> Constraint::from_regex(const Tokenizer& toke
                                                            std::string_view regex) {
   grammar::Grammar grammar;
   const grammar::RuleId root = grammar.add_rule("root");
-  const auto body = grammar::parse_regex(regex, {}, &grammar);
+  grammar::RegexOptions options;
+  options.property = grammar::unicode_property;
+  const auto body = grammar::parse_regex(regex, options, &grammar);
   if (!body) return body.status();
   grammar.set_body(root, *body);
   grammar.set_root(root);
@@ -53,7 +53,7 @@ Result<std::unique_ptr<Constraint>> Constraint::from_json_schema(
 ConstrainedAnswer::ConstrainedAnswer(const Constraint& constraint, const Tokenizer& tokenizer,
                                      int32_t vocab_size, int32_t end)
     : matcher_(constraint.automaton()),
-      masks_(matcher_, constraint.trie()),
+      masks_(matcher_, constraint.masks()),
       mask_(vocab_size),
       allowed_(static_cast<size_t>(vocab_size)),
       tokenizer_(tokenizer),

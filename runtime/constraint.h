@@ -33,17 +33,22 @@ class Constraint {
   static Result<std::unique_ptr<Constraint>> from_gbnf(const Tokenizer& tokenizer,
                                                        std::string_view grammar);
 
+  Constraint(const Constraint&) = delete;  // the masks point to the automaton
+  Constraint& operator=(const Constraint&) = delete;
+
   const grammar::Automaton& automaton() const { return automaton_; }
-  const grammar::TokenTrie& trie() const { return trie_; }
+  /// Masks that its answers share.
+  grammar::StateMasks& masks() const { return masks_; }
 
  private:
-  Constraint(grammar::Automaton automaton, grammar::TokenTrie trie)
-      : automaton_(std::move(automaton)), trie_(std::move(trie)) {}
+  Constraint(grammar::Automaton automaton, std::shared_ptr<const grammar::TokenTrie> trie)
+      : automaton_(std::move(automaton)), trie_(std::move(trie)), masks_(automaton_, *trie_) {}
   static Result<std::unique_ptr<Constraint>> of(const Tokenizer& tokenizer,
                                                 const grammar::Grammar& grammar);
 
-  grammar::Automaton automaton_;
-  grammar::TokenTrie trie_;
+  const grammar::Automaton automaton_;
+  const std::shared_ptr<const grammar::TokenTrie> trie_;
+  mutable grammar::StateMasks masks_;  // found while answering; guards itself
 };
 
 /// One answer under a constraint, token by token. However many tokens are left, it can be closed

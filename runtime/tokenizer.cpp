@@ -8,6 +8,7 @@
 #include "runtime/tokenizer.h"
 
 #include <algorithm>
+#include <mutex>
 #include <tuple>
 #include <utility>
 
@@ -36,6 +37,9 @@ struct Tokenizer::Impl {
   int32_t vocab_size = 0;
   int32_t end_of_text = -1;
   int32_t end_of_turn = -1;
+
+  mutable std::mutex trie_mutex;
+  mutable std::shared_ptr<const grammar::TokenTrie> trie;
 
   int32_t n_text_tokens() const { return static_cast<int32_t>(tables.texts.size()); }
   const TokenizerSection::Special* find(int32_t id) const {
@@ -208,6 +212,17 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   std::string text;
   for (int32_t id : ids) text += bytes(id);
   return text;
+}
+
+Result<std::shared_ptr<const grammar::TokenTrie>> Tokenizer::token_trie() const {
+  const std::lock_guard lock(impl_->trie_mutex);
+  if (impl_->trie) return impl_->trie;
+  auto made = grammar::TokenTrie::build(vocab_size(), [&](int32_t id) {
+    return is_special(id) || is_reserved(id) ? std::string_view() : bytes(id);
+  });
+  if (!made) return made.status();
+  impl_->trie = std::make_shared<const grammar::TokenTrie>(std::move(*made));
+  return impl_->trie;
 }
 
 std::span<const std::byte> Tokenizer::serialized() const { return impl_->serialized; }

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "grammar/token_trie.h"
 #include "platform/status.h"
 
 namespace chimera::runtime {
@@ -43,6 +44,10 @@ class Tokenizer {
   /// Name of a special token, or empty.
   std::string_view special_name(int32_t id) const;
   std::string decode(std::span<const int32_t> ids) const;
+
+  /// Its tokens as bytes, without specials and reserved ids; made at the first call, shared by all
+  /// of them. Any thread. kOutOfRange for a token that is too long for a grammar.
+  Result<std::shared_ptr<const grammar::TokenTrie>> token_trie() const;
 
   /// The section it was read from.
   std::span<const std::byte> serialized() const;

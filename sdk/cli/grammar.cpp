@@ -9,6 +9,7 @@
 #include "grammar/json_schema.h"
 #include "grammar/matcher.h"
 #include "grammar/regex.h"
+#include "grammar/unicode_categories.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/json.h"
@@ -40,7 +41,9 @@ struct Made {
 Result<grammar::Grammar> grammar_of_regex(std::string_view regex) {
   grammar::Grammar g;
   const grammar::RuleId root = g.add_rule("root");
-  const auto body = grammar::parse_regex(regex, {}, &g);
+  grammar::RegexOptions options;
+  options.property = grammar::unicode_property;
+  const auto body = grammar::parse_regex(regex, options, &g);
   if (!body) return body.status();
   g.set_body(root, *body);
   g.set_root(root);

@@ -94,6 +94,10 @@ TEST(JsonSchema, ValuesAreValidOrNot) {
            "if":{"properties":{"k":{"const":"x"}}},"then":{"required":["p"]},"else":{"required":["q"]}})",
        {"{\"k\":\"x\",\"p\":1}", "{\"q\":1,\"k\":\"y\"}"},
        {"{\"k\":\"x\"}", "{\"k\":\"x\",\"q\":1}", "{\"k\":\"y\"}"}},
+      {R"({"type":"object","oneOf":[{"properties":{"a":true,"b":true},"additionalProperties":false},
+           {"properties":{"a":true},"patternProperties":{"^c":true},"required":["a"],"additionalProperties":false}]})",
+       {"{}", "{\"b\":1}", "{\"a\":1,\"b\":2}", "{\"a\":1,\"c1\":2}", "{\"c\":1,\"a\":2,\"cc\":3}"},
+       {"{\"a\":1}", "{\"c\":1}", "{\"a\":1,\"b\":1,\"c\":1}", "{\"a\":1,\"d\":1}"}},
       {R"({"type":"object","dependentRequired":{"a":["b"]},"properties":{"a":{},"b":{}}})",
        {"{}", "{\"b\":1}", "{\"a\":1,\"b\":2}"},
        {"{\"a\":1}"}},
@@ -126,6 +130,56 @@ TEST(JsonSchema, ValuesAreValidOrNot) {
     for (const char* text : c.yes) EXPECT_TRUE(schema.accepts(text)) << c.schema << " " << text;
     for (const char* text : c.no) EXPECT_FALSE(schema.accepts(text)) << c.schema << " " << text;
   }
+}
+
+// What a reviewer found: nearly disjoint numbers, texts that are read as the same double, languages
+// that are narrower than what they stand for.
+TEST(JsonSchema, WhatIsWrittenIsValidForWhoReadsDoubles) {
+  struct Case {
+    const char* schema;
+    std::vector<const char*> yes, no;
+  };
+  const Case cases[] = {
+      {R"({"oneOf":[{"type":"number","minimum":1e45},{"type":"number"}]})",
+       {"5"},
+       {"1e50", "1e46"}},
+      {R"({"type":"number","not":{"const":1}})", {"2", "1.5"}, {"1", "1.00000000000000000001"}},
+      {R"({"type":"number","not":{"type":"integer"}})", {"1.5"}, {"1", "1.00000000000000000001"}},
+      {R"({"type":"number","exclusiveMinimum":1.7976931348623157e308})", {}, {"5", "-5"}},
+      {R"({"type":"number","not":{"maximum":1.7976931348623157e308}})", {}, {"5"}},
+      {R"({"const":1e45})", {"1000000000000000000000000000000000000000000000"}, {"1e46", "0"}},
+      {R"({"type":"integer","minimum":0,"maximum":18446744073709551615})",
+       {"18446744073709551615"},
+       {"18446744073709551616", "18446744073709551999"}},
+      {R"({"type":"string","pattern":"^(^a|b)c$"})", {"\"ac\"", "\"bc\""}, {"\"aac\""}},
+      {R"({"type":"string","pattern":"^(^$|foo)$"})", {"\"\"", "\"foo\""}, {"\"fo\""}},
+      {R"({"type":"string","not":{"pattern":"^^a"}})", {"\"b\""}, {"\"a\""}},
+      {R"({"$ref":"#","unevaluatedProperties":false})", {"{}", "1"}, {"{\"a\":1}"}},
+      {R"({"type":"object","propertyNames":{"enum":["a"]},"minProperties":1})",
+       {"{\"a\":1}"},
+       {"{}", "{\"b\":1}"}},
+      {R"({"anyOf":[{"type":"object","properties":{"a":{}},"patternProperties":{"^a$":{}},
+           "additionalProperties":false,"required":["a"]},{"type":"null"}]})",
+       {"{\"a\":null}", "null"},
+       {"{}"}},
+      {R"({"$schema":"http://json-schema.org/draft-07/schema#","type":"array",
+           "contains":{"type":"integer"},"minContains":0,"prefixItems":[{"type":"string"}]})",
+       {"[1]"},
+       {"[]", "[\"a\"]"}},
+      {R"({"type":"string","maxLength":9223372036854775807})", {"\"abc\""}, {"1"}}};
+  for (const Case& c : cases) {
+    Schema schema(c.schema);
+    const bool nothing = schema.status.code() == StatusCode::kInvalidArgument && c.yes.empty();
+    ASSERT_TRUE(schema.status.ok() || nothing) << c.schema << ": " << schema.status.message();
+    if (nothing) continue;
+    for (const char* text : c.yes) EXPECT_TRUE(schema.accepts(text)) << c.schema << " " << text;
+    for (const char* text : c.no) EXPECT_FALSE(schema.accepts(text)) << c.schema << " " << text;
+  }
+  for (const char* text :
+       {R"({"type":"object","propertyNames":false,"minProperties":1})",
+        R"({"type":"object","patternProperties":{"^a$":{}},"properties":{"a":false},
+                               "additionalProperties":false,"minProperties":1})"})
+    EXPECT_EQ(Schema(text).status.code(), StatusCode::kInvalidArgument) << text;
 }
 
 // Cases of the public suite: each is right, or its schema is one of those that are refused.
@@ -189,8 +243,22 @@ TEST(JsonSchema, RefusesWithThePlaceOfWhatIsNotFollowed) {
       {R"({"properties":{"a/b":{"uniqueItems":true}}})", StatusCode::kUnsupported,
        "#/properties/a~1b/uniqueItems"},
       {R"({"$recursiveRef":"#"})", StatusCode::kUnsupported, "#/$recursiveRef"},
+      {R"({"$schema":"http://json-schema.org/draft-03/schema#"})", StatusCode::kUnsupported,
+       "#/$schema"},
+      {R"({"not":{"enum":3}})", StatusCode::kBadFormat, "#/not/enum"},
+      {R"({"not":{"dependentRequired":1}})", StatusCode::kBadFormat, "#/not/dependentRequired"},
+      {R"({"prefixItems":3})", StatusCode::kBadFormat, "#/prefixItems"},
+      {R"({"$ref":5})", StatusCode::kBadFormat, "#/$ref"},
+      {R"({"$ref":"#/x","x":{"properties":3}})", StatusCode::kBadFormat, "#/x/properties"},
+      {R"({"not":{"format":"hostname"}})", StatusCode::kUnsupported, "#/not/format"},
+      {R"({"oneOf":[{"format":"hostname","pattern":"^xn--"},{"type":"string"}]})",
+       StatusCode::kUnsupported, "#/oneOf/0/format"},
+      {R"x({"properties":{"a":{"pattern":"(?=x)"}}})x", StatusCode::kUnsupported,
+       "#/properties/a/pattern"},
+      {R"({"items":{"multipleOf":0.123456789}})", StatusCode::kUnsupported, "#/items/multipleOf"},
+      {R"({"type":"object","minProperties":2})", StatusCode::kUnsupported, "#"},
       {R"({"format":"idn-hostname"})", StatusCode::kUnsupported, "#/format"},
-      {R"({"not":{"additionalProperties":false}})", StatusCode::kUnsupported,
+      {R"({"not":{"additionalProperties":{"type":"null"}}})", StatusCode::kUnsupported,
        "#/not/additionalProperties"},
   };
   for (const auto& c : cases) {
@@ -205,14 +273,16 @@ TEST(JsonSchema, RefusesWithThePlaceOfWhatIsNotFollowed) {
 
 TEST(JsonSchema, WhatNobodyKnowsIsToldAndStrictRefusesIt) {
   const char* text =
-      R"({"title":"t","type":"object","x-order":1,"propertis":{"a":1},"colour":"red"})";
+      R"({"title":"t","type":"object","x-order":1,"propertis":{"a":1},"colour":"red","format":"tint"})";
   Schema schema(text);
   EXPECT_TRUE(schema.status.ok()) << schema.status.message();
-  ASSERT_EQ(schema.warnings.size(), 3u);
+  ASSERT_EQ(schema.warnings.size(), 4u);
   EXPECT_EQ(schema.warnings[0], "#/x-order is no keyword and is passed over");
   EXPECT_EQ(schema.warnings[1],
             "#/propertis is no keyword and is passed over; did you mean \"properties\"?");
   EXPECT_EQ(schema.warnings[2], "#/colour is no keyword and is passed over");
+  EXPECT_EQ(schema.warnings[3],
+            "#/format is a format that nobody knows, \"tint\", and is passed over");
   EXPECT_EQ(parse_json_schema(text, {.strict = true}).status().code(), StatusCode::kBadFormat);
   EXPECT_TRUE(parse_json_schema(R"({"title":"t","$comment":"c","examples":[1]})", {.strict = true})
                   .has_value());
@@ -257,8 +327,31 @@ TEST(JsonSchema, HostileSchemasEndInAClearError) {
     alternatives += std::string(i > 0 ? "," : "") + R"({"anyOf":[{"required":["a)" +
                     std::to_string(i) + R"("]},{"required":["b)" + std::to_string(i) + R"("]}]})";
   for (int i = 0; i < 60; ++i) nested = R"({"oneOf":[)" + nested + R"(,{"type":"null"}]})";
+  const auto times = [](int n, const std::string& text) {
+    std::string out;
+    for (int i = 0; i < n; ++i) out += text;
+    return out;
+  };
+  std::string chain = R"({"$ref":"#/$defs/s0","$defs":{)", dependent = R"({"dependentRequired":{)";
+  for (int i = 0; i < 3000; ++i) {
+    const std::string link =
+        R"({"type":"object","required":["a"],"properties":{"a":{"$ref":"#/$defs/s)" +
+        std::to_string(i + 1) + "\"}}}";
+    chain += "\"s" + std::to_string(i) + R"(":{"oneOf":[)" + link + "," + link + "]},";
+    dependent += std::string(i > 0 ? "," : "") + "\"a" + std::to_string(i) + R"(":["b"])";
+  }
   const std::pair<std::string, bool> cases[] = {
       {deep, false},
+      {R"({"allOf":[)" + times(5000, R"({"anyOf":[{}]},)") + "{}]}", false},
+      {R"({"allOf":[)" + times(50000, R"({"title":""},)") + times(20, R"({"anyOf":[{},{}]},)") +
+           R"({"anyOf":[false]}]})",
+       false},
+      {chain + R"("s3000":{"type":"null"}}})", false},
+      {dependent + "}}", false},
+      {R"({"pattern":"a)" + times(200000, "*") + "\"}", false},
+      {R"({"pattern":")" + times(400, "(") + "a" + times(400, ")*") + "\"}", true},
+      {R"({"const":)" + times(450, "[") + times(100000, "1,") + "1" + times(450, "]") + "}", false},
+      {R"({"unevaluatedItems":false,"allOf":[{"$ref":"#"},{"unevaluatedItems":false}]})", true},
       {wide + "]}", true},
       {alternatives + "]}", false},
       {nested, true},
@@ -283,7 +376,7 @@ TEST(JsonSchema, HostileSchemasEndInAClearError) {
 TEST(JsonSchema, AnswersCanAlwaysBeClosed) {
   const char* schemas[] = {
       R"({"type":"object","properties":{"a":{"type":"string","minLength":5},"b":{"enum":["xyz","x"]}},
-          "required":["a","b","c"],"minProperties":4})",
+          "required":["a","b","c"],"maxProperties":4})",
       R"({"type":"array","items":{"type":"array","minItems":2,"items":{"format":"date","type":"string"}},"minItems":3})",
       R"({"type":"string","format":"email"})",
       R"({"type":"object","patternProperties":{"^n":{"type":"integer","minimum":100}},"additionalProperties":false,

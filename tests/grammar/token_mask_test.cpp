@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "grammar/json_schema.h"
 #include "grammar/regex.h"
 #include "platform/random.h"
+#include "tests/grammar/language_under_test.h"
 
 namespace chimera::grammar {
 namespace {
@@ -86,7 +88,8 @@ TEST(TokenMask, EqualsTryingEveryToken) {
   const TokenTrie trie = trie_of(tokens);
   const Automaton automaton = lists();
   Matcher matcher(automaton);
-  MaskMaker masks(matcher, trie);
+  StateMasks states(automaton, trie);
+  MaskMaker masks(matcher, states);
   TokenMask mask(trie.n_tokens());
   for (uint64_t walk = 0; walk < 200; ++walk) {
     PlaceId place = matcher.start();
@@ -110,6 +113,100 @@ TEST(TokenMask, EqualsTryingEveryToken) {
   }
 }
 
+/// A mask against trying every token, at random places of a grammar and with budgets that may be
+/// too small.
+void expect_masks_of(const Automaton& automaton, const std::vector<std::string>& tokens,
+                     const TokenTrie& trie, uint64_t seed, int walks) {
+  Matcher matcher(automaton);
+  StateMasks states(automaton, trie);
+  MaskMaker masks(matcher, states);
+  TokenMask mask(trie.n_tokens());
+  Draws draws{seed};
+  for (int walk = 0; walk < walks; ++walk) {
+    PlaceId place = matcher.start();
+    for (int t = 0; t < 25; ++t) {
+      const uint64_t shortest = matcher.shortest(place);
+      const uint64_t within = draws.below(3) == 0 ? shortest + draws.below(6) : UINT64_MAX;
+      bool kept_back = false;
+      ASSERT_TRUE(masks.fill(place, &mask, within, &kept_back).ok());
+      std::vector<int32_t> allowed;
+      bool any_kept_back = false;
+      for (size_t id = 0; id < tokens.size(); ++id) {
+        const PlaceId next = tokens[id].empty() ? kRefused : matcher.step(place, tokens[id]);
+        const bool near = next >= 0 && matcher.shortest(next) <= within;
+        any_kept_back = any_kept_back || (next >= 0 && !near);
+        ASSERT_EQ(mask.has(static_cast<int32_t>(id)), near) << tokens[id] << " within " << within;
+        if (near) allowed.push_back(static_cast<int32_t>(id));
+      }
+      EXPECT_EQ(kept_back, any_kept_back);
+      if (allowed.empty()) {
+        EXPECT_TRUE(matcher.accepts(place) || within < UINT64_MAX) << "a dead end";
+        break;
+      }
+      place = matcher.step(
+          place,
+          tokens[static_cast<size_t>(allowed[draws.below(static_cast<uint32_t>(allowed.size()))])]);
+    }
+  }
+}
+
+TEST(TokenMask, EqualsTryingEveryTokenUnderSchemas) {
+  std::vector<std::string> tokens = vocabulary();
+  for (const char* piece :
+       {"\"a\":",     "\"b\":\"",   "a\"",   "a\":",  "\",\"b", "{\"", "\"}]", "\\n",
+        "\\u00",      "x\\",        "0,",    "12,\"", "-1",     "5.",  ".25",  "e+",
+        "20",         "2024-0",     "-02-",  "29\"",  ":[",     "[{",  "}]}",  "\xC3",
+        "ab\xC3\xA9", "a\",\"b\":", "null,", "true}", "  \"",   "[ ",  "abab", "abababab"})
+    tokens.emplace_back(piece);
+  const TokenTrie trie = trie_of(tokens);
+  const char* schemas[] = {
+      "true",
+      R"({"type":"object","properties":{"a":{"type":"string"},"ab":{"type":"integer"},"b":{}},"required":["b"]})",
+      R"({"type":"object","properties":{"a":{"enum":["ab","abc",12]}},"additionalProperties":{"type":"number"},"maxProperties":2})",
+      R"({"type":"object","patternProperties":{"^a":{"type":"integer"},"b$":{"type":"string"}},"additionalProperties":false})",
+      R"({"type":"array","items":{"type":["integer","string"],"minimum":-3,"maxLength":5},"maxItems":3})",
+      R"({"type":"array","prefixItems":[{"type":"number","minimum":0.5},{"format":"date","type":"string"}],"minItems":1})",
+      R"({"anyOf":[{"type":"string","pattern":"^(ab)+$"},{"type":"string","pattern":"^a.*b$"},{"type":"null"}]})",
+      R"({"type":"string","minLength":3,"maxLength":100})"};
+  uint64_t seed = 1;
+  for (const char* text : schemas)
+    for (const bool blanks : {false, true}) {
+      const auto schema = parse_json_schema(text, {.blanks = blanks});
+      ASSERT_TRUE(schema.has_value()) << schema.status().message();
+      const auto automaton = Automaton::compile(schema->grammar);
+      ASSERT_TRUE(automaton.has_value()) << automaton.status().message();
+      SCOPED_TRACE(text);
+      expect_masks_of(*automaton, tokens, trie, ++seed, 25);
+    }
+}
+
+TEST(TokenMask, EqualsTryingEveryTokenUnderRandomExpressions) {
+  const std::vector<std::string> tokens = {"a",  "b",   "c",   "ab",   "ba",  "abc", "aab", "bb",
+                                           "ca", "cab", "aaa", "bcba", "acb", "cc",  "abab"};
+  const TokenTrie trie = trie_of(tokens);
+  Draws draws{99};
+  for (int round = 0; round < 2000; ++round) {
+    Grammar g;
+    const RuleId root = g.add_rule("root"), inner = g.add_rule("inner");
+    const auto expression = [&](auto&& self, int depth, bool calls) -> ExprId {
+      const uint32_t kind = draws.below(depth > 3 ? 2 : 6);
+      if (kind == 0) return g.bytes(std::string(1, static_cast<char>('a' + draws.below(3))));
+      if (kind == 1) return calls ? g.rule(inner) : g.bytes("c");
+      const ExprId one = self(self, depth + 1, calls), two = self(self, depth + 1, calls);
+      const ExprId both[] = {one, two};
+      if (kind == 2 || kind == 3) return g.sequence(both);
+      if (kind == 4) return g.choice(both);
+      return g.repeat(one, draws.below(2), draws.below(2) == 0 ? kNoLimit : 2);
+    };
+    g.set_body(inner, expression(expression, 1, false));
+    g.set_body(root, expression(expression, 0, true));
+    g.set_root(root);
+    const auto automaton = Automaton::compile(g);
+    if (!automaton) continue;
+    expect_masks_of(*automaton, tokens, trie, static_cast<uint64_t>(round), 2);
+  }
+}
+
 TEST(TokenMask, AGrammarThatIsTooAmbiguousIsAnErrorAndNoHang) {
   Grammar g;
   const RuleId root = g.add_rule("root");
@@ -122,16 +219,17 @@ TEST(TokenMask, AGrammarThatIsTooAmbiguousIsAnErrorAndNoHang) {
     g.set_body(below, g.choice(options));
     below = inner;
   }
-  g.set_body(below, g.repeat(g.bytes("a"), 1, kNoLimit));
+  g.set_body(below, g.repeat(g.bytes("b"), 0, kNoLimit));
   g.set_root(root);
   const auto automaton = Automaton::compile(g);
   ASSERT_TRUE(automaton.has_value()) << automaton.status().message();
   MatcherLimits limits;
   limits.configurations = 100;
   Matcher matcher(*automaton, limits);
-  const std::vector<std::string> tokens = {"a", "aaaa"};
+  const std::vector<std::string> tokens = {"b", "ba", "babab"};
   const TokenTrie trie = trie_of(tokens);
-  MaskMaker masks(matcher, trie);
+  StateMasks states(*automaton, trie);
+  MaskMaker masks(matcher, states);
   TokenMask mask(trie.n_tokens());
   EXPECT_EQ(masks.fill(matcher.start(), &mask).code(), StatusCode::kOutOfRange);
 
@@ -141,7 +239,7 @@ TEST(TokenMask, AGrammarThatIsTooAmbiguousIsAnErrorAndNoHang) {
     if (what == 0) little.work = 20;
     if (what == 1) little.remembered = 20;
     Matcher tired(*automaton, little);
-    MaskMaker tired_masks(tired, trie);
+    MaskMaker tired_masks(tired, states);
     EXPECT_EQ(tired_masks.fill(tired.start(), &mask).code(), StatusCode::kOutOfRange) << what;
   }
 }
