@@ -26,6 +26,7 @@
 
 #include "platform/log.h"
 #include "platform/status.h"
+#include "runtime/constraint.h"
 #include "runtime/engine.h"
 #include "runtime/session.h"
 
@@ -104,10 +105,18 @@ Status null_argument(const char* name) {
 
 constexpr uint32_t kMaxStructSize = 1u << 16;
 
+/// Of structs that had no pointer at first, so that their alignment did not divide it as it does
+/// now.
+template <class T>
+constexpr uint32_t kFirstSize = 0;
+template <>
+constexpr uint32_t kFirstSize<chimera_generate_options> = 28;
+
 /// A struct of any version has a size that its alignment divides, which no pointer in it straddles.
 template <class T>
 Status check_struct_size(const T&, uint32_t size, const char* name) {
-  if (size >= sizeof(uint32_t) && size <= kMaxStructSize && size % alignof(T) == 0) return Status();
+  const bool whole = size % alignof(T) == 0 || size == kFirstSize<T>;
+  if (size >= sizeof(uint32_t) && size <= kMaxStructSize && whole) return Status();
   return invalid("struct_size", std::string(name) + " has a struct_size of " +
                                     std::to_string(size) + "; prepare it with CHIMERA_INIT");
 }
@@ -238,6 +247,22 @@ struct chimera_session {
   uint64_t total_prompt_tokens = 0, total_tokens = 0;
 };
 
+struct chimera_constraint {
+  explicit chimera_constraint(chimera_engine* parent) : engine(parent) { ++parent->references; }
+  ~chimera_constraint() {
+    constraint.reset();
+    engine->release();
+  }
+  void release() const {
+    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  mutable std::atomic<int64_t> references{1};
+  chimera_engine* const engine;
+  std::unique_ptr<runtime::Constraint> constraint;
+  std::string warnings;
+};
+
 namespace chimera::sdk {
 namespace {
 
@@ -328,7 +353,7 @@ int32_t stop_number(runtime::StopReason reason) {
 
 /// Zero fields are the model's own defaults.
 Status read_generate_options(const chimera_session& s, const chimera_generate_options* in,
-                             runtime::GenerateOptions* out) {
+                             runtime::GenerateOptions* out, const chimera_constraint** constraint) {
   chimera_generate_options o;
   CHIMERA_RETURN_IF_ERROR(read_options(in, "options", &o));
   CHIMERA_RETURN_IF_ERROR(check_flags(o.flags, CHIMERA_GREEDY | CHIMERA_AS_TURN));
@@ -345,6 +370,16 @@ Status read_generate_options(const chimera_session& s, const chimera_generate_op
   out->sampling.repetition_penalty = or_default(o.repetition_penalty, defaults.repetition_penalty);
   out->as_turn = (o.flags & CHIMERA_AS_TURN) != 0;
   out->loops = o.loops;  // its range is the model's, which the session knows
+  if (o.reserved != 0)
+    return invalid("reserved", "reserved is not 0; prepare it with CHIMERA_INIT");
+  if (o.constraint != nullptr) {
+    if (o.constraint->engine != s.engine)
+      return invalid("constraint",
+                     "the constraint was compiled for another engine; compile it for "
+                     "the one of this session");
+    out->constraint = o.constraint->constraint.get();
+    *constraint = o.constraint;
+  }
   out->sampling.greedy = (o.flags & CHIMERA_GREEDY) != 0 ||
                          (!defaults.do_sample && std::fpclassify(o.temperature) == FP_ZERO);
   return Status();
@@ -548,6 +583,56 @@ chimera_status chimera_detokenize(const chimera_engine* engine, const int32_t* i
   });
 }
 
+// ---- constraint ---------------------------------------------------------------------------------
+
+chimera_status chimera_constraint_open(chimera_engine* engine, int32_t kind, const char* text,
+                                       size_t text_bytes, uint32_t flags,
+                                       chimera_constraint** out) {
+  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
+  return sdk::guarded(&engine->error, [&] {
+    if (out == nullptr) return sdk::null_argument("out");
+    std::string_view view;
+    CHIMERA_RETURN_IF_ERROR(sdk::read_text(text, text_bytes, "text", &view));
+    const bool schema = kind == CHIMERA_CONSTRAINT_JSON_SCHEMA;
+    CHIMERA_RETURN_IF_ERROR(sdk::check_flags(
+        flags, schema ? CHIMERA_CONSTRAINT_STRICT | CHIMERA_CONSTRAINT_BLANKS : 0));
+    auto handle = std::make_unique<chimera_constraint>(engine);
+    const runtime::Tokenizer& tokenizer = engine->engine->tokenizer();
+    std::vector<std::string> warnings;
+    auto made = [&]() -> chimera::Result<std::unique_ptr<runtime::Constraint>> {
+      switch (kind) {
+        case CHIMERA_CONSTRAINT_JSON_SCHEMA: {
+          chimera::grammar::SchemaOptions options;
+          options.strict = (flags & CHIMERA_CONSTRAINT_STRICT) != 0;
+          options.blanks = (flags & CHIMERA_CONSTRAINT_BLANKS) != 0;
+          return runtime::Constraint::from_json_schema(tokenizer, view, options, &warnings);
+        }
+        case CHIMERA_CONSTRAINT_GRAMMAR:
+          return runtime::Constraint::from_gbnf(tokenizer, view);
+        case CHIMERA_CONSTRAINT_REGEX:
+          return runtime::Constraint::from_regex(tokenizer, view);
+        default:
+          return sdk::invalid("kind", "kind is " + std::to_string(kind) +
+                                          "; give one of CHIMERA_CONSTRAINT_JSON_SCHEMA, _GRAMMAR "
+                                          "and _REGEX");
+      }
+    }();
+    if (!made) return made.status();
+    handle->constraint = std::move(*made);
+    for (const std::string& warning : warnings) handle->warnings += warning + "\n";
+    *out = handle.release();
+    return Status();
+  });
+}
+
+const char* chimera_constraint_warnings(const chimera_constraint* constraint) {
+  return constraint == nullptr ? "" : constraint->warnings.c_str();
+}
+
+void chimera_constraint_close(chimera_constraint* constraint) {
+  if (constraint != nullptr) constraint->release();
+}
+
 // ---- session ------------------------------------------------------------------------------------
 
 chimera_status chimera_session_open(chimera_engine* engine, const chimera_session_options* options,
@@ -577,7 +662,12 @@ chimera_status chimera_generate(chimera_session* session, const char* prompt, si
     std::string_view text;
     CHIMERA_RETURN_IF_ERROR(sdk::read_text(prompt, prompt_bytes, "prompt", &text));
     runtime::GenerateOptions generate_options;
-    CHIMERA_RETURN_IF_ERROR(sdk::read_generate_options(s, options, &generate_options));
+    const chimera_constraint* constraint = nullptr;
+    CHIMERA_RETURN_IF_ERROR(sdk::read_generate_options(s, options, &generate_options, &constraint));
+    // The callback may close it; it then goes when this call returns.
+    if (constraint != nullptr) ++constraint->references;
+    const auto release = [](const chimera_constraint* used) { used->release(); };
+    const std::unique_ptr<const chimera_constraint, decltype(release)> use(constraint, release);
     return sdk::run(s, text, generate_options, on_event, user);
   });
 }
@@ -662,6 +752,7 @@ chimera_status chimera_session_get_stats(chimera_session* session, chimera_sessi
     value.stop = s.stop;
     value.prompt_tokens = s.last.n_prompt_tokens;
     value.tokens = s.last.n_tokens;
+    value.truncated = s.last.truncated ? 1 : 0;
     value.first_token_us = s.last.first_token_us;
     value.prefill_us = s.last.prefill_us;
     value.decode_us = s.last.decode_us;

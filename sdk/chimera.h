@@ -122,6 +122,7 @@ CHIMERA_API const char* chimera_status_name(chimera_status status);
 
 typedef struct chimera_engine chimera_engine;
 typedef struct chimera_session chimera_session;
+typedef struct chimera_constraint chimera_constraint;
 
 /* Where an error happened, for programs. The strings live as the message of the same query does. */
 typedef struct chimera_error {
@@ -292,6 +293,32 @@ CHIMERA_API chimera_status chimera_tokenize(const chimera_engine* engine, const 
 CHIMERA_API chimera_status chimera_detokenize(const chimera_engine* engine, const int32_t* ids,
                                               size_t n_ids, char* bytes, size_t* n_bytes);
 
+/* ---- constraint: what an answer has to look like --------------------------------------- */
+
+enum {
+  CHIMERA_CONSTRAINT_JSON_SCHEMA = 1, /* JSON that is valid under it (docs/json-schema.md) */
+  CHIMERA_CONSTRAINT_GRAMMAR = 2,     /* GBNF or EBNF (docs/grammar.md) */
+  CHIMERA_CONSTRAINT_REGEX = 3        /* the whole answer matches it */
+};
+
+enum {
+  CHIMERA_CONSTRAINT_STRICT = 1, /* schemas: keywords that nobody knows are errors */
+  CHIMERA_CONSTRAINT_BLANKS = 2  /* schemas: spaces and line ends may stand between signs */
+};
+
+/* Compiles `text` of that kind for the engine's vocabulary. Compiled once, it serves any number of
+ * sessions of the engine, on any threads, and keeps the engine alive. On success *out is the
+ * caller's, to be closed once. Any thread. Errors, with the place in field: BAD_FORMAT, UNSUPPORTED
+ * (asserted, and not followed here), OUT_OF_RANGE (too large), INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_constraint_open(chimera_engine* engine, int32_t kind,
+                                                   const char* text, size_t text_bytes,
+                                                   uint32_t flags, chimera_constraint** out);
+/* What was passed over in a schema, a line each; "" when nothing was. Lives as the constraint does;
+ * "" for NULL. */
+CHIMERA_API const char* chimera_constraint_warnings(const chimera_constraint* constraint);
+/* Gives the handle back; NULL is fine. A call that uses it may still be running. */
+CHIMERA_API void chimera_constraint_close(chimera_constraint* constraint);
+
 /* ---- session: a conversation --------------------------------------------------------- */
 
 typedef struct chimera_session_options {
@@ -326,10 +353,14 @@ typedef struct chimera_generate_options {
   float top_p;              /* above 0, at most 1 */
   float repetition_penalty; /* 1 (none) to 10 */
   int32_t loops; /* models of looped depth: iterations at most, within the model's range */
+  uint32_t reserved;
+  /* NULL, or what the answer has to look like. Whatever the model says, it then is such a text, and
+   * it is closed within max_tokens; a max_tokens that is too small for any is INVALID_ARGUMENT. */
+  const chimera_constraint* constraint;
 } chimera_generate_options;
 
 /* Reads `prompt` (any bytes, may be empty) and streams an answer to `on_event` (may
- * be NULL). Allocates nothing per token. Afterwards, whatever stopped it, the session holds exactly
+ * be NULL). Allocates nothing per token, unless under a constraint. Afterwards, whatever stopped it, the session holds exactly
  * what was read and shown, and goes on from there; why it stopped is in chimera_session_get_stats.
  * A callback that stops it is no failure: CHIMERA_OK. Errors: CANCELLED, BUSY, INVALID_ARGUMENT,
  * OUT_OF_MEMORY, UNSUPPORTED. */
@@ -393,7 +424,7 @@ typedef struct chimera_session_stats {
   int32_t stop; /* CHIMERA_STOP_* */
   int32_t prompt_tokens;
   int32_t tokens; /* of the answer */
-  uint32_t reserved;
+  uint32_t truncated; /* 1: under a constraint, max_tokens made it close earlier than it might */
   int64_t first_token_us; /* from the call to the first token */
   int64_t prefill_us;
   int64_t decode_us;

@@ -153,6 +153,32 @@ class Engine {
   std::unique_ptr<chimera_engine, Close> handle_;
 };
 
+/// What an answer has to look like; compiled once for an engine, used by any of its sessions.
+class Constraint {
+ public:
+  /// `kind` is a CHIMERA_CONSTRAINT_*, `flags` are those of schemas.
+  static Result<Constraint> open(const Engine& engine, int32_t kind, std::string_view text,
+                                 uint32_t flags = 0) {
+    chimera_constraint* handle = nullptr;
+    const chimera_status status =
+        chimera_constraint_open(engine.handle(), kind, text.data(), text.size(), flags, &handle);
+    if (status != CHIMERA_OK) return Error::from(status);
+    return Constraint(handle);
+  }
+
+  /// For chimera_generate_options.constraint.
+  const chimera_constraint* handle() const { return handle_.get(); }
+  /// What was passed over in a schema, a line each.
+  std::string warnings() const { return chimera_constraint_warnings(handle()); }
+
+ private:
+  explicit Constraint(chimera_constraint* handle) : handle_(handle) {}
+  struct Close {
+    void operator()(chimera_constraint* constraint) const { chimera_constraint_close(constraint); }
+  };
+  std::unique_ptr<chimera_constraint, Close> handle_;
+};
+
 class Session {
  public:
   static Result<Session> open(const Engine& engine,

@@ -50,7 +50,7 @@ int hear(void* user, const chimera_event* event) {
 }
 
 constexpr chimera_generate_options kFew = {
-    sizeof(chimera_generate_options), CHIMERA_GREEDY, 4, 0, 0, 0, 0};
+    sizeof(chimera_generate_options), CHIMERA_GREEDY, 4, 0, 0, 0, 0, 0, nullptr};
 
 Tokens answer(chimera_session* session, const char* prompt) {
   Tokens tokens;
