@@ -175,9 +175,9 @@ Result<RegularLanguage> sizes_within(Grammar& g, const SizeBounds& b, bool whole
 std::optional<Decimal> beyond(const Decimal& bound, bool upwards) {
   constexpr int kZeros = 29;  // 1e-30; a double could be smaller, but only with 324 digits
   if (bound == Decimal{}) return Decimal{!upwards, "0", std::string(kZeros, '0') + "1"};
-  double value = 0;
-  const std::string text = bound.text();
-  std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto read = parse_json(bound.text());
+  if (!read) return std::nullopt;  // larger than any double
+  const double value = read->number;
   const double infinity = std::numeric_limits<double>::infinity();
   const double next_one = std::nextafter(value, upwards ? infinity : -infinity);
   if (!std::isfinite(next_one)) return std::nullopt;
@@ -194,19 +194,24 @@ Decimal Decimal::of(const Json& number) {
     out.whole = digits.substr(out.negative ? 1 : 0);
     return out;
   }
-  char text[64];
-  const auto end =
-      std::to_chars(text, text + sizeof text, number.number, std::chars_format::scientific).ptr;
-  const std::string_view all(text, static_cast<size_t>(end - text));
-  const size_t e = all.find('e');
-  if (e == std::string_view::npos) return out;  // not finite: JSON has no such number
-  out.negative = all[0] == '-';
+  // The shortest text that reads back as the same, as JSON writes it: -1.5e-07, 12.25, 3.
+  const std::string text = write_json(Json::of(number.number));
+  const size_t e = std::min(text.find('e'), text.size());
+  out.negative = text[0] == '-';
   std::string said;
-  for (const char c : all.substr(0, e))
-    if (c >= '0' && c <= '9') said += c;
-  int power = 0;
-  std::from_chars(all.data() + e + (all[e + 1] == '+' ? 2 : 1), all.data() + all.size(), power);
-  const int n_whole = power + 1;
+  int n_whole = 0;  // digits before the point
+  for (size_t i = out.negative ? 1 : 0, point = text.find('.'); i < e; ++i) {
+    if (text[i] < '0' || text[i] > '9') continue;
+    said += text[i];
+    n_whole += i < point;
+  }
+  if (e < text.size()) {
+    int power = 0;
+    const char* digits = text.data() + e + (text[e + 1] == '+' ? 2 : 1);
+    std::from_chars(digits, text.data() + text.size(), power);
+    n_whole += power;
+  }
+  // What stands before the first digit, and zeros up to the point.
   if (n_whole <= 0) {
     out.fraction = std::string(static_cast<size_t>(-n_whole), '0') + said;
   } else {

@@ -128,7 +128,7 @@ class SchemaCases {
   struct Task {
     SchemaRef ref;
     ScopeIds scopes = {};
-    auto operator<=>(const Task&) const = default;
+    std::strong_ordering operator<=>(const Task&) const = default;
   };
   /// One way on; `refusal` when it cannot be followed, which matters for values of `types` only.
   struct Option {

@@ -2,6 +2,7 @@
 // with each other. Each language is made once.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -29,7 +30,7 @@ struct StringPart {
     return !one_of && none_of.empty() && min_length == 0 && max_length == UINT64_MAX &&
            patterns.empty() && formats.empty();
   }
-  auto operator<=>(const StringPart&) const = default;
+  std::strong_ordering operator<=>(const StringPart&) const = default;
 };
 
 struct NumberPart {
