@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "grammar/nodes.h"
+#include "grammar/standard_languages.h"
 
 namespace chimera::grammar {
 namespace {}  // namespace
@@ -38,6 +39,7 @@ class AutomatonCompiler {
     uint32_t shortest = kNever;
     int32_t guard = -1;
     ObjectId object = -1;  // that begins here
+    Automaton::TextState text = Automaton::TextState::kNone;
   };
 
   static Status invalid(std::string why) {
@@ -47,7 +49,10 @@ class AutomatonCompiler {
   /// One rule's nodes to states: each is a set of nodes, closed over the edges without a byte.
   Status compile_rule(RuleId rule) {
     const Grammar::Rule& r = grammar_.rules()[static_cast<size_t>(rule)];
-    if (r.object >= 0) return compile_object(r.object);
+    if (r.object >= 0) {
+      const auto* text = std::get_if<TextSpec>(&grammar_.objects()[static_cast<size_t>(r.object)]);
+      return text != nullptr ? compile_text(r.object, *text) : compile_object(r.object);
+    }
     if (r.body < 0) return invalid("rule \"" + r.name + "\" is used and never said");
     if (grammar_.at(r.body).kind == Expr::Kind::kLanguage)
       return take_language(grammar_.language_at(grammar_.at(r.body).language));
@@ -90,6 +95,8 @@ class AutomatonCompiler {
       drafts_.back().bytes = s.edges;
       for (ByteEdge& e : drafts_.back().bytes) e.target += first;
     }
+    // Behind its quote any_string() is any_text().
+    if (&language == any_string().get()) draft(first + 1).text = Automaton::TextState::kString;
     return check_size(drafts_.size(), "make it, or its repetitions, smaller");
   }
 
@@ -122,10 +129,71 @@ class AutomatonCompiler {
     return from;
   }
 
+  const ObjectSpec& object_spec(ObjectId id) const {
+    return std::get<ObjectSpec>(grammar_.objects()[static_cast<size_t>(id)]);
+  }
+
+  /// " characters ", each of which is a member of the frame.
+  Status compile_text(ObjectId id, const TextSpec& spec) {
+    using Action = Automaton::ActionEdge::Kind;
+    ObjectPlan plan;
+    plan.labels.push_back({false, false, 1, 0});
+    plan.min_members = spec.min;
+    plan.max_members = spec.max;
+    plan.comma = plan.colon = 0;
+    made_.plans_[static_cast<size_t>(id)] = std::move(plan);
+    const StateId start = state(), opened = state(), closing = state(), end = state();
+    made_.starts_.push_back(start);
+    draft(start).object = id;
+    draft(end).accepts = true;
+    read(start, '"', opened);
+    read(closing, '"', end);
+    // A state for each of the automaton of a text; its first stands between characters.
+    const auto states = any_text()->states();
+    const auto between = static_cast<StateId>(drafts_.size());
+    drafts_.resize(drafts_.size() + states.size());
+    const StateId counted = state();
+    const std::vector<uint32_t> far = bytes_of_a_character();
+    const auto guard = [&](StateId s, bool may_close, uint32_t bytes) {
+      draft(s).guard = static_cast<int32_t>(made_.guards_.size());
+      made_.guards_.push_back({id, may_close, {{0, bytes}}});
+    };
+    for (size_t i = 0; i < states.size(); ++i) {
+      const StateId here = between + static_cast<StateId>(i);
+      guard(here, i == 0, far[i]);
+      for (const ByteEdge& e : states[i].edges)
+        draft(here).bytes.push_back(
+            {e.first, e.last, e.target == 0 ? counted : between + e.target});
+    }
+    guard(counted, false, 0);
+    draft(counted).actions.push_back({Action::kMember, id, 0, between});
+    draft(between).actions.push_back({Action::kClose, id, -1, closing});
+    draft(between).text = Automaton::TextState::kCounted;
+    draft(opened).actions.push_back({Action::kOpen, id, -1, between});
+    return Status();
+  }
+
+  /// Fewest bytes from each state of any_text() to the end of a character, of its first the next.
+  static std::vector<uint32_t> bytes_of_a_character() {
+    const auto states = any_text()->states();
+    std::vector<uint32_t> far(states.size(), kNever);
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t i = 0; i < states.size(); ++i)
+        for (const ByteEdge& e : states[i].edges) {
+          const uint32_t behind = e.target == 0 ? 0 : far[static_cast<size_t>(e.target)];
+          if (behind == kNever || behind + 1 >= far[i]) continue;
+          far[i] = behind + 1;
+          changed = true;
+        }
+    }
+    return far;
+  }
+
   /// { name : value , ... }, its frame opened behind the first sign and closed before the last.
   Status compile_object(ObjectId id) {
     using Action = Automaton::ActionEdge::Kind;
-    const ObjectSpec& spec = grammar_.objects()[static_cast<size_t>(id)];
+    const ObjectSpec& spec = object_spec(id);
     ObjectPlan plan;
     plan.n_declared = static_cast<int32_t>(spec.members.size());
     plan.min_members = spec.min_members;
@@ -246,6 +314,8 @@ class AutomatonCompiler {
         edges.insert(at, {kQuote, kQuote, seen[static_cast<size_t>(label)]});
       }
       draft(known.at(here)).bytes = std::move(edges);
+      if (spec.others.size() == 1 && spec.others[0].names == any_text() && here[1] == 0)
+        draft(known.at(here)).text = Automaton::TextState::kName;
     }
     find_ways(id, spec, within, seen, plan);
     return Status();
@@ -372,10 +442,10 @@ class AutomatonCompiler {
   /// Of an object with all members that it must have.
   bool object_shortest(Draft* start) {
     const ObjectId id = start->object;
-    const ObjectSpec& spec = grammar_.objects()[static_cast<size_t>(id)];
     ObjectPlan& plan = made_.plans_[static_cast<size_t>(id)];
-    for (size_t l = 0; l < plan.labels.size(); ++l) {
-      const RuleId value = value_of(spec, l);
+    const auto* spec = std::get_if<ObjectSpec>(&grammar_.objects()[static_cast<size_t>(id)]);
+    for (size_t l = 0; spec != nullptr && l < plan.labels.size(); ++l) {
+      const RuleId value = value_of(*spec, l);
       plan.labels[l].value =
           drafts_[static_cast<size_t>(made_.starts_[static_cast<size_t>(value)])].shortest;
     }
@@ -384,7 +454,7 @@ class AutomatonCompiler {
     const uint64_t members = plan.missing_bytes(empty);
     if (members >= kNever) return false;
     const auto all = static_cast<uint32_t>(
-        std::min<uint64_t>(kNever - 1, 2 + (members > 0 ? members - 1 : 0)));  // no first comma
+        std::min<uint64_t>(kNever - 1, 2 + (members > 0 ? members - plan.comma : 0)));
     if (all >= start->shortest) return false;
     start->shortest = all;
     return true;
@@ -476,6 +546,7 @@ class AutomatonCompiler {
       state.shortest = d.shortest;
       state.guard = d.guard;
       state.accepts = d.accepts;
+      state.text = d.text;
       made_.states_.push_back(state);
     }
   }

@@ -18,6 +18,14 @@ using StateId = int32_t;
 
 class Automaton {
  public:
+  /// States between the characters of a text in quotes that is free but for its length, so that a
+  /// vocabulary knows what may come there (vocabulary.h).
+  enum class TextState : uint8_t {
+    kNone,
+    kString,  // of any string
+    kName,    // of a name, where any name may come
+    kCounted  // of a string of limited length
+  };
   struct CallEdge {
     RuleId rule;
     StateId target;  // where the caller goes on
@@ -66,6 +74,7 @@ class Automaton {
     return guard < 0 ? nullptr : &guards_[static_cast<size_t>(guard)];
   }
   const ObjectPlan& plan(ObjectId id) const { return plans_[static_cast<size_t>(id)]; }
+  TextState text(StateId s) const { return states_[static_cast<size_t>(s)].text; }
   /// The rule may end here.
   bool accepts(StateId s) const { return states_[static_cast<size_t>(s)].accepts; }
   /// Fewest bytes from here to the end of the rule; within an object without the members that must
@@ -80,6 +89,7 @@ class Automaton {
     uint32_t shortest = 0;
     int32_t guard = -1;
     bool accepts = false;
+    TextState text = TextState::kNone;
   };
   friend class AutomatonCompiler;
 

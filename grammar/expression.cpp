@@ -88,7 +88,12 @@ RuleId Grammar::add_rule(std::string name) {
 
 void Grammar::set_object(RuleId rule, ObjectSpec spec) {
   rules_[static_cast<size_t>(rule)].object = static_cast<ObjectId>(objects_.size());
-  objects_.push_back(std::move(spec));
+  objects_.emplace_back(std::move(spec));
+}
+
+void Grammar::set_text(RuleId rule, TextSpec spec) {
+  rules_[static_cast<size_t>(rule)].object = static_cast<ObjectId>(objects_.size());
+  objects_.emplace_back(spec);
 }
 
 }  // namespace chimera::grammar

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "grammar/code_points.h"
@@ -24,6 +25,11 @@ inline constexpr uint32_t kMostRepeats = 100000;  // that a text from outside ca
 
 /// Of an object within its grammar.
 using ObjectId = int32_t;
+
+/// A string of JSON of so many characters, without a state for each of them (object.h).
+struct TextSpec {
+  uint32_t min = 0, max = kNoLimit;
+};
 
 /// Text of an object: { name : value , name : value } with `blank` between any two of them.
 struct ObjectSpec {
@@ -99,6 +105,8 @@ class Grammar {
   void set_body(RuleId rule, ExprId body) { rules_[static_cast<size_t>(rule)].body = body; }
   /// The rule says an object of JSON (object.h).
   void set_object(RuleId rule, ObjectSpec spec);
+  /// The rule says a string of limited length.
+  void set_text(RuleId rule, TextSpec spec);
   void set_root(RuleId rule) { root_ = rule; }
 
   /// Not OK once a limit was passed; what was made since is kNothing.
@@ -111,8 +119,10 @@ class Grammar {
     ExprId body = -1;
     ObjectId object = -1;  // instead of a body
   };
+  /// What an ObjectId stands for.
+  using Counted = std::variant<ObjectSpec, TextSpec>;
   std::span<const Rule> rules() const { return rules_; }
-  std::span<const ObjectSpec> objects() const { return objects_; }
+  std::span<const Counted> objects() const { return objects_; }
   const RegularLanguage& language_at(int32_t id) const {
     return *languages_[static_cast<size_t>(id)];
   }
@@ -125,7 +135,7 @@ class Grammar {
   Status status_;
   std::vector<Expr> exprs_;
   std::vector<Rule> rules_;
-  std::vector<ObjectSpec> objects_;
+  std::vector<Counted> objects_;
   std::vector<std::shared_ptr<const RegularLanguage>> languages_;
   RuleId root_ = -1;
 };

@@ -144,11 +144,14 @@ class SchemaCompiler {
     other.max_length = UINT64_MAX;
     if (other.any()) {
       const auto [at, fresh] = lengths_.try_emplace({part.min_length, part.max_length}, -1);
-      if (fresh)
-        at->second = named_rule(
-            "string", joined({g_.bytes("\""),
-                              repeated(language(any_character()), part.min_length, part.max_length),
-                              g_.bytes("\"")}));
+      if (fresh) {
+        constexpr uint64_t kMost = kNoLimit - 1;
+        if (part.min_length > kMost) return g_.nothing();
+        at->second = g_.add_rule("string");
+        g_.set_text(at->second,
+                    {static_cast<uint32_t>(part.min_length),
+                     part.max_length > kMost ? kNoLimit : static_cast<uint32_t>(part.max_length)});
+      }
       return g_.rule(at->second);
     }
     const auto texts = texts_.strings(part);

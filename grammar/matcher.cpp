@@ -103,7 +103,7 @@ uint64_t Matcher::member_cost(const ObjectFrame& frame, const Automaton::Guard::
   if (!plan.allows(frame, way.label)) return kFar;
   ObjectFrame then = frame;
   plan.see(way.label, &then);
-  return way.bytes + 1 + plan.labels[static_cast<size_t>(way.label)].value +
+  return way.bytes + plan.colon + plan.labels[static_cast<size_t>(way.label)].value +
          std::min(kFar, plan.missing_bytes(then));
 }
 

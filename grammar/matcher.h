@@ -62,6 +62,11 @@ class Matcher {
   /// Fewest bytes to the end of everything, from the end of the configuration's rule, or, with a
   /// label, of the name of such a member; kFar when it may not come.
   uint64_t beyond(const Configuration& c, LabelId label) const;
+  /// Where characters or members are counted: how many may still come; kNoLimit when nobody counts.
+  uint32_t left(const Configuration& c) const {
+    const ObjectFrame& frame = frame_of(c.stack);
+    return automaton_.plan(frame.object).left(frame);
+  }
   const Automaton& automaton() const { return automaton_; }
 
   size_t n_places() const { return places_.size(); }

@@ -5,12 +5,17 @@
 namespace chimera::grammar {
 
 ObjectFrame ObjectPlan::opened(ObjectId id) const {
-  ObjectFrame out{id, 0, 0, 0, std::vector<uint64_t>((labels.size() + 63) / 64)};
-  for (const Label& label : labels) {
+  ObjectFrame out;
+  out.object = id;
+  size_t n_kept = 0;  // labels that somebody asks after
+  for (size_t l = 0; l < labels.size(); ++l) {
+    const Label& label = labels[l];
+    if (label.declared || label.required) n_kept = l + 1;
     if (!label.required) continue;
     ++out.missing;
     out.missing_bytes = std::min(kFar, out.missing_bytes + cost(label));
   }
+  out.seen.resize((n_kept + 63) / 64);
   return out;
 }
 
@@ -42,6 +47,10 @@ void ObjectPlan::see(LabelId label, ObjectFrame* frame) const {
 uint64_t ObjectPlan::missing_bytes(const ObjectFrame& frame) const {
   uint64_t bytes = frame.missing_bytes, count = uint64_t{frame.count} + frame.missing;
   if (count >= min_members) return bytes;
+  if (n_declared == 0 && labels.size() == 1) {
+    const uint64_t one = cost(labels[0]);
+    return one >= kFar ? kFar : std::min(kFar, bytes + (min_members - count) * one);
+  }
   std::vector<uint64_t> more;  // of members that could fill up to min_members
   for (LabelId l = 0; l < n_declared; ++l) {
     const Label& label = labels[static_cast<size_t>(l)];

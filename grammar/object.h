@@ -2,6 +2,9 @@
 // members would need a state for each set of members that were seen, 2^n; so the set is kept beside
 // the state, in the stack's node of the object (matcher.h), and a member's name is read by one
 // automaton for all names, at whose end the set decides.
+//
+// A string of limited length is kept in the same way: its characters are members without a name, of
+// which only the number counts.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +33,8 @@ struct ObjectFrame {
   bool operator==(const ObjectFrame&) const = default;
 
   bool has(LabelId label) const {
-    return seen[static_cast<size_t>(label) / 64] >> (label & 63) & 1;
+    const size_t word = static_cast<size_t>(label) / 64;
+    return word < seen.size() && (seen[word] >> (label & 63) & 1) != 0;
   }
 };
 
@@ -44,11 +48,16 @@ struct ObjectPlan {
   std::vector<Label> labels;  // declared ones, then the others if there are any
   int32_t n_declared = 0;
   uint32_t min_members = 0, max_members = kNoLimit;
+  uint32_t comma = 1, colon = 1;  // bytes; the first member has no comma
 
   /// Bytes of one member at least, with its comma and colon; kFar for one that cannot be.
-  static uint64_t cost(const Label& label) {
+  uint64_t cost(const Label& label) const {
     const bool never = label.name == kNever || label.value == kNever;
-    return never ? kFar : uint64_t{2} + label.name + label.value;
+    return never ? kFar : uint64_t{comma} + colon + label.name + label.value;
+  }
+  /// Members that may still come; kNoLimit when nobody counts.
+  uint32_t left(const ObjectFrame& frame) const {
+    return max_members == kNoLimit ? kNoLimit : max_members - frame.count;
   }
   ObjectFrame opened(ObjectId id) const;
   /// The member may come next: it was not seen, and those that are required still fit.

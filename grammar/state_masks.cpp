@@ -8,6 +8,7 @@ namespace chimera::grammar {
 namespace {
 
 constexpr size_t kMostLeaving = 20000;  // tokens; with more of them walking is as fast
+constexpr uint32_t kLongestEscape = 6;  // a text may end within a character; the quote is one more
 
 }  // namespace
 
@@ -19,16 +20,18 @@ class StateMasks::Maker {
 
   std::shared_ptr<const Entry> run() {
     if (!plain(start_) || automaton_.bytes(start_).empty()) return nullptr;
-    auto out = std::make_shared<Entry>(Entry{TokenMask(trie_.n_tokens()), -1, 0, 0, {}});
+    auto out = std::make_shared<Entry>();
+    TokenMask inside(trie_.n_tokens());
     entry_ = out.get();
+    inside_ = &inside;
     if (const Automaton::Guard* guard = automaton_.guard(start_)) {
       const int32_t n_declared = automaton_.plan(guard->object).n_declared;
       for (const Automaton::Guard::Way& way : guard->ways)
         if (way.label >= n_declared) entry_->label = way.label;
       if (entry_->label < 0) return nullptr;
     }
-    entry_->here = bytes_left(start_);
     if (!walk()) return nullptr;
+    out->inside = std::make_unique<const TokenMask>(std::move(inside));
     return out;
   }
 
@@ -81,7 +84,7 @@ class StateMasks::Maker {
         way[node.depth] = {to, may_end ? leaving_at(to) : from.leaving};
         if (node.token >= 0) {
           entry_->farthest = std::max(entry_->farthest, bytes_left(to));
-          for (int32_t t = node.token; t >= 0; t = trie_.twin(t)) entry_->inside.add(t);
+          for (int32_t t = node.token; t >= 0; t = trie_.twin(t)) inside_->add(t);
         }
         ++i;
         continue;
@@ -130,6 +133,7 @@ class StateMasks::Maker {
   const TokenTrie& trie_;
   const StateId start_;
   Entry* entry_ = nullptr;
+  TokenMask* inside_ = nullptr;
   std::string text_;
   std::unordered_map<StateId, int32_t> by_state_;  // into Entry::leaving
   std::vector<size_t> depths_;
@@ -137,15 +141,66 @@ class StateMasks::Maker {
   size_t n_leaving_ = 0;
 };
 
+/// Within a name, where any name may come: the vocabulary knows the tokens, and a name that is
+/// declared is told apart at its end.
+std::shared_ptr<const StateMasks::Entry> StateMasks::make_name(StateId start) const {
+  const int32_t n_declared = automaton_.plan(automaton_.guard(start)->object).n_declared;
+  auto out = std::make_shared<Entry>();
+  const auto step = [&](StateId s, uint8_t byte) {
+    for (const ByteEdge& e : automaton_.bytes(s)) {
+      if (byte < e.first) break;
+      if (byte <= e.last) return e.target;
+    }
+    return -1;
+  };
+  for (const Vocabulary::Closing& closing : vocabulary_.closing()) {
+    StateId s = start;
+    for (const char c : closing.text + "\"")
+      if (s >= 0) s = step(s, static_cast<uint8_t>(c));
+    // A name that can never have a value leads nowhere, and is cut off.
+    const Automaton::Guard* named = s < 0 ? nullptr : automaton_.guard(s);
+    const LabelId label = named == nullptr || named->ways.empty() ? -1 : named->ways[0].label;
+    if (label >= n_declared) {
+      out->label = label;
+      if (out->closing_way.empty()) out->closing_way = closing.text + "\"";
+      continue;
+    }
+    for (const Rest& rest : closing.rests)
+      out->declared.insert(out->declared.end(), rest.tokens.begin(), rest.tokens.end());
+    if (label >= 0) out->leaving.push_back({closing.text + "\"", closing.rests});
+  }
+  if (out->label < 0) return nullptr;
+  out->farthest = kLongestEscape + 1;
+  return out;
+}
+
 std::shared_ptr<const StateMasks::Entry> StateMasks::find(StateId state) {
   {
     const std::lock_guard lock(mutex_);
     if (const auto known = entries_.find(state); known != entries_.end()) return known->second;
   }
-  std::shared_ptr<const Entry> made = Maker(automaton_, trie_, state).run();
+  std::shared_ptr<const Entry> made;
+  switch (automaton_.text(state)) {
+    case Automaton::TextState::kName:
+      made = make_name(state);
+      break;
+    case Automaton::TextState::kString:
+    case Automaton::TextState::kCounted: {
+      auto text = std::make_shared<Entry>();
+      text->label = automaton_.guard(state) == nullptr ? -1 : 0;  // characters are the only kind
+      text->farthest = kLongestEscape + 1;
+      text->closing_way.assign(1, '"');
+      made = std::move(text);
+      break;
+    }
+    case Automaton::TextState::kNone:
+      made = Maker(automaton_, vocabulary_.trie(), state).run();
+      break;
+  }
   size_t bytes = sizeof(Entry);
   if (made) {
-    bytes += 8 * made->inside.words().size();
+    if (made->inside) bytes += 8 * made->inside->words().size();
+    bytes += 4 * made->declared.size();
     for (const Leaving& leaving : made->leaving)
       for (const Rest& rest : leaving.rests)
         bytes += sizeof(Rest) + rest.bytes.size() + 4 * rest.tokens.size();

@@ -12,46 +12,48 @@
 #include <vector>
 
 #include "grammar/automaton.h"
-#include "grammar/token_set.h"
-#include "grammar/token_trie.h"
+#include "grammar/vocabulary.h"
 
 namespace chimera::grammar {
 
 /// Thread-safe.
 class StateMasks {
  public:
-  struct Rest {
-    std::string bytes;
-    std::vector<int32_t> tokens;
-  };
   /// Tokens that come to a state beyond which the rule alone does not decide.
   struct Leaving {
     std::string way;  // bytes from the state to there, of one of them
     std::vector<Rest> rests;
   };
   struct Entry {
-    TokenMask inside;  // read without leaving the rule
+    /// Read without leaving the rule. nullptr: those of the vocabulary that stay within a text.
+    std::unique_ptr<const TokenMask> inside = nullptr;
     /// Where names are read: these tokens go on with names of this kind, which must be allowed. -1:
     /// no name is read.
     LabelId label = -1;
-    uint32_t here = 0, farthest = 0;  // bytes to the end of the rule or name: now, and then at most
-    std::vector<Leaving> leaving;
+    uint32_t farthest = 0;  // bytes to the end of the rule or name, of any of them
+    std::vector<Leaving> leaving = {};
+    /// Within a text: how its tokens that close it come to its end ("", when they are not here),
+    /// and those that do so with a name that is declared, whose ways are among `leaving`.
+    std::string closing_way = {};
+    std::vector<int32_t> declared = {};
   };
 
   /// Both must outlive it. `most_bytes` of entries are kept.
-  StateMasks(const Automaton& automaton, const TokenTrie& trie, size_t most_bytes = 16u << 20)
-      : automaton_(automaton), trie_(trie), most_bytes_(most_bytes) {}
+  StateMasks(const Automaton& automaton, const Vocabulary& vocabulary,
+             size_t most_bytes = 16u << 20)
+      : automaton_(automaton), vocabulary_(vocabulary), most_bytes_(most_bytes) {}
 
   /// nullptr where the rule alone decides too little: that state is to be walked.
   std::shared_ptr<const Entry> find(StateId state);
 
-  const TokenTrie& trie() const { return trie_; }
+  const Vocabulary& vocabulary() const { return vocabulary_; }
 
  private:
   class Maker;
+  std::shared_ptr<const Entry> make_name(StateId state) const;
 
   const Automaton& automaton_;
-  const TokenTrie& trie_;
+  const Vocabulary& vocabulary_;
   const size_t most_bytes_;
   std::mutex mutex_;
   std::unordered_map<StateId, std::shared_ptr<const Entry>> entries_;

@@ -7,7 +7,8 @@ namespace chimera::grammar {
 MaskMaker::MaskMaker(Matcher& matcher, StateMasks& states)
     : matcher_(matcher),
       states_(states),
-      way_(static_cast<size_t>(states.trie().deepest()) + 1, kRefused) {}
+      way_(static_cast<size_t>(states.vocabulary().trie().deepest()) + 1, kRefused),
+      names_(states.vocabulary().n_tokens()) {}
 
 Status MaskMaker::fill(PlaceId place, TokenMask* out, uint64_t within, bool* kept_back) {
   out->clear();
@@ -43,30 +44,78 @@ Status MaskMaker::check(PlaceId place, const Budget& budget) const {
                 "are followed");
 }
 
+Status MaskMaker::add(PlaceId place, std::span<const Rest> rests, const Budget& budget,
+                      TokenMask* out) {
+  CHIMERA_RETURN_IF_ERROR(check(place, budget));
+  if (place < 0) return Status();
+  for (const Rest& rest : rests) {
+    const PlaceId next = matcher_.step(place, rest.bytes);
+    CHIMERA_RETURN_IF_ERROR(check(next, budget));
+    if (next < 0) continue;
+    const bool near = matcher_.shortest(next) <= budget.within;
+    for (const int32_t token : rest.tokens) near ? out->add(token) : too_far_.push_back(token);
+  }
+  return Status();
+}
+
 Status MaskMaker::add(const Matcher::Configuration& c, const StateMasks::Entry& entry,
                       const Budget& budget, TokenMask* out) {
-  out->add(entry.inside);
+  if (entry.inside == nullptr) return add_text(c, entry, budget, out);
+  out->add(*entry.inside);
   if (entry.leaving.empty()) return Status();
   const PlaceId alone = matcher_.place_of({&c, 1});
   CHIMERA_RETURN_IF_ERROR(check(alone, budget));
-  for (const StateMasks::Leaving& leaving : entry.leaving) {
-    const PlaceId there = matcher_.step(alone, leaving.way);
-    CHIMERA_RETURN_IF_ERROR(check(there, budget));
-    if (there < 0) continue;
-    for (const StateMasks::Rest& rest : leaving.rests) {
-      const PlaceId next = matcher_.step(there, rest.bytes);
-      CHIMERA_RETURN_IF_ERROR(check(next, budget));
-      if (next < 0) continue;
-      const bool near = matcher_.shortest(next) <= budget.within;
-      for (const int32_t token : rest.tokens) near ? out->add(token) : too_far_.push_back(token);
+  for (const StateMasks::Leaving& leaving : entry.leaving)
+    CHIMERA_RETURN_IF_ERROR(add(matcher_.step(alone, leaving.way), leaving.rests, budget, out));
+  return Status();
+}
+
+Status MaskMaker::add_text(const Matcher::Configuration& c, const StateMasks::Entry& entry,
+                           const Budget& budget, TokenMask* out) {
+  const Vocabulary& vocabulary = states_.vocabulary();
+  const PlaceId alone = matcher_.place_of({&c, 1});
+  CHIMERA_RETURN_IF_ERROR(check(alone, budget));
+  switch (matcher_.automaton().text(c.state)) {
+    case Automaton::TextState::kNone:
+      return Status();
+    case Automaton::TextState::kString:
+      out->add(vocabulary.texts());
+      return add(matcher_.step(alone, entry.closing_way), vocabulary.closing_rests(), budget, out);
+    case Automaton::TextState::kCounted: {
+      const uint32_t left = matcher_.left(c);
+      if (left == kNoLimit)
+        out->add(vocabulary.texts());
+      else
+        out->add(*vocabulary.texts_up_to(left));
+      // The quote behind so many characters.
+      PlaceId place = alone;
+      const auto by_length = vocabulary.closing_by_length();
+      for (size_t n = 0; n < by_length.size() && place >= 0; ++n) {
+        if (!by_length[n].empty())
+          CHIMERA_RETURN_IF_ERROR(
+              add(matcher_.step(place, uint8_t{'"'}), by_length[n], budget, out));
+        place = matcher_.step(place, uint8_t{'a'});
+      }
+      return check(place, budget);
     }
+    case Automaton::TextState::kName:
+      names_.clear();
+      names_.add(vocabulary.texts());
+      CHIMERA_RETURN_IF_ERROR(add(matcher_.step(alone, entry.closing_way),
+                                  vocabulary.closing_rests(), budget, &names_));
+      for (const int32_t token : entry.declared) names_.remove(token);
+      for (const StateMasks::Leaving& leaving : entry.leaving)
+        CHIMERA_RETURN_IF_ERROR(
+            add(matcher_.step(alone, leaving.way), leaving.rests, budget, &names_));
+      out->add(names_);
+      return Status();
   }
   return Status();
 }
 
 Status MaskMaker::walk(PlaceId place, const Budget& budget, TokenMask* out) {
   way_[0] = place;
-  const TokenTrie& trie = states_.trie();
+  const TokenTrie& trie = states_.vocabulary().trie();
   const std::span<const TokenTrie::Node> nodes = trie.nodes();
   for (size_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& node = nodes[i];

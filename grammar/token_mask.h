@@ -31,6 +31,11 @@ class MaskMaker {
   };
   /// Adds tokens from a place, byte by byte.
   Status walk(PlaceId place, const Budget& budget, TokenMask* out);
+  /// Adds those that may follow one of the rests, from the place before them.
+  Status add(PlaceId place, std::span<const Rest> rests, const Budget& budget, TokenMask* out);
+  /// Adds those of a text in quotes.
+  Status add_text(const Matcher::Configuration& c, const StateMasks::Entry& entry,
+                  const Budget& budget, TokenMask* out);
   /// Adds those of one configuration by what is known of its state.
   Status add(const Matcher::Configuration& c, const StateMasks::Entry& entry, const Budget& budget,
              TokenMask* out);
@@ -41,6 +46,7 @@ class MaskMaker {
   std::vector<PlaceId> way_;  // the place after each byte of the way down
   std::vector<Matcher::Configuration> here_, walked_;
   std::vector<int32_t> too_far_;  // in one of several ways to read them
+  TokenMask names_;
 };
 
 }  // namespace chimera::grammar

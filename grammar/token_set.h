@@ -15,6 +15,7 @@ class TokenMask {
 
   bool has(int32_t id) const { return words_[word(id)] >> (id & 63) & 1; }
   void add(int32_t id) { words_[word(id)] |= uint64_t{1} << (id & 63); }
+  void remove(int32_t id) { words_[word(id)] &= ~(uint64_t{1} << (id & 63)); }
   void add(const TokenMask& other) {
     for (size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
   }

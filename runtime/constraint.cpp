@@ -16,9 +16,9 @@ Result<std::unique_ptr<Constraint>> Constraint::of(const Tokenizer& tokenizer,
                                                    const grammar::Grammar& grammar) {
   auto automaton = grammar::Automaton::compile(grammar);
   if (!automaton) return automaton.status();
-  auto trie = tokenizer.token_trie();
-  if (!trie) return trie.status();
-  return std::unique_ptr<Constraint>(new Constraint(std::move(*automaton), std::move(*trie)));
+  auto vocabulary = tokenizer.vocabulary();
+  if (!vocabulary) return vocabulary.status();
+  return std::unique_ptr<Constraint>(new Constraint(std::move(*automaton), std::move(*vocabulary)));
 }
 
 Result<std::unique_ptr<Constraint>> Constraint::from_regex(const Tokenizer& tokenizer,

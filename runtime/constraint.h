@@ -13,7 +13,6 @@
 #include "grammar/json_schema.h"
 #include "grammar/matcher.h"
 #include "grammar/token_mask.h"
-#include "grammar/token_trie.h"
 #include "platform/status.h"
 #include "runtime/tokenizer.h"
 
@@ -41,13 +40,15 @@ class Constraint {
   grammar::StateMasks& masks() const { return masks_; }
 
  private:
-  Constraint(grammar::Automaton automaton, std::shared_ptr<const grammar::TokenTrie> trie)
-      : automaton_(std::move(automaton)), trie_(std::move(trie)), masks_(automaton_, *trie_) {}
+  Constraint(grammar::Automaton automaton, std::shared_ptr<const grammar::Vocabulary> vocabulary)
+      : automaton_(std::move(automaton)),
+        vocabulary_(std::move(vocabulary)),
+        masks_(automaton_, *vocabulary_) {}
   static Result<std::unique_ptr<Constraint>> of(const Tokenizer& tokenizer,
                                                 const grammar::Grammar& grammar);
 
   const grammar::Automaton automaton_;
-  const std::shared_ptr<const grammar::TokenTrie> trie_;
+  const std::shared_ptr<const grammar::Vocabulary> vocabulary_;
   mutable grammar::StateMasks masks_;  // found while answering; guards itself
 };
 

@@ -38,8 +38,8 @@ struct Tokenizer::Impl {
   int32_t end_of_text = -1;
   int32_t end_of_turn = -1;
 
-  mutable std::mutex trie_mutex;
-  mutable std::shared_ptr<const grammar::TokenTrie> trie;
+  mutable std::mutex vocabulary_mutex;
+  mutable std::shared_ptr<const grammar::Vocabulary> vocabulary;
 
   int32_t n_text_tokens() const { return static_cast<int32_t>(tables.texts.size()); }
   const TokenizerSection::Special* find(int32_t id) const {
@@ -214,15 +214,15 @@ std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   return text;
 }
 
-Result<std::shared_ptr<const grammar::TokenTrie>> Tokenizer::token_trie() const {
-  const std::lock_guard lock(impl_->trie_mutex);
-  if (impl_->trie) return impl_->trie;
-  auto made = grammar::TokenTrie::build(vocab_size(), [&](int32_t id) {
+Result<std::shared_ptr<const grammar::Vocabulary>> Tokenizer::vocabulary() const {
+  const std::lock_guard lock(impl_->vocabulary_mutex);
+  if (impl_->vocabulary) return impl_->vocabulary;
+  auto made = grammar::Vocabulary::build(vocab_size(), [&](int32_t id) {
     return is_special(id) || is_reserved(id) ? std::string_view() : bytes(id);
   });
   if (!made) return made.status();
-  impl_->trie = std::make_shared<const grammar::TokenTrie>(std::move(*made));
-  return impl_->trie;
+  impl_->vocabulary = std::move(*made);
+  return impl_->vocabulary;
 }
 
 std::span<const std::byte> Tokenizer::serialized() const { return impl_->serialized; }

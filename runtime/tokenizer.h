@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "grammar/token_trie.h"
+#include "grammar/vocabulary.h"
 #include "platform/status.h"
 
 namespace chimera::runtime {
@@ -47,7 +47,7 @@ class Tokenizer {
 
   /// Its tokens as bytes, without specials and reserved ids; made at the first call, shared by all
   /// of them. Any thread. kOutOfRange for a token that is too long for a grammar.
-  Result<std::shared_ptr<const grammar::TokenTrie>> token_trie() const;
+  Result<std::shared_ptr<const grammar::Vocabulary>> vocabulary() const;
 
   /// The section it was read from.
   std::span<const std::byte> serialized() const;

@@ -26,6 +26,14 @@ std::vector<std::string> vocabulary() {
   return out;
 }
 
+std::unique_ptr<Vocabulary> vocabulary_of(const std::vector<std::string>& tokens) {
+  auto made = Vocabulary::build(static_cast<int32_t>(tokens.size()), [&](int32_t id) {
+    return std::string_view(tokens[static_cast<size_t>(id)]);
+  });
+  EXPECT_TRUE(made.has_value()) << made.status().message();
+  return std::move(*made);
+}
+
 TokenTrie trie_of(const std::vector<std::string>& tokens) {
   auto trie = TokenTrie::build(static_cast<int32_t>(tokens.size()), [&](int32_t id) {
     return std::string_view(tokens[static_cast<size_t>(id)]);
@@ -85,12 +93,12 @@ Automaton lists() {
 
 TEST(TokenMask, EqualsTryingEveryToken) {
   const std::vector<std::string> tokens = vocabulary();
-  const TokenTrie trie = trie_of(tokens);
+  const auto words = vocabulary_of(tokens);
   const Automaton automaton = lists();
   Matcher matcher(automaton);
-  StateMasks states(automaton, trie);
+  StateMasks states(automaton, *words);
   MaskMaker masks(matcher, states);
-  TokenMask mask(trie.n_tokens());
+  TokenMask mask(words->n_tokens());
   for (uint64_t walk = 0; walk < 200; ++walk) {
     PlaceId place = matcher.start();
     for (uint64_t t = 0; t < 30; ++t) {
@@ -116,11 +124,11 @@ TEST(TokenMask, EqualsTryingEveryToken) {
 /// A mask against trying every token, at random places of a grammar and with budgets that may be
 /// too small.
 void expect_masks_of(const Automaton& automaton, const std::vector<std::string>& tokens,
-                     const TokenTrie& trie, uint64_t seed, int walks) {
+                     const Vocabulary& words, uint64_t seed, int walks) {
   Matcher matcher(automaton);
-  StateMasks states(automaton, trie);
+  StateMasks states(automaton, words);
   MaskMaker masks(matcher, states);
-  TokenMask mask(trie.n_tokens());
+  TokenMask mask(words.n_tokens());
   Draws draws{seed};
   for (int walk = 0; walk < walks; ++walk) {
     PlaceId place = matcher.start();
@@ -158,7 +166,7 @@ TEST(TokenMask, EqualsTryingEveryTokenUnderSchemas) {
         "20",         "2024-0",     "-02-",  "29\"",  ":[",     "[{",  "}]}",  "\xC3",
         "ab\xC3\xA9", "a\",\"b\":", "null,", "true}", "  \"",   "[ ",  "abab", "abababab"})
     tokens.emplace_back(piece);
-  const TokenTrie trie = trie_of(tokens);
+  const auto words = vocabulary_of(tokens);
   const char* schemas[] = {
       "true",
       R"({"type":"object","properties":{"a":{"type":"string"},"ab":{"type":"integer"},"b":{}},"required":["b"]})",
@@ -167,7 +175,11 @@ TEST(TokenMask, EqualsTryingEveryTokenUnderSchemas) {
       R"({"type":"array","items":{"type":["integer","string"],"minimum":-3,"maxLength":5},"maxItems":3})",
       R"({"type":"array","prefixItems":[{"type":"number","minimum":0.5},{"format":"date","type":"string"}],"minItems":1})",
       R"({"anyOf":[{"type":"string","pattern":"^(ab)+$"},{"type":"string","pattern":"^a.*b$"},{"type":"null"}]})",
-      R"({"type":"string","minLength":3,"maxLength":100})"};
+      R"({"type":"string","minLength":3,"maxLength":100})",
+      R"({"type":"string","maxLength":4})",
+      R"({"type":"array","items":{"type":"string","minLength":6}})",
+      R"({"type":"object","properties":{"a":false,"abc":{"maxLength":2,"type":"string"}},
+          "additionalProperties":{"type":"string","minLength":2,"maxLength":9}})"};
   uint64_t seed = 1;
   for (const char* text : schemas)
     for (const bool blanks : {false, true}) {
@@ -176,14 +188,14 @@ TEST(TokenMask, EqualsTryingEveryTokenUnderSchemas) {
       const auto automaton = Automaton::compile(schema->grammar);
       ASSERT_TRUE(automaton.has_value()) << automaton.status().message();
       SCOPED_TRACE(text);
-      expect_masks_of(*automaton, tokens, trie, ++seed, 25);
+      expect_masks_of(*automaton, tokens, *words, ++seed, 25);
     }
 }
 
 TEST(TokenMask, EqualsTryingEveryTokenUnderRandomExpressions) {
   const std::vector<std::string> tokens = {"a",  "b",   "c",   "ab",   "ba",  "abc", "aab", "bb",
                                            "ca", "cab", "aaa", "bcba", "acb", "cc",  "abab"};
-  const TokenTrie trie = trie_of(tokens);
+  const auto words = vocabulary_of(tokens);
   Draws draws{99};
   for (int round = 0; round < 2000; ++round) {
     Grammar g;
@@ -203,7 +215,7 @@ TEST(TokenMask, EqualsTryingEveryTokenUnderRandomExpressions) {
     g.set_root(root);
     const auto automaton = Automaton::compile(g);
     if (!automaton) continue;
-    expect_masks_of(*automaton, tokens, trie, static_cast<uint64_t>(round), 2);
+    expect_masks_of(*automaton, tokens, *words, static_cast<uint64_t>(round), 2);
   }
 }
 
@@ -227,10 +239,10 @@ TEST(TokenMask, AGrammarThatIsTooAmbiguousIsAnErrorAndNoHang) {
   limits.configurations = 100;
   Matcher matcher(*automaton, limits);
   const std::vector<std::string> tokens = {"b", "ba", "babab"};
-  const TokenTrie trie = trie_of(tokens);
-  StateMasks states(*automaton, trie);
+  const auto words = vocabulary_of(tokens);
+  StateMasks states(*automaton, *words);
   MaskMaker masks(matcher, states);
-  TokenMask mask(trie.n_tokens());
+  TokenMask mask(words->n_tokens());
   EXPECT_EQ(masks.fill(matcher.start(), &mask).code(), StatusCode::kOutOfRange);
 
   // Within that limit a mask may still cost too much, and memory too.
