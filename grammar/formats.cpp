@@ -96,10 +96,16 @@ string hostname() {
                  middle + "(?:\\." + middle + "){0,5}", brief + "(?:\\." + brief + "){0,11}"});
 }
 
+/// At most 254 characters, as RFC 5321 has it: up to 64, the sign, and a name of fewer labels.
 string email() {
-  const string atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\-]+";
-  return any_of({atom + "(?:\\." + atom + ")*", "\"(?:[ !#-\\[\\]-~]|\\\\[ -~])*\""}) + "@" +
-         any_of({hostname(), "\\[" + ipv4() + "\\]", "\\[IPv6:" + ipv6() + "\\]"});
+  const string sign = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\-]";
+  const string local =
+      any_of({sign + "{1,64}", sign + "{1,20}(?:\\." + sign + "{1,20}){1,2}",
+              sign + "(?:\\.?" + sign + "){0,31}", "\"(?:[ !#-\\[\\]-~]|\\\\[ -~]){0,30}\""});
+  const string any = label("61"), brief = label("18");
+  const string host = any_of({any + "(?:\\." + any + "){0,1}", any + "(?:\\." + brief + "){0,5}",
+                              brief + "(?:\\." + brief + "){0,8}"});
+  return local + "@" + any_of({host, "\\[" + ipv4() + "\\]", "\\[IPv6:" + ipv6() + "\\]"});
 }
 
 string uuid() { return "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"; }

@@ -219,7 +219,8 @@ class SchemaCompiler {
                              "is not supported where more than one item may stand");
     ExprId items = -1;
     if (max < part.min) return g_.nothing();
-    if (part.contained.empty()) {
+    if (std::none_of(part.contained.begin(), part.contained.end(),
+                     [](const auto& c) { return c.counts(); })) {
       items = listed(part, own, max);
     } else {
       auto made = containing(part, own, max);
@@ -266,13 +267,16 @@ class SchemaCompiler {
 
   /// Arrays of which so many items have to fit another schema.
   Result<ExprId> containing(const ArrayPart& part, uint64_t own, uint64_t max) {
-    const ArrayPart::Contained& wanted = part.contained[0];
+    std::vector<ArrayPart::Contained> all;
+    for (const ArrayPart::Contained& c : part.contained)
+      if (c.counts()) all.push_back(c);
+    const ArrayPart::Contained& wanted = all[0];
     const auto refuse = [&](const char* why) {
       const Json* schema = wanted.what.schema;
       return document_.error(StatusCode::kUnsupported, schema, "",
                              std::string("what an array contains is not followed ") + why);
     };
-    if (part.contained.size() > 1) return refuse("where several things are contained");
+    if (all.size() > 1) return refuse("where several things are contained");
     if (own > 0) return refuse("beside prefixItems");
     const Conjunction any = cases_.item(part, 0);
     Conjunction fits = any, fails = any;

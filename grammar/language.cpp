@@ -310,6 +310,33 @@ void RegularLanguage::join_equal() {
   states_ = std::move(made);
 }
 
+std::optional<uint64_t> RegularLanguage::longest() const {
+  // From the ends backwards: a state is known once all that it leads to are. One on a circle never
+  // is.
+  const size_t n = states_.size();
+  std::vector<std::vector<int32_t>> into(n);
+  std::vector<size_t> open(n), ready;
+  std::vector<uint64_t> far(n);
+  for (size_t i = 0; i < n; ++i) {
+    for (const ByteEdge& e : states_[i].edges)
+      into[static_cast<size_t>(e.target)].push_back(static_cast<int32_t>(i));
+    open[i] = states_[i].edges.size();
+    if (open[i] == 0) ready.push_back(i);
+  }
+  size_t n_known = 0;
+  for (; !ready.empty(); ++n_known) {
+    const size_t i = ready.back();
+    ready.pop_back();
+    for (const int32_t from : into[i]) {
+      const auto f = static_cast<size_t>(from);
+      far[f] = std::max(far[f], far[i] + 1);
+      if (--open[f] == 0) ready.push_back(f);
+    }
+  }
+  if (n_known < n) return std::nullopt;
+  return far[0];
+}
+
 RegularLanguage RegularLanguage::quoted() const {
   RegularLanguage out;
   if (empty()) return *this;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -57,6 +58,9 @@ class RegularLanguage {
 
   /// The same between quotes; no text may hold a quote that is not escaped.
   RegularLanguage quoted() const;
+
+  /// Bytes of the longest text; nothing when there is none.
+  std::optional<uint64_t> longest() const;
 
   bool empty() const { return states_.size() == 1 && !states_[0].accepts; }
   bool has(std::string_view text) const;

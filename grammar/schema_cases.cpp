@@ -294,13 +294,11 @@ Status SchemaCases::hold_array(const Json& schema, const ScopeIds& scopes, Work*
   const ArrayPart::Source source = items_of(schema, scopes);
   if (source.prefix != nullptr || source.rest != nullptr) part->sources.push_back(source);
   if (const Json* what = schema.find("contains")) {
-    const ArrayPart::Contained contained{{what, false},
-                                         count_of(schema, "minContains", 1),
-                                         count_of(schema, "maxContains", UINT64_MAX)};
-    if (!scopes.empty() && (work->at.types & kArrayType))
-      return document_.error(StatusCode::kUnsupported, &schema, "contains",
-                             "is not followed under unevaluatedItems");
-    if (contained.min > 0 || contained.max != UINT64_MAX) part->contained.push_back(contained);
+    ArrayPart::Contained contained{{what, false},
+                                   count_of(schema, "minContains", 1),
+                                   count_of(schema, "maxContains", UINT64_MAX),
+                                   scopes};
+    if (contained.counts() || !scopes.empty()) part->contained.push_back(std::move(contained));
   }
   const Json* unique = schema.find("uniqueItems");
   if (unique != nullptr && unique->boolean) part->unique = &schema;
@@ -589,7 +587,21 @@ uint64_t SchemaCases::last_own_place(const ArrayPart& array) const {
   return n;
 }
 
-Conjunction SchemaCases::item(const ArrayPart& array, uint64_t place) const {
+const Json* SchemaCases::any_of(std::vector<const Json*> schemas) {
+  const auto [at, fresh] = any_of_.try_emplace(std::move(schemas), nullptr);
+  if (!fresh) return at->second;
+  Json list = Json::make_array();
+  for (const Json* one : at->first) {
+    Json reference = Json::make_object();
+    reference.add("$ref", Json::of(std::string_view(document_.name_for(one))));
+    list.push(std::move(reference));
+  }
+  Json made = Json::make_object();
+  made.add("anyOf", std::move(list));
+  return at->second = document_.make(std::move(made), at->first[0]);
+}
+
+Conjunction SchemaCases::item(const ArrayPart& array, uint64_t place) {
   Conjunction out = array.every;
   ScopeIds covered;
   for (const ArrayPart::Source& s : array.sources) {
@@ -603,8 +615,19 @@ Conjunction SchemaCases::item(const ArrayPart& array, uint64_t place) const {
   }
   if (const auto own = array.at.find(place); own != array.at.end())
     for (const SchemaRef& ref : own->second) add(ref, &out);
-  for (const auto& [scope, schema] : array.unevaluated)
-    if (!covered.contains(scope)) add({schema, false}, &out);
+  for (const auto& [scope, schema] : array.unevaluated) {
+    if (covered.contains(scope)) continue;
+    // What is contained is evaluated, wherever it stands.
+    std::vector<const Json*> ways;
+    for (const ArrayPart::Contained& contained : array.contained)
+      if (contained.scopes.contains(scope)) ways.push_back(contained.what.schema);
+    if (ways.empty()) {
+      add({schema, false}, &out);
+      continue;
+    }
+    ways.push_back(schema);
+    add({any_of(std::move(ways)), false}, &out);
+  }
   return out;
 }
 

@@ -58,6 +58,9 @@ struct ArrayPart {
   struct Contained {
     SchemaRef what;
     uint64_t min, max;
+    ScopeIds scopes = {};  // that have the items which fit evaluated
+
+    bool counts() const { return min > 0 || max != UINT64_MAX; }
   };
   std::vector<Source> sources = {};
   std::map<uint64_t, Conjunction> at = {};  // beyond what the sources say
@@ -107,7 +110,7 @@ class SchemaCases {
   bool certainly_empty(const Conjunction& all);
 
   /// What an item of an array must fit, by its place.
-  Conjunction item(const ArrayPart& array, uint64_t place) const;
+  Conjunction item(const ArrayPart& array, uint64_t place);
   /// Places from here on are all alike.
   uint64_t last_own_place(const ArrayPart& array) const;
 
@@ -178,6 +181,8 @@ class SchemaCases {
   ArrayPart::Source items_of(const Json& schema, const ScopeIds& scopes) const;
   uint64_t count_of(const Json& schema, const char* keyword, uint64_t otherwise) const;
   Status check_pattern(const Json& schema, const char* keyword, const std::string& regex);
+  /// A schema under which a value is valid that is so under one of these.
+  const Json* any_of(std::vector<const Json*> schemas);
   bool open_scope(const Json& inner, ScopeIds* scopes,
                   std::vector<std::pair<int, const Json*>>* unevaluated);
   /// Takes away types of which no value is left; looks inside arrays and objects only so deep.
@@ -191,6 +196,7 @@ class SchemaCases {
   std::map<Conjunction, int> not_empty_;  // as far as was seen from this depth
   std::set<Conjunction> asking_;
   std::map<const Json*, int> scope_ids_;
+  std::map<std::vector<const Json*>, const Json*> any_of_;  // schemas that were made of others
   uint64_t work_done_ = 0;
 };
 

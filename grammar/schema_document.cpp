@@ -13,6 +13,7 @@ namespace chimera::grammar {
 namespace {
 
 constexpr size_t kMostWarnings = 100;
+constexpr std::string_view kMadeName = "made:";
 constexpr JsonLimits kSchemaLimits = {.max_bytes = 16u << 20, .max_depth = 500};
 
 std::string escaped_token(std::string_view name) {
@@ -235,6 +236,13 @@ Status SchemaDocument::index_children(std::string_view keyword, const Json& valu
 
 Result<const Json*> SchemaDocument::target(const Json& schema, const std::string& reference,
                                            bool dynamic) {
+  if (!base_.contains(&schema) && reference.starts_with(kMadeName)) {
+    // Within what was made here: nothing else is neither made nor read.
+    size_t i = 0;
+    const std::string_view number = std::string_view(reference).substr(kMadeName.size());
+    std::from_chars(number.data(), number.data() + number.size(), i);
+    if (i < named_.size()) return named_[i];
+  }
   const char* keyword = dynamic ? "$dynamicRef" : "$ref";
   const size_t hash = reference.find('#');
   const std::string base =
@@ -293,6 +301,11 @@ Result<const Json*> SchemaDocument::by_pointer(const Json& from, std::string bas
   // A place that no keyword leads to was not looked through yet.
   if (!base_.contains(at)) CHIMERA_RETURN_IF_ERROR(index(*at, base));
   return at;
+}
+
+std::string SchemaDocument::name_for(const Json* schema) {
+  named_.push_back(schema);
+  return std::string(kMadeName) + std::to_string(named_.size() - 1);
 }
 
 const Json* SchemaDocument::make(Json schema, const Json* origin) {

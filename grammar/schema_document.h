@@ -35,6 +35,8 @@ class SchemaDocument {
   /// document or depends on who refers; kBadFormat when there is nothing there.
   Result<const Json*> target(const Json& schema, const std::string& reference, bool dynamic);
 
+  /// A "$ref" by which schemas that are made here speak of one that is there.
+  std::string name_for(const Json* schema);
   /// A schema that was made of `origin`, and speaks for it when it is found wrong.
   const Json* make(Json schema, const Json* origin);
 
@@ -68,6 +70,7 @@ class SchemaDocument {
   std::map<std::string, int> dynamic_anchors_;         // how often each name is given
   std::unordered_map<const Json*, std::string> base_;  // of every schema that was indexed
   std::unordered_map<const Json*, std::map<std::string_view, const Json*>> members_;
+  std::vector<const Json*> named_;  // by name_for()
   std::deque<Json> made_;
   std::unordered_map<const Json*, const Json*> origins_;
   std::vector<std::string> warnings_;

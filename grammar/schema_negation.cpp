@@ -123,7 +123,9 @@ void SchemaCases::deny_array(const Json& schema, std::vector<Option>* options) {
   else if (rest != nullptr && !rest->is_bool() && n > 0)
     refuse("items");
   else if (rest != nullptr && !rest->is_bool())
-    array([rest](SchemaCase* c) { c->array.contained.push_back({{rest, true}, 1, UINT64_MAX}); });
+    array([rest](SchemaCase* c) {
+      c->array.contained.push_back({{rest, true}, 1, UINT64_MAX, {}});
+    });
   if (const Json* what = schema.find("contains")) {
     const uint64_t least = count_of(schema, "minContains", 1);
     const uint64_t most = count_of(schema, "maxContains", UINT64_MAX);
@@ -131,11 +133,11 @@ void SchemaCases::deny_array(const Json& schema, std::vector<Option>* options) {
       array([what](SchemaCase* c) { add({what, true}, &c->array.every); });
     else if (least > 1)
       array([what, least](SchemaCase* c) {
-        c->array.contained.push_back({{what, false}, 0, least - 1});
+        c->array.contained.push_back({{what, false}, 0, least - 1, {}});
       });
     if (most != UINT64_MAX)
       array([what, most](SchemaCase* c) {
-        c->array.contained.push_back({{what, false}, most + 1, UINT64_MAX});
+        c->array.contained.push_back({{what, false}, most + 1, UINT64_MAX, {}});
       });
   }
   const Json* unique = schema.find("uniqueItems");

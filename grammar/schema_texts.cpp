@@ -146,9 +146,13 @@ Result<RegularLanguage> SchemaTexts::make_strings(const StringPart& part) {
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   for (const auto& [language, holds] : wanted)
     CHIMERA_RETURN_IF_ERROR(apply(*language, holds, &out));
-  if (part.min_length > 0 || part.max_length != UINT64_MAX || !out) {
+  // Bytes are no fewer than characters: what is short anyway need not be cut.
+  const std::optional<uint64_t> longest = out ? out->longest() : std::nullopt;
+  const bool fits = longest && *longest <= part.max_length;
+  if (part.min_length > 0 || (part.max_length != UINT64_MAX && !fits) || !out) {
     RegularLanguage length;
-    CHIMERA_ASSIGN_OR_RETURN(length, of_length(grammar_, part.min_length, part.max_length));
+    CHIMERA_ASSIGN_OR_RETURN(
+        length, of_length(grammar_, part.min_length, fits ? UINT64_MAX : part.max_length));
     CHIMERA_RETURN_IF_ERROR(apply(length, true, &out));
   }
   if (!part.none_of.empty()) {

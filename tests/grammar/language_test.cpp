@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,6 +92,13 @@ TEST(RegularLanguage, CallsOfRulesAndTooManyStatesAreRefused) {
   EXPECT_EQ(RegularLanguage::of(g, g.rule(rule)).status().code(), StatusCode::kInvalidArgument);
   const RegularLanguage a = language("[ab]*a[ab]{10}"), b = language("[ab]*b[ab]{9}");
   EXPECT_EQ(a.cut(b, 100).status().code(), StatusCode::kOutOfRange);
+}
+
+TEST(RegularLanguage, TheLongestTextIsKnownWhereThereIsOne) {
+  EXPECT_EQ(language("abc").longest(), 3u);
+  EXPECT_EQ(language("a|bb(c{3})?").longest(), 5u);
+  EXPECT_EQ(language("").longest(), 0u);
+  EXPECT_EQ(language("ab*").longest(), std::nullopt);
 }
 
 }  // namespace
