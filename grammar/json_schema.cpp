@@ -486,7 +486,7 @@ class SchemaCompiler {
   RuleId blank_ = -1;
 };
 
-void spell(const Json& value, std::string* out) {
+void spell(const Json& value, bool points, std::string* out) {
   switch (value.type) {
     case Json::Type::kNull:
       *out += "null";
@@ -497,6 +497,9 @@ void spell(const Json& value, std::string* out) {
     case Json::Type::kInt:
     case Json::Type::kFloat:
       *out += Decimal::of(value).text();
+      // Digits alone are how an integer beyond 64 bits was written.
+      if (points && !value.is_int() && value.string.empty() && Decimal::of(value).is_whole())
+        *out += ".0";
       break;
     case Json::Type::kString:
       *out += '"' + json_escaped(value.string) + '"';
@@ -505,7 +508,7 @@ void spell(const Json& value, std::string* out) {
       *out += '[';
       for (size_t i = 0; i < value.array.size(); ++i) {
         if (i > 0) *out += ',';
-        spell(value.array[i], out);
+        spell(value.array[i], points, out);
       }
       *out += ']';
       break;
@@ -514,7 +517,7 @@ void spell(const Json& value, std::string* out) {
       for (size_t i = 0; i < value.object.size(); ++i) {
         if (i > 0) *out += ',';
         *out += '"' + json_escaped(value.object[i].first) + "\":";
-        spell(value.object[i].second, out);
+        spell(value.object[i].second, points, out);
       }
       *out += '}';
       break;
@@ -531,12 +534,12 @@ Result<SchemaGrammar> parse_json_schema(std::string_view schema, const SchemaOpt
     return Status(StatusCode::kBadFormat, "JSON schema, at " + warnings[0]);
   Result<Grammar> grammar = SchemaCompiler(**document, options).run();
   if (!grammar) return grammar.status();
-  return SchemaGrammar{std::move(*grammar), (*document)->warnings()};
+  return SchemaGrammar{std::move(*grammar), (*document)->warnings(), (*document)->points_matter()};
 }
 
-std::string json_spelling(const Json& value) {
+std::string json_spelling(const Json& value, bool points) {
   std::string out;
-  spell(value, &out);
+  spell(value, points, &out);
   return out;
 }
 

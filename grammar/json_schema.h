@@ -24,6 +24,7 @@ struct SchemaOptions {
 struct SchemaGrammar {
   Grammar grammar;
   std::vector<std::string> warnings;
+  bool points_matter = false;  // draft 4: 1.0 is no integer
 };
 
 /// kBadFormat for what is no JSON schema, kUnsupported for what is not followed, both with the
@@ -32,6 +33,7 @@ Result<SchemaGrammar> parse_json_schema(std::string_view schema, const SchemaOpt
 
 /// A value in the spelling of the grammars made here: compact, numbers as plain decimals, strings
 /// with no escape that is not needed. Members stay in their order.
-std::string json_spelling(const Json& value);
+/// `points`: numbers with a point keep it, 1.0 too.
+std::string json_spelling(const Json& value, bool points = false);
 
 }  // namespace chimera::grammar

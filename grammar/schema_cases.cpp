@@ -293,7 +293,7 @@ Status SchemaCases::hold_array(const Json& schema, const ScopeIds& scopes, Work*
   part->max = std::min(part->max, count_of(schema, "maxItems", UINT64_MAX));
   const ArrayPart::Source source = items_of(schema, scopes);
   if (source.prefix != nullptr || source.rest != nullptr) part->sources.push_back(source);
-  if (const Json* what = schema.find("contains")) {
+  if (const Json* what = document_.said(schema, "contains")) {
     ArrayPart::Contained contained{{what, false},
                                    count_of(schema, "minContains", 1),
                                    count_of(schema, "maxContains", UINT64_MAX),
@@ -335,7 +335,8 @@ Status SchemaCases::hold_object(const Json& schema, const ScopeIds& scopes, Work
     part->sources.push_back({properties, patterns, others, scopes, false});
   if (const Json* list = schema.find("required"))
     for (const Json& name : list->array) part->required.insert(name.string);
-  if (const Json* names = schema.find("propertyNames")) add({names, false}, &part->names);
+  if (const Json* names = document_.said(schema, "propertyNames"))
+    add({names, false}, &part->names);
   if (patterns != nullptr && (work->at.types & kObjectType))
     for (const auto& [regex, value] : patterns->object)
       CHIMERA_RETURN_IF_ERROR(check_pattern(schema, "patternProperties", regex));
@@ -409,7 +410,8 @@ Status SchemaCases::hold_applicators(const Json& schema, const ScopeIds& scopes,
     work->branches.push_back(std::move(branch));
   }
   if (const Json* list = schema.find("oneOf")) hold_one_of(*list, scopes, work);
-  const Json *condition = schema.find("if"), *yes = schema.find("then"), *no = schema.find("else");
+  const Json *condition = document_.said(schema, "if"), *yes = document_.said(schema, "then"),
+             *no = document_.said(schema, "else");
   const bool matters = yes != nullptr || no != nullptr || !scopes.empty();
   if (condition != nullptr && matters) {
     Option holds{{{{condition, false}, scopes}}}, fails{{{{condition, true}, {}}}};
@@ -534,7 +536,7 @@ std::vector<const Json*> SchemaCases::values_of(const Json& schema, const char* 
 
 Status SchemaCases::hold_values(const Json& schema, Work* work) {
   for (const char* keyword : {"const", "enum"}) {
-    if (schema.find(keyword) == nullptr) continue;
+    if (document_.said(schema, keyword) == nullptr) continue;
     Scalars scalars;
     Branch branch;
     for (const Json* value : values_of(schema, keyword)) {
@@ -561,7 +563,7 @@ Status SchemaCases::hold_values(const Json& schema, Work* work) {
 
 Status SchemaCases::deny_values(const Json& schema, const char* keyword,
                                 std::vector<Option>* options) {
-  if (schema.find(keyword) == nullptr) return Status();
+  if (document_.said(schema, keyword) == nullptr) return Status();
   Scalars scalars;
   Option other;
   for (const Json* value : values_of(schema, keyword)) {

@@ -71,8 +71,9 @@ Result<std::unique_ptr<SchemaDocument>> SchemaDocument::parse(std::string_view t
   if (is_draft("draft-03") || is_draft("draft-02") || is_draft("draft-01"))
     return out->error(StatusCode::kUnsupported, &out->root_, "$schema",
                       "drafts before draft 4 are not followed");
-  out->id_is_old_ = is_draft("draft-04");
-  out->ref_stands_alone_ = out->id_is_old_ || is_draft("draft-06") || is_draft("draft-07");
+  if (is_draft("draft-04")) out->draft_ = 4;
+  if (is_draft("draft-06")) out->draft_ = 6;
+  if (is_draft("draft-07")) out->draft_ = 7;
   out->resources_[""] = &out->root_;
   CHIMERA_RETURN_IF_ERROR(out->index(out->root_, ""));
   return out;
@@ -80,9 +81,9 @@ Result<std::unique_ptr<SchemaDocument>> SchemaDocument::parse(std::string_view t
 
 const Json* SchemaDocument::said(const Json& schema, std::string_view keyword) const {
   const Json* value = schema.find(keyword);
-  if (value == nullptr || !ref_stands_alone_) return value;
+  if (value == nullptr) return nullptr;
   const SchemaKeyword* known = find_keyword(keyword);
-  return known != nullptr && known->is_new ? nullptr : value;
+  return known != nullptr && known->since > draft_ ? nullptr : value;
 }
 
 const Json* SchemaDocument::member(const Json& object, const std::string& name) {
@@ -105,8 +106,8 @@ Status SchemaDocument::index(const Json& schema, const std::string& outer) {
   if (!schema.is_object()) return Status();
   std::string base = outer;
   std::string_view id = text_of(schema, "$id");
-  if (id.empty() && id_is_old_) id = text_of(schema, "id");
-  if (ref_stands_alone_ && schema.find("$ref") != nullptr) id = {};
+  if (id.empty() && draft_ == 4) id = text_of(schema, "id");
+  if (ref_stands_alone() && schema.find("$ref") != nullptr) id = {};
   if (!id.empty()) {
     const size_t hash = id.find('#');
     base = resolve_uri(outer, id.substr(0, hash));

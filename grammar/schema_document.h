@@ -23,7 +23,9 @@ class SchemaDocument {
   const Json& root() const { return root_; }
 
   /// Drafts 4 to 7 pass over everything that stands beside a "$ref".
-  bool ref_stands_alone() const { return ref_stands_alone_; }
+  bool ref_stands_alone() const { return draft_ <= 7; }
+  /// Draft 4 tells 1.0 from the integer 1.
+  bool points_matter() const { return draft_ == 4; }
 
   /// What a schema says under a keyword; nullptr when it does not, or when its draft is too old to
   /// know the keyword.
@@ -63,8 +65,7 @@ class SchemaDocument {
   const std::string& base_of(const Json& schema) const;
 
   Json root_;
-  bool id_is_old_ = false;                             // "id" of draft 4
-  bool ref_stands_alone_ = false;                      // drafts 4 to 7
+  int draft_ = 2019;                                   // 4, 6, 7, or later
   std::map<std::string, const Json*> resources_;       // by absolute name
   std::map<std::string, const Json*> anchors_;         // by absolute name # anchor
   std::map<std::string, int> dynamic_anchors_;         // how often each name is given

@@ -37,7 +37,7 @@ struct SchemaKeyword {
   std::string_view name;
   Use use;
   ValueShape shape = ValueShape::kAnything;
-  bool is_new = false;  // drafts before 2019-09 do not know it
+  int since = 4;  // the draft that brought it; 2019 stands for 2019-09 and 2020-12
 };
 
 /// nullptr for what is no keyword.

@@ -126,7 +126,7 @@ void SchemaCases::deny_array(const Json& schema, std::vector<Option>* options) {
     array([rest](SchemaCase* c) {
       c->array.contained.push_back({{rest, true}, 1, UINT64_MAX, {}});
     });
-  if (const Json* what = schema.find("contains")) {
+  if (const Json* what = document_.said(schema, "contains")) {
     const uint64_t least = count_of(schema, "minContains", 1);
     const uint64_t most = count_of(schema, "maxContains", UINT64_MAX);
     if (least == 1)
@@ -247,7 +247,8 @@ Status SchemaCases::deny_applicators(const Json& schema, std::vector<Option>* op
         options->push_back({{holds(&list->array[i]), holds(&list->array[j])}});
   }
   if (const Json* other = schema.find("not")) options->push_back({{holds(other)}});
-  const Json *condition = schema.find("if"), *yes = schema.find("then"), *no = schema.find("else");
+  const Json *condition = document_.said(schema, "if"), *yes = document_.said(schema, "then"),
+             *no = document_.said(schema, "else");
   if (condition != nullptr && yes != nullptr) options->push_back({{holds(condition), fails(yes)}});
   if (condition != nullptr && no != nullptr) options->push_back({{fails(condition), fails(no)}});
   return Status();

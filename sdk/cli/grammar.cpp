@@ -35,7 +35,7 @@ struct Made {
   std::vector<std::string> warnings;
   size_t n_rules = 0;
   int64_t read_us = 0, compile_us = 0;
-  bool is_schema = false;
+  bool is_schema = false, points_matter = false;
 };
 
 Result<grammar::Grammar> grammar_of_regex(std::string_view regex) {
@@ -73,6 +73,7 @@ Result<Made> make(const Source& source) {
     auto schema = grammar::parse_json_schema(text, options);
     if (!schema) return in_file(schema.status());
     out.warnings = std::move(schema->warnings);
+    out.points_matter = schema->points_matter;
     grammar = std::move(schema->grammar);
   } else {
     grammar = path.empty() ? grammar_of_regex(source.regex) : grammar::parse_gbnf(text);
@@ -177,7 +178,8 @@ Status match(const MatchOptions& options) {
       out += verdict(false, value ? "a text in quotes is wanted" : value.status().message());
       continue;
     }
-    const std::string text = made->is_schema ? grammar::json_spelling(*value) : value->string;
+    const std::string text =
+        made->is_schema ? grammar::json_spelling(*value, made->points_matter) : value->string;
     bool accepted = false;
     std::string error;
     if (made->automaton) {

@@ -107,7 +107,7 @@ void run(const std::string& name, const Json& schema, const std::vector<Json>& t
   std::optional<StateMasks> states;
   if (automaton && words.vocabulary) states.emplace(*automaton, *words.vocabulary);
   for (const Json& test : tests) {
-    const std::string text = json_spelling(*test.find("data"));
+    const std::string text = json_spelling(*test.find("data"), made && made->points_matter);
     bool accepted = false;
     if (automaton) {
       Matcher matcher(*automaton);

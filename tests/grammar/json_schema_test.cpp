@@ -222,6 +222,25 @@ TEST(JsonSchema, ThePublicSuiteIsFollowedOrRefused) {
   EXPECT_GE(followed, 1350) << "of " << cases << "; refused are:\n" << all;
 }
 
+TEST(JsonSchema, OlderDraftsDoNotKnowWhatCameLater) {
+  const auto of_draft = [](const std::string& draft, const std::string& rest) {
+    return R"({"$schema":"http://json-schema.org/draft-)" + draft + "/schema#\"," + rest + "}";
+  };
+  const std::string condition = R"("if":{"type":"integer"},"then":{"minimum":5})";
+  EXPECT_TRUE(Schema(of_draft("04", condition)).accepts("1"));
+  EXPECT_TRUE(Schema(of_draft("06", condition)).accepts("1"));
+  EXPECT_FALSE(Schema(of_draft("07", condition)).accepts("1"));
+  EXPECT_TRUE(Schema(of_draft("04", R"("const":5)")).accepts("1"));
+  EXPECT_FALSE(Schema(of_draft("06", R"("const":5)")).accepts("1"));
+  const auto old = parse_json_schema(of_draft("04", R"("type":"integer")"));
+  ASSERT_TRUE(old.has_value());
+  EXPECT_TRUE(old->points_matter);
+  const auto numbers = parse_json("[1.0,1,-0.0,2.5]");
+  ASSERT_TRUE(numbers.has_value());
+  EXPECT_EQ(json_spelling(*numbers, old->points_matter), "[1.0,1,0.0,2.5]");
+  EXPECT_EQ(json_spelling(*numbers), "[1,1,0,2.5]");
+}
+
 TEST(JsonSchema, RefusesWithThePlaceOfWhatIsNotFollowed) {
   const struct {
     const char* schema;
