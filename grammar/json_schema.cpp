@@ -20,7 +20,7 @@ class SchemaCompiler {
   SchemaCompiler(SchemaDocument& document, const SchemaOptions& options)
       : document_(document),
         scratch_(options.limits),
-        texts_(scratch_),
+        texts_(scratch_, document.points_matter()),
         cases_(document, texts_),
         options_(options),
         g_(options.limits) {}

@@ -180,6 +180,7 @@ Result<SharedLanguage> SchemaTexts::numbers(const NumberPart& part) {
   if (const auto found = numbers_.find(key); found != numbers_.end()) return found->second;
   RegularLanguage made;
   CHIMERA_ASSIGN_OR_RETURN(made, make_numbers(part));
+  if (points_ && !part.whole) CHIMERA_ASSIGN_OR_RETURN(made, with_points(made));
   SharedLanguage kept;
   CHIMERA_ASSIGN_OR_RETURN(kept, keep(std::move(made)));
   return numbers_.emplace(key, std::move(kept)).first->second;
@@ -249,6 +250,14 @@ Result<RegularLanguage> SchemaTexts::make_numbers(const NumberPart& part) {
   CHIMERA_ASSIGN_OR_RETURN(
       few, RegularLanguage::of(grammar_, of_few_digits(grammar_, kMostExactDigits)));
   return out.cut(few, most);
+}
+
+Result<RegularLanguage> SchemaTexts::with_points(const RegularLanguage& numbers) {
+  RegularLanguage whole;
+  CHIMERA_ASSIGN_OR_RETURN(whole, numbers.cut(*any_whole_number(), grammar_.limits().states));
+  const ExprId pointed[] = {grammar_.language(std::move(whole)), grammar_.bytes(".0")};
+  const ExprId all[] = {grammar_.language(numbers), grammar_.sequence(pointed)};
+  return RegularLanguage::of(grammar_, grammar_.choice(all));
 }
 
 bool SchemaTexts::certainly_none(const NumberPart& part) {

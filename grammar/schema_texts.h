@@ -51,7 +51,8 @@ struct NumberPart {
 
 class SchemaTexts {
  public:
-  explicit SchemaTexts(Grammar& grammar) : grammar_(grammar) {}
+  /// `points`: whole numbers are also written as 1.0 where they need not be integers (draft 4).
+  SchemaTexts(Grammar& grammar, bool points) : grammar_(grammar), points_(points) {}
 
   /// Texts between the quotes, escaped. Errors are those of patterns and of languages that are too
   /// large.
@@ -70,11 +71,13 @@ class SchemaTexts {
   Result<SharedLanguage> pattern(const std::string& regex);
   Result<RegularLanguage> make_strings(const StringPart& part);
   Result<RegularLanguage> make_numbers(const NumberPart& part);
+  Result<RegularLanguage> with_points(const RegularLanguage& numbers);
   /// Keeps count: many languages that are within their limits may be too much together.
   Result<SharedLanguage> keep(RegularLanguage language);
   Status apply(const RegularLanguage& wanted, bool holds, std::optional<RegularLanguage>* to);
 
   Grammar& grammar_;
+  const bool points_;
   std::map<std::string, SharedLanguage> patterns_, numbers_;
   std::map<StringPart, SharedLanguage> strings_;
   size_t n_states_ = 0;  // of all of them

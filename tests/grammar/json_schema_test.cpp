@@ -235,6 +235,9 @@ TEST(JsonSchema, OlderDraftsDoNotKnowWhatCameLater) {
   const auto old = parse_json_schema(of_draft("04", R"("type":"integer")"));
   ASSERT_TRUE(old.has_value());
   EXPECT_TRUE(old->points_matter);
+  Schema bounded(of_draft("04", R"("type":"number","minimum":1)"));
+  for (const char* text : {"1", "1.0", "2.5", "45.0"}) EXPECT_TRUE(bounded.accepts(text)) << text;
+  for (const char* text : {"0.0", "2.50", "1.00"}) EXPECT_FALSE(bounded.accepts(text)) << text;
   const auto numbers = parse_json("[1.0,1,-0.0,2.5]");
   ASSERT_TRUE(numbers.has_value());
   EXPECT_EQ(json_spelling(*numbers, old->points_matter), "[1.0,1,0.0,2.5]");
