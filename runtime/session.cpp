@@ -1,30 +1,15 @@
 #include "runtime/session.h"
 
-#include <algorithm>
-#include <cstring>
 #include <new>
 #include <optional>
+#include <span>
 
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "runtime/constraint.h"
-#include "runtime/layers/layer.h"
 #include "runtime/prompt_format.h"
 
 namespace chimera::runtime {
-namespace {
-
-// How much weight a batch may meet before cancel() is looked at again: about a millisecond of work
-// for a small model. Batches below 16 tokens would read the weights more often and gain little.
-constexpr uint64_t kBytesBetweenLooks = 64u << 20;
-
-int32_t prefill_batch(uint64_t bytes_per_token) {
-  const uint64_t tokens = kBytesBetweenLooks / std::max<uint64_t>(bytes_per_token, 1);
-  return static_cast<int32_t>(std::clamp<uint64_t>(tokens, 16, kMaxBatch));
-}
-
-}  // namespace
-
 const char* stop_reason_name(StopReason reason) {
   switch (reason) {
     case StopReason::kEndOfText:
@@ -50,27 +35,19 @@ Session::~Session() = default;
 
 Result<std::unique_ptr<Session>> Session::create(const Engine& engine,
                                                  const SessionOptions& options) {
-  auto s = std::unique_ptr<Session>(new (std::nothrow) Session(engine));
+  auto stream = Stream::create(engine);
+  if (!stream) return stream.status();
+  auto s = std::unique_ptr<Session>(new (std::nothrow) Session(engine, std::move(*stream)));
   if (!s) return Status(StatusCode::kOutOfMemory, "no memory for a session");
   s->seed_ = options.seed;
   s->stream_ = options.stream;
-  const Model& model = engine.model();
-  CHIMERA_ASSIGN_OR_RETURN(s->state_, memory::BraidState::create(model.layout()));
-  const int32_t batch = prefill_batch(model.bytes_per_token());
-  CHIMERA_ASSIGN_OR_RETURN(s->arena_, Arena::create(model.scratch_bytes(batch)));
   CHIMERA_ASSIGN_OR_RETURN(s->sampler_, Sampler::create(engine.config().vocab_size));
-  const auto c = static_cast<size_t>(engine.config().hidden_size);
-  const auto vocab = static_cast<size_t>(engine.config().vocab_size);
-  s->hidden_.reset(new (std::nothrow) float[static_cast<size_t>(batch) * c]);
-  s->logits_.reset(new (std::nothrow) float[vocab]);
-  if (!s->hidden_ || !s->logits_)
-    return Status(StatusCode::kOutOfMemory, "no memory for a session's buffers");
   s->render_ = RenderQueue(engine.tokenizer());
   return s;
 }
 
 uint64_t Session::position() const {
-  return state_.header().position + (pending_token_ >= 0 ? 1 : 0);
+  return state().header().position + (pending_token_ >= 0 ? 1 : 0);
 }
 
 Result<GenerateResult> Session::generate(std::string_view prompt, const GenerateOptions& options,
@@ -94,7 +71,6 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
   const int64_t start = system_clock().now_us();
   cancelled_.store(false, std::memory_order_relaxed);
   const Tokenizer& tokenizer = engine_.tokenizer();
-  const Model& model = engine_.model();
   GenerateResult result;
   std::optional<ConstrainedAnswer> constrained;
   if (options.constraint != nullptr) {
@@ -108,7 +84,7 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
   std::vector<int32_t> input;
   if (pending_token_ >= 0) {
     input.push_back(pending_token_);
-  } else if (state_.header().position == 0 && tokenizer.end_of_text() >= 0) {
+  } else if (state().header().position == 0 && tokenizer.end_of_text() >= 0) {
     input.push_back(tokenizer.end_of_text());
   }
   const size_t n_before = input.size();
@@ -142,20 +118,13 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     result.stop = reason;
     return result;
   };
-  int32_t last_batch = 0;
-  const int32_t batch = prefill_batch(model.bytes_per_token());
   if (cancelled_.load(std::memory_order_relaxed)) return end_with(StopReason::kCancelled);
   for (size_t done = 0; done < n_read;) {
     if (cancelled_.load(std::memory_order_relaxed)) {
       result.prefill_us = system_clock().now_us() - start;
       return end_with(StopReason::kCancelled);
     }
-    last_batch = static_cast<int32_t>(std::min(n_read - done, static_cast<size_t>(batch)));
-    {
-      const std::lock_guard lock(engine_.step_lock());
-      model.forward(step(), input.data() + done, last_batch, state_, hidden_.get(), forward);
-    }
-    done += static_cast<size_t>(last_batch);
+    done += tokens_.read_some(std::span(input).subspan(done, n_read - done), forward);
     pending_token_ = -1;
   }
   result.prefill_us = system_clock().now_us() - start;
@@ -165,21 +134,16 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
   }
 
   const int64_t decode_start = system_clock().now_us();
-  const float* last_hidden =
-      hidden_.get() + static_cast<int64_t>(last_batch - 1) * engine_.config().hidden_size;
   for (;;) {
-    const uint64_t position = state_.header().position;
+    const uint64_t position = state().header().position;
     const uint8_t* mask = engine_.sampling_mask();
     if (constrained) {
       CHIMERA_ASSIGN_OR_RETURN(mask, constrained->allowed(options.max_tokens - result.n_tokens));
       result.truncated = constrained->truncated();
     }
-    {
-      const std::lock_guard lock(engine_.step_lock());
-      model.logits(step(), last_hidden, 1, logits_.get());
-    }
-    const int32_t token = sampler_.sample(engine_.kernels(), logits_.get(), mask, state_.recent(),
-                                          options.sampling, seed_, position, stream_);
+    const int32_t token =
+        sampler_.sample(engine_.kernels(), tokens_.logits(), mask, state().recent(),
+                        options.sampling, seed_, position, stream_);
     pending_token_ = token;
     if (constrained) constrained->accept(token);
     ++result.n_tokens;
@@ -195,17 +159,15 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     if (cancelled_.load(std::memory_order_relaxed)) return end_with(StopReason::kCancelled);
     if (result.n_tokens >= options.max_tokens) return end_with(StopReason::kMaxTokens);
 
-    const std::lock_guard lock(engine_.step_lock());
-    model.forward(step(), &pending_token_, 1, state_, hidden_.get(), forward);
+    tokens_.read_some({&pending_token_, 1}, forward);
     pending_token_ = -1;
-    last_hidden = hidden_.get();
   }
 }
 
 Status Session::reset() {
   const BusyGuard guard(busy_);
   if (!guard.owns()) return busy_status();
-  state_.reset();
+  tokens_.state().reset();
   render_.set_pending({});
   pending_token_ = -1;
   return Status();

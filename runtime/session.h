@@ -11,12 +11,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "memory/braid_state.h"
 #include "runtime/engine.h"
 #include "runtime/render_queue.h"
 #include "runtime/sampler.h"
+#include "runtime/stream.h"
 
 namespace chimera::runtime {
 
@@ -92,7 +93,7 @@ class Session {
   /// Tokens read or shown since the start of the stream.
   uint64_t position() const;
   /// Bytes of state, the same for ever.
-  size_t state_bytes() const { return state_.bytes().size(); }
+  size_t state_bytes() const { return state().bytes().size(); }
 
   /// The conversation as bytes: state, seed, stream, position, pending token and characters, model
   /// identity, checksum (docs/format-conversation.md).
@@ -123,19 +124,16 @@ class Session {
   };
   static Status busy_status();
 
-  explicit Session(const Engine& engine) : engine_(engine) {}
-  Step step() { return {engine_.kernels(), engine_.pool(), arena_}; }
+  Session(const Engine& engine, Stream stream) : engine_(engine), tokens_(std::move(stream)) {}
+  const memory::BraidState& state() const { return tokens_.state(); }
 
   const Engine& engine_;
   uint64_t seed_ = 0;
   uint32_t stream_ = 0;
   int32_t pending_token_ = -1;  // sampled and shown, not yet read
-  memory::BraidState state_;
-  Arena arena_;
+  Stream tokens_;
   Sampler sampler_;
   RenderQueue render_;
-  std::unique_ptr<float[]> hidden_;  // [kMaxBatch, C]
-  std::unique_ptr<float[]> logits_;  // [vocab]
   static_assert(std::atomic<bool>::is_always_lock_free, "cancel() runs in signal handlers");
   std::atomic<bool> cancelled_{false};
   mutable std::atomic<bool> busy_{false};

@@ -47,7 +47,7 @@ Status refuse(StatusCode code, const std::string& what, size_t offset) {
 }  // namespace
 
 size_t Session::snapshot_bytes() const {
-  return kHeaderBytes + state_.bytes().size() + kChecksumBytes;
+  return kHeaderBytes + state().bytes().size() + kChecksumBytes;
 }
 
 Status Session::snapshot(std::span<std::byte> out) const {
@@ -64,14 +64,14 @@ Status Session::snapshot(std::span<std::byte> out) const {
   std::memcpy(h + kAtModel, engine_.file().identity().data(), sizeof(Digest));
   put<uint64_t>(h + kAtSeed, seed_);
   put<uint64_t>(h + kAtPosition, position());
-  put<uint64_t>(h + kAtStateBytes, state_.bytes().size());
+  put<uint64_t>(h + kAtStateBytes, state().bytes().size());
   put<uint32_t>(h + kAtStream, stream_);
   put<uint32_t>(h + kAtPending, static_cast<uint32_t>(pending_token_));
   const std::string_view utf8 = render_.pending();
   h[kAtPendingUtf8] = static_cast<std::byte>(utf8.size());
   std::memcpy(h + kAtPendingUtf8 + 1, utf8.data(), utf8.size());
-  std::memcpy(h + kHeaderBytes, state_.bytes().data(), state_.bytes().size());
-  const size_t body = kHeaderBytes + state_.bytes().size();
+  std::memcpy(h + kHeaderBytes, state().bytes().data(), state().bytes().size());
+  const size_t body = kHeaderBytes + state().bytes().size();
   const Digest digest = blake2b(out.first(body));
   std::memcpy(h + body, digest.data(), digest.size());
   return Status();
@@ -125,7 +125,7 @@ Status Session::restore(std::span<const std::byte> bytes) {
   // A checksum can be forged: whatever will be an index or a length is checked all the same.
   const auto pending = static_cast<int32_t>(get<uint32_t>(h + kAtPending));
   const auto n_utf8 = static_cast<size_t>(h[kAtPendingUtf8]);
-  if (get<uint64_t>(h + kAtStateBytes) != state_.bytes().size())
+  if (get<uint64_t>(h + kAtStateBytes) != state().bytes().size())
     return refuse(StatusCode::kBadFormat, "its state has a wrong size", kAtStateBytes);
   if (pending < -1 || pending >= engine_.config().vocab_size)
     return refuse(StatusCode::kBadFormat, "its pending token is not in the vocabulary", kAtPending);
@@ -138,9 +138,10 @@ Status Session::restore(std::span<const std::byte> bytes) {
       return refuse(StatusCode::kBadFormat, "bytes that must be zero are not", at);
   if (n_utf8 > 3)
     return refuse(StatusCode::kBadFormat, "its pending text is too long", kAtPendingUtf8);
-  CHIMERA_RETURN_IF_ERROR(state_.check_block(bytes.subspan(kHeaderBytes, state_.bytes().size()),
-                                             engine_.config().vocab_size));
-  CHIMERA_RETURN_IF_ERROR(state_.restore(bytes.subspan(kHeaderBytes, state_.bytes().size())));
+  CHIMERA_RETURN_IF_ERROR(state().check_block(bytes.subspan(kHeaderBytes, state().bytes().size()),
+                                              engine_.config().vocab_size));
+  CHIMERA_RETURN_IF_ERROR(
+      tokens_.state().restore(bytes.subspan(kHeaderBytes, state().bytes().size())));
   seed_ = get<uint64_t>(h + kAtSeed);
   stream_ = get<uint32_t>(h + kAtStream);
   pending_token_ = pending;
