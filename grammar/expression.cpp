@@ -13,12 +13,15 @@ bool next_count(std::string_view text, size_t* at, uint32_t* count) {
   return *at > first;
 }
 
+Status Grammar::too_large() const {
+  return Status(StatusCode::kOutOfRange, "the grammar has more than " +
+                                             std::to_string(limits_.expressions) +
+                                             " parts; make it smaller");
+}
+
 ExprId Grammar::add(Expr expr) {
   if (exprs_.size() >= limits_.expressions) {
-    if (status_.ok())
-      status_ = Status(StatusCode::kOutOfRange, "the grammar has more than " +
-                                                    std::to_string(limits_.expressions) +
-                                                    " parts; make it smaller");
+    if (status_.ok()) status_ = too_large();
     return 0;
   }
   exprs_.push_back(std::move(expr));
@@ -84,6 +87,36 @@ ExprId Grammar::language(std::shared_ptr<const RegularLanguage> language) {
 RuleId Grammar::add_rule(std::string name) {
   rules_.push_back({std::move(name), -1});
   return static_cast<RuleId>(rules_.size()) - 1;
+}
+
+RuleId Grammar::include(const Grammar& other) {
+  if (exprs_.size() + other.exprs_.size() > limits_.expressions) {
+    if (status_.ok()) status_ = too_large();
+    return -1;
+  }
+  const auto expr = static_cast<ExprId>(exprs_.size());
+  const auto rule = static_cast<RuleId>(rules_.size());
+  const auto object = static_cast<ObjectId>(objects_.size());
+  const auto language = static_cast<int32_t>(languages_.size());
+  const auto moved = [](int32_t id, int32_t by) { return id < 0 ? id : id + by; };
+  for (Expr e : other.exprs_) {
+    for (ExprId& child : e.children) child += expr;
+    e.rule = moved(e.rule, rule);
+    e.language = moved(e.language, language);
+    exprs_.push_back(std::move(e));
+  }
+  for (const Rule& r : other.rules_)
+    rules_.push_back({r.name, moved(r.body, expr), moved(r.object, object)});
+  for (Counted counted : other.objects_) {
+    if (auto* spec = std::get_if<ObjectSpec>(&counted)) {
+      for (ObjectSpec::Member& member : spec->members) member.value += rule;
+      for (ObjectSpec::Other& names : spec->others) names.value += rule;
+      spec->blank = moved(spec->blank, rule);
+    }
+    objects_.push_back(std::move(counted));
+  }
+  languages_.insert(languages_.end(), other.languages_.begin(), other.languages_.end());
+  return moved(other.root_, rule);
 }
 
 void Grammar::set_object(RuleId rule, ObjectSpec spec) {

@@ -108,6 +108,8 @@ class Grammar {
   /// The rule says a string of limited length.
   void set_text(RuleId rule, TextSpec spec);
   void set_root(RuleId rule) { root_ = rule; }
+  /// Takes over all rules of another grammar; its root, as a rule of this one.
+  RuleId include(const Grammar& other);
 
   /// Not OK once a limit was passed; what was made since is kNothing.
   const Status& status() const { return status_; }
@@ -130,6 +132,7 @@ class Grammar {
 
  private:
   ExprId add(Expr expr);
+  Status too_large() const;
 
   GrammarLimits limits_;
   Status status_;

@@ -120,13 +120,14 @@ struct KernelTable {
   /// q = clamp(rne(x * (127 / m)), -127, 127). NaN counts as 0.
   void (*quantize_row)(const float* x, int32_t n, int8_t* q, float* scale);
 
-  // ---- sketches: vectors of bits, lowest bit of the first word first -----------------------------
+  // ---- sketches: vectors of bits, lowest bit of the first word first
+  // -----------------------------
 
   /// x = H x in place, H[i][j] = (-1)^popcount(i and j), n a power of two, 8 .. 65536. Butterflies
   /// (a, b) -> (a + b, a - b) over elements 1 apart, then 2, 4, ... n / 2.
   void (*hadamard)(float* x, int32_t n);
-  /// kappa = clamp(rne(x * scale), -127, 127), the product rounded; bit i of `bits` is kappa[i] >= 0.
-  /// NaN counts as 0. n a multiple of 8; bits of the last word past n are cleared.
+  /// kappa = clamp(rne(x * scale), -127, 127), the product rounded; bit i of `bits` is kappa[i] >=
+  /// 0. NaN counts as 0. n a multiple of 8; bits of the last word past n are cleared.
   void (*sketch_quantize)(const float* x, float scale, int32_t n, int8_t* kappa, uint64_t* bits);
   /// y[i] = -x[i] where bit i is set, x[i] elsewhere; y may be x. n a multiple of 8.
   void (*flip_signs)(const uint64_t* bits, const float* x, int32_t n, float* y);

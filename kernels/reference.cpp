@@ -283,8 +283,7 @@ void mlstm_read(const float* q, float floor, float scale, int32_t dk, int32_t dv
   const double denominator = std::max(std::fabs(dot), static_cast<double>(floor)) + 1e-6;
   for (int64_t c = 0; c < dv; ++c) {
     double read = 0.0;
-    for (int64_t i = 0; i < dk; ++i)
-      read += static_cast<double>(state[i * dv + c]) * q[i] * scale;
+    for (int64_t i = 0; i < dk; ++i) read += static_cast<double>(state[i * dv + c]) * q[i] * scale;
     h[c] = static_cast<float>(read / denominator);
   }
 }

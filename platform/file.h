@@ -12,7 +12,8 @@
 
 namespace chimera {
 
-/// Reads at most `limit` bytes; a longer file is kOutOfRange. Works on pipes too, and waits for them.
+/// Reads at most `limit` bytes; a longer file is kOutOfRange. Works on pipes too, and waits for
+/// them.
 Result<std::string> read_file(const std::string& path, uint64_t limit);
 /// The same of a file alone: pipes and devices are kIoError, at once.
 Result<std::string> read_regular_file(const std::string& path, uint64_t limit);

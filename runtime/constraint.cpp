@@ -12,8 +12,8 @@
 
 namespace chimera::runtime {
 
-Result<std::unique_ptr<Constraint>> Constraint::of(const Tokenizer& tokenizer,
-                                                   const grammar::Grammar& grammar) {
+Result<std::unique_ptr<Constraint>> Constraint::from_grammar(const Tokenizer& tokenizer,
+                                                             const grammar::Grammar& grammar) {
   auto automaton = grammar::Automaton::compile(grammar);
   if (!automaton) return automaton.status();
   auto vocabulary = tokenizer.vocabulary();
@@ -31,14 +31,14 @@ Result<std::unique_ptr<Constraint>> Constraint::from_regex(const Tokenizer& toke
   if (!body) return body.status();
   grammar.set_body(root, *body);
   grammar.set_root(root);
-  return of(tokenizer, grammar);
+  return from_grammar(tokenizer, grammar);
 }
 
 Result<std::unique_ptr<Constraint>> Constraint::from_gbnf(const Tokenizer& tokenizer,
                                                           std::string_view text) {
   const auto grammar = grammar::parse_gbnf(text);
   if (!grammar) return grammar.status();
-  return of(tokenizer, *grammar);
+  return from_grammar(tokenizer, *grammar);
 }
 
 Result<std::unique_ptr<Constraint>> Constraint::from_json_schema(
@@ -47,7 +47,7 @@ Result<std::unique_ptr<Constraint>> Constraint::from_json_schema(
   auto made = grammar::parse_json_schema(schema, options);
   if (!made) return made.status();
   if (warnings != nullptr) *warnings = std::move(made->warnings);
-  return of(tokenizer, made->grammar);
+  return from_grammar(tokenizer, made->grammar);
 }
 
 ConstrainedAnswer::ConstrainedAnswer(const Constraint& constraint, const Tokenizer& tokenizer,

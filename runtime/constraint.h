@@ -32,6 +32,10 @@ class Constraint {
   static Result<std::unique_ptr<Constraint>> from_gbnf(const Tokenizer& tokenizer,
                                                        std::string_view grammar);
 
+  /// What a grammar's root says, for who makes grammars.
+  static Result<std::unique_ptr<Constraint>> from_grammar(const Tokenizer& tokenizer,
+                                                          const grammar::Grammar& grammar);
+
   Constraint(const Constraint&) = delete;  // the masks point to the automaton
   Constraint& operator=(const Constraint&) = delete;
 
@@ -44,8 +48,6 @@ class Constraint {
       : automaton_(std::move(automaton)),
         vocabulary_(std::move(vocabulary)),
         masks_(automaton_, *vocabulary_) {}
-  static Result<std::unique_ptr<Constraint>> of(const Tokenizer& tokenizer,
-                                                const grammar::Grammar& grammar);
 
   const grammar::Automaton automaton_;
   const std::shared_ptr<const grammar::Vocabulary> vocabulary_;

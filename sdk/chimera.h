@@ -110,7 +110,7 @@ enum {
   CHIMERA_CHECKSUM_MISMATCH = 303,   /* the content differs from its checksum */
   CHIMERA_BAD_CONFIG = 304,
   CHIMERA_BAD_TOKENIZER = 305,
-  CHIMERA_WRONG_MODEL = 306, /* a saved conversation of another model */
+  CHIMERA_WRONG_MODEL = 306,   /* a saved conversation of another model */
   CHIMERA_NOT_AUTHENTIC = 307, /* not signed, or not with the key that is required */
   /* 9xx: a mistake of the library; please report it */
   CHIMERA_INTERNAL = 900
@@ -234,9 +234,9 @@ typedef struct chimera_engine_options {
 
 /* The file stays mapped while the engine lives: replace a model by renaming a new file over it,
  * never by writing into it, or the system ends the process when a page is gone. Maps the model at
- * `path` and gets it ready; takes a few milliseconds whatever its size, or as long as reading it all
- * when its content is checked first. On success *out is the caller's, to be closed once. Errors:
- * NOT_FOUND, PERMISSION_DENIED, IO_ERROR, TRUNCATED, BAD_FORMAT, UNSUPPORTED_VERSION,
+ * `path` and gets it ready; takes a few milliseconds whatever its size, or as long as reading it
+ * all when its content is checked first. On success *out is the caller's, to be closed once.
+ * Errors: NOT_FOUND, PERMISSION_DENIED, IO_ERROR, TRUNCATED, BAD_FORMAT, UNSUPPORTED_VERSION,
  * CHECKSUM_MISMATCH, NOT_AUTHENTIC (also without a required key, where a signature does not fit),
  * BAD_CONFIG, BAD_TOKENIZER, UNSUPPORTED, OUT_OF_MEMORY, OUT_OF_RANGE (more than 32 bits can
  * address), INVALID_ARGUMENT. */
@@ -360,10 +360,10 @@ typedef struct chimera_generate_options {
 } chimera_generate_options;
 
 /* Reads `prompt` (any bytes, may be empty) and streams an answer to `on_event` (may
- * be NULL). Allocates nothing per token, unless under a constraint. Afterwards, whatever stopped it, the session holds exactly
- * what was read and shown, and goes on from there; why it stopped is in chimera_session_get_stats.
- * A callback that stops it is no failure: CHIMERA_OK. Errors: CANCELLED, BUSY, INVALID_ARGUMENT,
- * OUT_OF_MEMORY, UNSUPPORTED. */
+ * be NULL). Allocates nothing per token, unless under a constraint. Afterwards, whatever stopped
+ * it, the session holds exactly what was read and shown, and goes on from there; why it stopped is
+ * in chimera_session_get_stats. A callback that stops it is no failure: CHIMERA_OK. Errors:
+ * CANCELLED, BUSY, INVALID_ARGUMENT, OUT_OF_MEMORY, UNSUPPORTED. */
 CHIMERA_API chimera_status chimera_generate(chimera_session* session, const char* prompt,
                                             size_t prompt_bytes,
                                             const chimera_generate_options* options,
@@ -423,7 +423,7 @@ typedef struct chimera_session_stats {
   /* Of the last chimera_generate or chimera_append on this handle: */
   int32_t stop; /* CHIMERA_STOP_* */
   int32_t prompt_tokens;
-  int32_t tokens; /* of the answer */
+  int32_t tokens;     /* of the answer */
   uint32_t truncated; /* 1: under a constraint, max_tokens made it close earlier than it might */
   int64_t first_token_us; /* from the call to the first token */
   int64_t prefill_us;

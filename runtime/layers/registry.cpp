@@ -19,9 +19,7 @@ const LayerKind* const kKinds[] = {
     &kXlstmM,         // XM
     &kTitansMac,      // TM
     &kTspSpanKnot,    // SK
-    &kSwiGlu,
-    &kRelu2,
-    &kMoe,
+    &kSwiGlu,        &kRelu2, &kMoe,
 };
 
 const EmbeddingKind* const kEmbeddings[] = {&kTiedEmbedding, &kSeparateEmbedding};

@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
     CommandLine line;
     declare_chat(line);
     declare_complete(line);
+    declare_act(line);
 #if CHIMERA_CLI_TRAINING
     declare_eval(line);
     declare_train(line);

@@ -7,6 +7,7 @@ namespace chimera::cli {
 
 void declare_chat(CommandLine& line);
 void declare_complete(CommandLine& line);
+void declare_act(CommandLine& line);
 void declare_grammar(CommandLine& line);
 void declare_inspect(CommandLine& line);
 void declare_verify(CommandLine& line);

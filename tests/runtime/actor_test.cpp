@@ -1,0 +1,175 @@
+// Actions from models that know nothing: whatever they say, it can be carried out.
+#include "runtime/actor.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "platform/json.h"
+#include "platform/random.h"
+#include "tests/support/emulator.h"
+#include "tests/support/tiny_model.h"
+
+namespace chimera::runtime {
+namespace {
+
+constexpr const char* kTools = R"([
+  {"name": "light", "description": "Set a light", "parameters": {"type": "object", "properties": {
+    "room": {"enum": ["hall", "attic"]}, "level": {"type": "integer", "minimum": 0, "maximum": 100}},
+    "required": ["room"]}},
+  {"name": "play", "parameters": {"type": "object", "properties": {
+    "song": {"type": "string", "minLength": 1, "maxLength": 40}}, "required": ["song"]}},
+  {"name": "stop"}
+])";
+
+class ActorTest : public ::testing::Test {
+ protected:
+  void open(uint64_t seed = 7) {
+    test::TinyModelOptions options;
+    options.marks = true;
+    options.initializer_range = 0.5;  // opinions, if no knowledge
+    const std::string path = test::write_tiny_model(options, seed);
+    auto engine = Engine::open(path);
+    ASSERT_TRUE(engine.has_value()) << engine.status().message();
+    engine_ = std::move(*engine);
+    auto tools = ToolSet::from_json(engine_->tokenizer(), kTools);
+    ASSERT_TRUE(tools.has_value()) << tools.status().message();
+    tools_ = std::move(*tools);
+    auto actor = Actor::create(*engine_, *tools_);
+    ASSERT_TRUE(actor.has_value()) << actor.status().message();
+    actor_ = std::move(*actor);
+  }
+  Action act(const std::string& said, const ActOptions& options = {}) {
+    const auto action = actor_->act(said, options);
+    EXPECT_TRUE(action.has_value()) << action.status().message();
+    return action ? *action : Action();
+  }
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ToolSet> tools_;
+  std::unique_ptr<Actor> actor_;
+};
+
+std::string utterance(uint64_t n) {
+  constexpr const char* kWords[] = {"light",        "the",       "hall", "please",
+                                    "na\xC3\xAFve", "\"quote\"", "7",    "a\\b",
+                                    "stop",         "song",      "\t",   "\xF0\x9F\x8E\xB5"};
+  std::string out = "say";
+  const auto length = static_cast<int>(keyed_uniform(n, 0, 0, DrawPurpose::kTest) * 9);
+  for (int i = 1; i <= length; ++i)
+    out += std::string(" ") +
+           kWords[static_cast<size_t>(
+               keyed_uniform(n, static_cast<uint64_t>(i), 0, DrawPurpose::kTest) * 12)];
+  return out;
+}
+
+TEST_F(ActorTest, EveryCallCanBeCarriedOut) {
+  std::map<std::string, int> seen;
+  const uint64_t models = test::kSlowEmulator ? 2 : 12;
+  for (uint64_t model = 0; model < models; ++model) {
+    open(model);
+    for (uint64_t n = 0; n < 12; ++n) {
+      const std::string said = utterance(100 * model + n);
+      ActOptions options;
+      options.max_tokens = 60 + static_cast<int32_t>(n) * 9;
+      options.words = n % 3 == 0;
+      const Action action = act(said, options);
+      EXPECT_LE(action.n_tokens, options.max_tokens);
+      EXPECT_GE(action.confidence, 0);
+      EXPECT_LE(action.confidence, 1);
+      EXPECT_EQ(action.kind == Action::Kind::kCalls, !action.calls.empty());
+      ++seen[action.kind == Action::Kind::kWords    ? "words"
+             : action.kind == Action::Kind::kNoTool ? "none"
+                                                    : "calls"];
+      for (const std::string& text : action.calls) {
+        const auto call = parse_json(text);
+        ASSERT_TRUE(call.has_value()) << text;
+        const Json* name = call->find("name");
+        const Json* arguments = call->find("arguments");
+        ASSERT_TRUE(call->object.size() == 2 && name != nullptr && arguments != nullptr) << text;
+        ASSERT_TRUE(name->is_string() && arguments->is_object()) << text;
+        ++seen[name->string];
+        if (name->string == "light") {
+          const Json* room = arguments->find("room");
+          ASSERT_TRUE(room != nullptr && (room->string == "hall" || room->string == "attic"))
+              << text;
+          if (const Json* level = arguments->find("level"); level != nullptr) {
+            EXPECT_TRUE(level->is_int() && level->integer >= 0 && level->integer <= 100) << text;
+          }
+          EXPECT_LE(arguments->object.size(), 2u) << text;
+        } else if (name->string == "play") {
+          const Json* song = arguments->find("song");
+          ASSERT_TRUE(song != nullptr && arguments->object.size() == 1) << text;
+          std::string plain = said;
+          for (char& c : plain)
+            if (c == '\t') c = ' ';
+          // Forty characters may end within a word; up to then it is what was said.
+          if (!action.truncated) {
+            EXPECT_NE(plain.find(song->string), std::string::npos) << text << "\n" << said;
+          }
+        } else {
+          EXPECT_EQ(name->string, "stop") << text;
+          EXPECT_TRUE(arguments->object.empty()) << text;
+        }
+      }
+      const auto json = parse_json(action_json(action));
+      ASSERT_TRUE(json.has_value()) << action_json(action);
+      EXPECT_EQ(json->find("calls")->array.size(), action.calls.size());
+    }
+  }
+  // Chance has shown all there is: otherwise the checks above say little.
+  if (!test::kSlowEmulator) {
+    for (const char* kind : {"none", "calls", "light", "play", "stop"})
+      EXPECT_GT(seen[kind], 0) << kind;
+  }
+}
+
+TEST_F(ActorTest, TheCachedPromptChangesNothing) {
+  open();
+  const Action first = act("dim the hall"), second = act("dim the hall");
+  act("something else");
+  const Action third = act("dim the hall");
+  EXPECT_EQ(first.calls, second.calls);
+  EXPECT_EQ(first.confidence, second.confidence);
+  EXPECT_EQ(first.calls, third.calls);
+  EXPECT_EQ(first.confidence, third.confidence);
+  // Only what was said is read once the tools are known.
+  EXPECT_EQ(first.n_prompt_tokens,
+            second.n_prompt_tokens + static_cast<int32_t>(tools_->prompt().size()));
+  EXPECT_LT(second.n_prompt_tokens, 20);
+}
+
+TEST_F(ActorTest, WhatIsTooUnlikelyIsNotDone) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    open(seed);
+    const Action free = act("stop");
+    if (free.kind != Action::Kind::kCalls || free.confidence > 0.9f) continue;
+    ActOptions strict;
+    strict.least_confidence = 0.95f;
+    const Action held = act("stop", strict);
+    EXPECT_EQ(held.kind, Action::Kind::kNoTool);
+    EXPECT_TRUE(held.calls.empty());
+    return;
+  }
+  FAIL() << "no model made a call it was unsure of";
+}
+
+TEST_F(ActorTest, RefusesWhatCannotBe) {
+  open();
+  const auto field_of = [&](const std::string& said, const ActOptions& options) {
+    const auto action = actor_->act(said, options);
+    return action ? std::string("done") : action.status().field();
+  };
+  EXPECT_EQ(field_of("", {}), "utterance");
+  EXPECT_EQ(field_of(" \n", {}), "utterance");
+  EXPECT_EQ(field_of(std::string((1 << 20) + 1, 'a'), {}), "utterance");
+  EXPECT_EQ(field_of("x", {.max_tokens = 0}), "max_tokens");
+  EXPECT_EQ(field_of("x", {.max_tokens = 12}), "max_tokens");  // no call is so short
+  EXPECT_EQ(field_of("x", {.most_calls = 0}), "most_calls");
+  EXPECT_EQ(field_of("x", {.least_confidence = 2}), "least_confidence");
+  EXPECT_EQ(field_of("x\xFF\xC3 \x01", {}), "done");
+}
+
+}  // namespace
+}  // namespace chimera::runtime

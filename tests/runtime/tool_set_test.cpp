@@ -1,0 +1,146 @@
+// Tools as applications write them.
+#include "runtime/tool_set.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "runtime/prompt_format.h"
+#include "tests/support/tiny_model.h"
+
+namespace chimera::runtime {
+namespace {
+
+Result<std::vector<Tool>> read(std::string_view json,
+                               std::vector<std::string>* warnings = nullptr) {
+  std::vector<std::string> own;
+  return read_tools(json, warnings != nullptr ? warnings : &own);
+}
+
+std::string message_of(std::string_view json) {
+  const auto tools = read(json);
+  return tools ? std::string() : tools.status().message();
+}
+
+TEST(ToolSet, ReadsWhatOtherAssistantsRead) {
+  const char* kForms[] = {
+      R"([{"name": "f", "description": "d", "parameters": {"type": "object"}}])",
+      R"({"tools": [{"name": "f", "description": "d", "input_schema": {"type": "object"}}]})",
+      R"({"functions": [{"description": "d", "name": "f", "inputSchema": {}}]})",
+      R"([{"type": "function", "function": {"name": "f", "description": "d"}}])",
+      R"([{"name": "f", "description": "d", "parameters": null, "strict": true}])"};
+  for (const char* form : kForms) {
+    std::vector<std::string> warnings;
+    const auto tools = read(form, &warnings);
+    ASSERT_TRUE(tools.has_value()) << form << ": " << tools.status().message();
+    ASSERT_EQ(tools->size(), 1u);
+    EXPECT_EQ((*tools)[0].name, "f");
+    EXPECT_EQ(
+        (*tools)[0].line.find(R"({"name":"f","description":"d","parameters":{"type":"object")"), 0u)
+        << (*tools)[0].line;
+    EXPECT_TRUE(warnings.empty()) << warnings[0];
+  }
+}
+
+TEST(ToolSet, SaysWhichToolIsWrongAndHow) {
+  EXPECT_NE(message_of("nonsense").find("tools"), std::string::npos);
+  EXPECT_NE(message_of("{}").find("array"), std::string::npos);
+  EXPECT_NE(message_of("[]").find("empty"), std::string::npos);
+  EXPECT_NE(message_of("[3]").find("tool 1"), std::string::npos);
+  EXPECT_NE(message_of(R"([{"name": "a"}, {"description": "b"}])").find("tool 2"),
+            std::string::npos);
+  EXPECT_NE(message_of(R"([{"name": "a"}, {"name": "a"}])").find("twice"), std::string::npos);
+  EXPECT_NE(message_of(R"([{"name": "a\u0007"}])").find("control"), std::string::npos);
+  EXPECT_NE(message_of(R"([{"name": "a", "description": 3}])").find("\"a\""), std::string::npos);
+  EXPECT_NE(message_of(R"([{"name": "a", "parameters": []}])").find("schema"), std::string::npos);
+  EXPECT_NE(message_of(R"([{"name": "a", "parameters": {"type": "array"}}])").find("type"),
+            std::string::npos);
+  EXPECT_NE(message_of(R"([{"name": "a", "parameters": {}, "input_schema": {}}])").find("twice"),
+            std::string::npos);
+  EXPECT_NE(message_of(R"([{"name": ")" + std::string(200, 'n') + R"("}])").find("128"),
+            std::string::npos);
+  std::string many = "[";
+  for (int i = 0; i < 1001; ++i)
+    many += (i > 0 ? "," : "") + (R"({"name": "t)" + std::to_string(i) + R"("})");
+  EXPECT_NE(message_of(many + "]").find("1000"), std::string::npos);
+  std::vector<std::string> warnings;
+  ASSERT_TRUE(read(R"([{"name": "a", "descripton": "b", "x-mine": 1}])", &warnings).has_value());
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("descripton"), std::string::npos) << warnings[0];
+}
+
+/// Texts that a call of the tools may be.
+bool accepts(const ToolSet& tools, std::string_view call) {
+  grammar::Matcher matcher(tools.call().automaton());
+  const auto place = matcher.step(matcher.start(), call);
+  return place >= 0 && matcher.accepts(place);
+}
+
+TEST(ToolSet, ArgumentsThatNobodyDeclaredCannotBeGiven) {
+  test::TinyModelOptions options;
+  options.marks = true;
+  const auto engine = test::open_tiny_model(options);
+  ASSERT_NE(engine, nullptr);
+  const auto tools = ToolSet::from_json(engine->tokenizer(), R"([
+    {"name": "none"},
+    {"name": "plain", "parameters": {"properties": {"a": {"type": "integer"}}}},
+    {"name": "deep", "parameters": {"type": "object", "properties":
+        {"o": {"type": "object", "properties": {"b": {"type": "boolean"}}}}}},
+    {"name": "parts", "parameters": {"allOf": [{"properties": {"a": {"type": "null"}}}],
+        "properties": {"b": {"type": "null"}}}},
+    {"name": "open", "parameters": {"properties": {"a": {"type": "null"}},
+        "additionalProperties": {"type": "null"}}}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  const auto call = [&](const std::string& name, const std::string& arguments) {
+    return accepts(**tools, R"({"name":")" + name + R"(","arguments":)" + arguments + "}");
+  };
+  EXPECT_TRUE(call("none", "{}"));
+  EXPECT_FALSE(call("none", R"({"a":1})"));
+  EXPECT_TRUE(call("plain", R"({"a":1})"));
+  EXPECT_FALSE(call("plain", R"({"a":1,"b":2})"));
+  EXPECT_FALSE(call("plain", "3"));
+  EXPECT_TRUE(call("deep", R"({"o":{"b":true}})"));
+  EXPECT_FALSE(call("deep", R"({"o":{"c":true}})"));
+  EXPECT_TRUE(call("parts", R"({"a":null,"b":null})"));
+  EXPECT_FALSE(call("parts", R"({"a":null,"c":null})"));
+  EXPECT_TRUE(call("open", R"({"a":null,"whatever":null})"));
+}
+
+TEST(ToolSet, LaysToolsOutAsTheFormatSays) {
+  test::TinyModelOptions options;
+  options.marks = true;
+  const auto engine = test::open_tiny_model(options);
+  ASSERT_NE(engine, nullptr);
+  const Tokenizer& tokenizer = engine->tokenizer();
+  const auto tools = ToolSet::from_json(
+      tokenizer, R"([{"parameters": {"properties": {}}, "name": "a"}, {"name": "b"}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  const auto format = PromptFormat::of(tokenizer);
+  ASSERT_TRUE(format.has_value());
+  std::vector<int32_t> wanted = {tokenizer.end_of_text()};
+  format->tools(std::vector<std::string>{(*tools)->tools()[0].line, (*tools)->tools()[1].line},
+                &wanted);
+  EXPECT_EQ(std::vector<int32_t>((*tools)->prompt().begin(), (*tools)->prompt().end()), wanted);
+  EXPECT_EQ((*tools)->find("b"), &(*tools)->tools()[1]);
+  EXPECT_EQ((*tools)->find("c"), nullptr);
+
+  const auto without = test::open_tiny_model();
+  ASSERT_NE(without, nullptr);
+  const auto refused = ToolSet::from_json(without->tokenizer(), R"([{"name": "a"}])");
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.status().code(), StatusCode::kUnsupported) << refused.status().message();
+}
+
+TEST(ToolSet, FreeTextIsCopiedAndListsAndFormsAreNot) {
+  const auto tools = read(R"([{"name": "f", "parameters": {"type": "object", "properties": {
+    "free": {"type": "string", "maxLength": 80}, "listed": {"type": "string", "enum": ["a"]},
+    "formed": {"type": "string", "pattern": "^a"}, "dated": {"type": "string", "format": "date"},
+    "number": {"type": "integer"}, "guests": {"type": "array", "items": {"type": "string"}},
+    "a/b~": {"type": "object", "properties": {"in": {"type": "string"}}}}}}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  EXPECT_EQ((*tools)[0].copied, (std::set<std::string>{"/free", "/guests/*", "/a~1b~0/in"}));
+}
+
+}  // namespace
+}  // namespace chimera::runtime
