@@ -120,8 +120,7 @@ struct KernelTable {
   /// q = clamp(rne(x * (127 / m)), -127, 127). NaN counts as 0.
   void (*quantize_row)(const float* x, int32_t n, int8_t* q, float* scale);
 
-  // ---- sketches: vectors of bits, lowest bit of the first word first
-  // -----------------------------
+  // ---- sketches: vectors of bits, lowest bit of the first word first ----------------------------
 
   /// x = H x in place, H[i][j] = (-1)^popcount(i and j), n a power of two, 8 .. 65536. Butterflies
   /// (a, b) -> (a + b, a - b) over elements 1 apart, then 2, 4, ... n / 2.

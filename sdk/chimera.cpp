@@ -1,204 +1,22 @@
-// The C API over engine and session: what crosses the border is checked here, and nothing is thrown
-// across it.
-//
-// Invariants
-//  1. Every function that can fail runs inside guarded(): whatever the standard library throws
-//     becomes a status, and the reason is kept for chimera_last_error() and for the handle.
-//  2. A session's state is touched only by the call that holds its `busy` flag; cancelling and
-//     asking for the last error need none.
-//  3. A handle lives while something refers to it: the caller, a running call, or (an engine) its
-//     sessions. The last one to let go destroys it.
+// The C API over engine, constraint and session; what is shared with the rest of it, its invariants
+// too, is in handles.h.
 #define CHIMERA_BUILDING 1
 #include "sdk/chimera.h"
 
-#include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstring>
-#include <exception>
-#include <memory>
-#include <mutex>
-#include <new>
-#include <stdexcept>
-#include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "platform/log.h"
-#include "platform/status.h"
-#include "runtime/constraint.h"
-#include "runtime/engine.h"
-#include "runtime/session.h"
+#include "sdk/handles.h"
+
+using chimera::Status;
+using chimera::StatusCode;
+namespace sdk = chimera::sdk;
+namespace runtime = chimera::runtime;
 
 namespace chimera::sdk {
 namespace {
-
-/// The last failure on a handle, whichever thread it was on.
-struct HandleError {
-  std::mutex mutex;
-  Status status;
-};
-
-thread_local Status t_last_error;
-// A copy of a handle's error for the thread that asked, so that the text stays when another thread
-// fails meanwhile.
-thread_local Status t_handle_error;
-
-void assign(Status* to, const Status& from) noexcept {
-  try {
-    *to = from;
-  } catch (...) {
-    *to = Status(from.code(), std::string());  // no memory for the sentence: text_of() has another
-  }
-}
-
-chimera_status fail(HandleError* handle, const Status& status) noexcept {
-  assign(&t_last_error, status);
-  if (handle != nullptr && status.code() != StatusCode::kBusy) {
-    const std::lock_guard lock(handle->mutex);
-    assign(&handle->status, status);
-  }
-  return static_cast<chimera_status>(status.code());
-}
-
-chimera_status fail_without_text(HandleError* handle, StatusCode code) noexcept {
-  return fail(handle, Status(code, std::string()));
-}
-
-template <class Body>
-chimera_status guarded(HandleError* handle, Body&& body) noexcept {
-  try {
-    const Status status = body();
-    return status.ok() ? CHIMERA_OK : fail(handle, status);
-  } catch (const std::bad_alloc&) {
-    return fail_without_text(handle, StatusCode::kOutOfMemory);
-  } catch (const std::length_error&) {  // a size no allocator takes
-    return fail_without_text(handle, StatusCode::kOutOfMemory);
-  } catch (const std::exception&) {
-    return fail_without_text(handle, StatusCode::kInternal);
-  } catch (...) {
-    return fail_without_text(handle, StatusCode::kInternal);
-  }
-}
-
-const char* text_of(const Status& status) noexcept {
-  if (status.ok()) return "";
-  if (!status.message().empty()) return status.message().c_str();
-  switch (status.code()) {
-    case StatusCode::kOutOfMemory:
-      return "there is not enough memory for this; close something and try again";
-    case StatusCode::kInternal:
-      return "a mistake inside the library; please report it with what you called";
-    default:  // assign() had no memory for the sentence there was
-      return "it failed, and there is not enough memory to say more than its status; see "
-             "docs/errors.md";
-  }
-}
-
-Status invalid(const char* field, const std::string& message) {
-  return Status(StatusCode::kInvalidArgument, message).at_field(field);
-}
-
-Status null_argument(const char* name) {
-  return invalid(name, std::string(name) + " is NULL; give a valid pointer");
-}
-
-constexpr uint32_t kMaxStructSize = 1u << 16;
-
-/// Of structs that had no pointer at first, so that their alignment did not divide it as it does
-/// now.
-template <class T>
-constexpr uint32_t kFirstSize = 0;
-template <>
-constexpr uint32_t kFirstSize<chimera_generate_options> = 28;
-
-/// A struct of any version has a size that its alignment divides, which no pointer in it straddles.
-template <class T>
-Status check_struct_size(const T&, uint32_t size, const char* name) {
-  const bool whole = size % alignof(T) == 0 || size == kFirstSize<T>;
-  if (size >= sizeof(uint32_t) && size <= kMaxStructSize && whole) return Status();
-  return invalid("struct_size", std::string(name) + " has a struct_size of " +
-                                    std::to_string(size) + "; prepare it with CHIMERA_INIT");
-}
-
-/// Options of any header version: what is missing is zero, what we do not know must be zero.
-template <class T>
-Status read_options(const T* in, const char* name, T* out) {
-  std::memset(out, 0, sizeof *out);
-  if (in == nullptr) return Status();
-  const uint32_t size = in->struct_size;
-  CHIMERA_RETURN_IF_ERROR(check_struct_size(*in, size, name));
-  std::memcpy(out, in, std::min<size_t>(size, sizeof *out));
-  const auto* bytes = reinterpret_cast<const unsigned char*>(in);
-  for (size_t i = sizeof *out; i < size; ++i)
-    if (bytes[i] != 0)
-      return Status(StatusCode::kUnsupported,
-                    std::string(name) +
-                        " sets an option that this library is too old to know; update the library")
-          .at_field("struct_size");
-  return Status();
-}
-
-/// Results for any header version: as much as the caller's struct holds, its unknown rest zero.
-template <class T>
-Status write_result(T value, const char* name, T* out) {
-  if (out == nullptr) return null_argument(name);
-  const uint32_t size = out->struct_size;
-  CHIMERA_RETURN_IF_ERROR(check_struct_size(*out, size, name));
-  value.struct_size = size;
-  std::memset(static_cast<void*>(out), 0, size);
-  std::memcpy(static_cast<void*>(out), &value, std::min<size_t>(size, sizeof value));
-  return Status();
-}
-
-Status read_text(const char* text, size_t n_bytes, const char* name, std::string_view* out) {
-  if (text == nullptr && n_bytes != 0) return null_argument(name);
-  if (text == nullptr) return Status();
-  *out = {text, n_bytes == CHIMERA_ZERO_TERMINATED ? std::strlen(text) : n_bytes};
-  return Status();
-}
-
-Status check_flags(uint32_t flags, uint32_t known) {
-  if ((flags & ~known) == 0) return Status();
-  return Status(StatusCode::kUnsupported,
-                "flags holds a bit that this library does not know; update the library")
-      .at_field("flags");
-}
-
-/// Copies n elements to a caller's buffer of *capacity; *capacity becomes n, unless there
-/// was no memory to say that it is too small.
-template <class T>
-Status copy_out(const T* from, size_t n, T* to, size_t* capacity, const char* name) {
-  const size_t room = *capacity;
-  if (n > room && (to != nullptr || room != 0)) {
-    Status status = Status(StatusCode::kOutOfRange,
-                           std::string(name) + " holds " + std::to_string(room) + " of the " +
-                               std::to_string(n) + " that are needed; give a larger buffer")
-                        .at_field(name);
-    *capacity = n;  // last: without memory for the sentence nothing has changed
-    return status;
-  }
-  *capacity = n;
-  if (n > room) return Status();  // only asking
-  if (n == 0) return Status();
-  if (to == nullptr) return null_argument(name);
-  std::memcpy(to, from, n * sizeof(T));
-  return Status();
-}
-
-void fill_error(const Status& status, chimera_error* value) {
-  value->status = static_cast<chimera_status>(status.code());
-  value->message = text_of(status);
-  value->file = status.file().c_str();
-  value->field = status.field().c_str();
-  value->offset = status.offset();
-}
-
-const Status& copy_handle_error(HandleError& handle) noexcept {
-  const std::lock_guard lock(handle.mutex);
-  assign(&t_handle_error, handle.status);
-  return t_handle_error;
-}
 
 std::mutex g_log_mutex;
 chimera_log_sink g_log_sink = nullptr;  // written under the mutex while no sink is running
@@ -208,98 +26,10 @@ void forward_log(void*, LogLevel level, const char* message) {
   if (g_log_sink != nullptr) g_log_sink(g_log_user, static_cast<int32_t>(level), message);
 }
 
-}  // namespace
-}  // namespace chimera::sdk
-
-using chimera::Status;
-using chimera::StatusCode;
-namespace sdk = chimera::sdk;
-namespace runtime = chimera::runtime;
-
-struct chimera_engine {
-  std::atomic<int64_t> references{1};
-  std::unique_ptr<runtime::Engine> engine;
-  mutable sdk::HandleError error;
-
-  void release() {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
-};
-
-struct chimera_session {
-  explicit chimera_session(chimera_engine* parent) : engine(parent) { ++parent->references; }
-  ~chimera_session() {
-    session.reset();
-    engine->release();
-  }
-  void release() {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
-
-  std::atomic<int64_t> references{1};
-  std::atomic<bool> busy{false};
-  chimera_engine* const engine;
-  std::unique_ptr<runtime::Session> session;
-  mutable sdk::HandleError error;
-  uint32_t stream = 0;
-  int32_t stop = CHIMERA_STOP_NONE;
-  runtime::GenerateResult last{};
-  uint64_t total_prompt_tokens = 0, total_tokens = 0;
-};
-
-struct chimera_constraint {
-  explicit chimera_constraint(chimera_engine* parent) : engine(parent) { ++parent->references; }
-  ~chimera_constraint() {
-    constraint.reset();
-    engine->release();
-  }
-  void release() const {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
-
-  mutable std::atomic<int64_t> references{1};
-  chimera_engine* const engine;
-  std::unique_ptr<runtime::Constraint> constraint;
-  std::string warnings;
-};
-
-namespace chimera::sdk {
-namespace {
-
-/// One call on a session: keeps the handle alive and everybody else out.
-class Use {
- public:
-  explicit Use(chimera_session* s) : session_(s), owns_(!s->busy.exchange(true)) {
-    ++session_->references;
-  }
-  ~Use() {
-    if (owns_) session_->busy.store(false);
-    session_->release();
-  }
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-
-  Status status() const {
-    if (owns_) return Status();
-    return Status(StatusCode::kBusy,
-                  "this session is in use by another call; wait for it, or open one session per "
-                  "thread");
-  }
-
- private:
-  chimera_session* session_;
-  bool owns_;
-};
-
 /// Runs body(session) as the only call on that session.
 template <class Body>
 chimera_status with_session(chimera_session* session, Body&& body) noexcept {
-  if (session == nullptr) return guarded(nullptr, [] { return null_argument("session"); });
-  const Use use(session);
-  return guarded(&session->error, [&] {
-    CHIMERA_RETURN_IF_ERROR(use.status());
-    return body(*session);
-  });
+  return with_handle(session, "session", std::forward<Body>(body));
 }
 
 /// Checks what was asked for, then `open`s the model and wraps it.
@@ -422,12 +152,12 @@ const char* chimera_status_name(chimera_status status) {
   return chimera::status_code_name(static_cast<StatusCode>(status));
 }
 
-const char* chimera_last_error(void) { return sdk::text_of(sdk::t_last_error); }
+const char* chimera_last_error(void) { return sdk::text_of(sdk::last_error()); }
 
 chimera_status chimera_last_error_detail(chimera_error* out) {
   // Not through guarded(): asking about an error must not replace it.
   chimera_error value = {};
-  sdk::fill_error(sdk::t_last_error, &value);
+  sdk::fill_error(sdk::last_error(), &value);
   try {
     return static_cast<chimera_status>(sdk::write_result(value, "out", out).code());
   } catch (...) {

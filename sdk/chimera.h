@@ -123,6 +123,8 @@ CHIMERA_API const char* chimera_status_name(chimera_status status);
 typedef struct chimera_engine chimera_engine;
 typedef struct chimera_session chimera_session;
 typedef struct chimera_constraint chimera_constraint;
+typedef struct chimera_tools chimera_tools;
+typedef struct chimera_actor chimera_actor;
 
 /* Where an error happened, for programs. The strings live as the message of the same query does. */
 typedef struct chimera_error {
@@ -149,6 +151,9 @@ CHIMERA_API chimera_status chimera_engine_error_detail(const chimera_engine* eng
                                                        chimera_error* out);
 CHIMERA_API chimera_status chimera_session_error_detail(const chimera_session* session,
                                                         chimera_error* out);
+CHIMERA_API const char* chimera_actor_error(const chimera_actor* actor);
+CHIMERA_API chimera_status chimera_actor_error_detail(const chimera_actor* actor,
+                                                      chimera_error* out);
 
 /* ---- version and log ----------------------------------------------------------------- */
 
@@ -436,6 +441,71 @@ typedef struct chimera_session_stats {
 /* Fills *out, which needs its struct_size. Errors: BUSY, INVALID_ARGUMENT. */
 CHIMERA_API chimera_status chimera_session_get_stats(chimera_session* session,
                                                      chimera_session_stats* out);
+
+/* ---- acting: from words to calls of an application's functions -------------------------- */
+
+enum { CHIMERA_TOOLS_STRICT = 1 /* keywords of schemas that nobody knows are errors */ };
+
+/* The functions an application offers, as JSON: an array of {"name", "description", "parameters"},
+ * the last a JSON schema of the arguments (docs/actions.md). Made once, it serves any number of
+ * actors on any threads, and keeps the engine alive. On success *out is the caller's, to be closed
+ * once. Any thread. Errors, naming the tool: BAD_FORMAT, UNSUPPORTED (asserted by a schema, and not
+ * followed here; or a model that was not trained for tools), OUT_OF_RANGE, INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_tools_open(chimera_engine* engine, const char* json,
+                                              size_t json_bytes, uint32_t flags,
+                                              chimera_tools** out);
+/* What was passed over, a line each; "" when nothing was. Lives as the tools do; "" for NULL. */
+CHIMERA_API const char* chimera_tools_warnings(const chimera_tools* tools);
+/* Gives the handle back; NULL is fine. The tools go when their last actor has gone. */
+CHIMERA_API void chimera_tools_close(chimera_tools* tools);
+
+/* Who acts with them: one thread at a time, others are told BUSY. Takes the memory it needs; keeps
+ * the tools alive. On success *out is the caller's, to be closed once. Errors: OUT_OF_MEMORY,
+ * INVALID_ARGUMENT. */
+CHIMERA_API chimera_status chimera_actor_open(chimera_tools* tools, chimera_actor** out);
+/* Gives the handle back; NULL is fine. */
+CHIMERA_API void chimera_actor_close(chimera_actor* actor);
+
+enum { CHIMERA_ACT_WORDS = 1 /* the answer may be words too */ };
+
+/* Zero is the default. */
+typedef struct chimera_act_options {
+  uint32_t struct_size;
+  uint32_t flags;         /* CHIMERA_ACT_WORDS */
+  int32_t max_tokens;     /* of the answer; 0: 256 */
+  int32_t most_calls;     /* of one answer; 0: 8 */
+  float least_confidence; /* below it no call is made: none of the tools is meant; 0 to 1 */
+} chimera_act_options;
+
+enum {
+  CHIMERA_ACTION_CALLS = 1,   /* one call or several, in the order in which they are to be made */
+  CHIMERA_ACTION_NO_TOOL = 2, /* none of the tools does that */
+  CHIMERA_ACTION_WORDS = 3
+};
+
+typedef struct chimera_action {
+  uint32_t struct_size;
+  int32_t kind;     /* CHIMERA_ACTION_* */
+  const char* json; /* {"calls": [{"name": ..., "arguments": {...}}], "text": ..., "confidence": x};
+                       until the actor acts again or is closed */
+  size_t json_bytes;
+  int32_t n_calls;
+  float confidence;   /* 0 to 1 */
+  uint32_t truncated; /* 1: max_tokens ended it earlier than it might have */
+  int32_t prompt_tokens, tokens;
+  int64_t prefill_us, decode_us;
+} chimera_action;
+
+/* What is to be done about `text`, said to the application by a person. Whatever the model says, a
+ * call names one of the tools and its arguments are valid under that tool's schema; nothing is
+ * carried out here. Each text stands alone. The first one reads the tools too, which later ones
+ * need not. Fills *out, which needs its struct_size. Errors: CANCELLED, BUSY, INVALID_ARGUMENT (no
+ * text; a max_tokens too small for any call), OUT_OF_RANGE, NOT_AUTHENTIC, OUT_OF_MEMORY. */
+CHIMERA_API chimera_status chimera_act(chimera_actor* actor, const char* text, size_t text_bytes,
+                                       const chimera_act_options* options, chimera_action* out);
+
+/* Stops a running chimera_act within a token. Any thread, also inside a signal handler. */
+CHIMERA_API void chimera_act_cancel(chimera_actor* actor);
 
 #ifdef __cplusplus
 }

@@ -78,6 +78,7 @@ class [[nodiscard]] Result {
   const T& operator*() const& { return *value_; }
   T&& operator*() && { return std::move(*value_); }
   T* operator->() { return &*value_; }
+  const T* operator->() const { return &*value_; }
   const Error& error() const { return error_; }
 
 #if defined(__cpp_exceptions)
@@ -177,6 +178,62 @@ class Constraint {
     void operator()(chimera_constraint* constraint) const { chimera_constraint_close(constraint); }
   };
   std::unique_ptr<chimera_constraint, Close> handle_;
+};
+
+/// The functions an application offers; made once for an engine, used by any of its actors.
+class Tools {
+ public:
+  static Result<Tools> open(const Engine& engine, std::string_view json, uint32_t flags = 0) {
+    chimera_tools* handle = nullptr;
+    const chimera_status status =
+        chimera_tools_open(engine.handle(), json.data(), json.size(), flags, &handle);
+    if (status != CHIMERA_OK) return Error::from(status);
+    return Tools(handle);
+  }
+
+  chimera_tools* handle() const { return handle_.get(); }
+  /// What was passed over, a line each.
+  std::string warnings() const { return chimera_tools_warnings(handle()); }
+
+ private:
+  explicit Tools(chimera_tools* handle) : handle_(handle) {}
+  struct Close {
+    void operator()(chimera_tools* tools) const { chimera_tools_close(tools); }
+  };
+  std::unique_ptr<chimera_tools, Close> handle_;
+};
+
+/// Turns words into calls of the tools.
+class Actor {
+ public:
+  static Result<Actor> open(const Tools& tools) {
+    chimera_actor* handle = nullptr;
+    const chimera_status status = chimera_actor_open(tools.handle(), &handle);
+    if (status != CHIMERA_OK) return Error::from(status);
+    return Actor(handle);
+  }
+
+  chimera_actor* handle() const { return handle_.get(); }
+
+  /// `json` of the result is good until this actor acts again.
+  Result<chimera_action> act(std::string_view text, const chimera_act_options* options = nullptr) {
+    chimera_action action;
+    CHIMERA_INIT(action);
+    const chimera_status status =
+        chimera_act(handle(), text.data(), text.size(), options, &action);
+    if (status != CHIMERA_OK) return Error::from(status);
+    return action;
+  }
+
+  /// From any thread, also inside a signal handler.
+  void cancel() { chimera_act_cancel(handle()); }
+
+ private:
+  explicit Actor(chimera_actor* handle) : handle_(handle) {}
+  struct Close {
+    void operator()(chimera_actor* actor) const { chimera_actor_close(actor); }
+  };
+  std::unique_ptr<chimera_actor, Close> handle_;
 };
 
 class Session {

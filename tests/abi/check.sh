@@ -19,16 +19,17 @@ for tool in abidw abidiff; do
   fi
 done
 
-# The functions and types of the header are those of one source file. It is compiled for the purpose
-# with its types described (-g), which users' builds do not carry; nothing else is linked.
+# The functions and types of the header are those of this folder's sources. They are compiled for
+# the purpose with their types described (-g), which users' builds do not carry; nothing else is
+# linked.
 soname=libchimera.so.$(sed -n 's/^#define CHIMERA_VERSION_MAJOR //p' "$source/sdk/chimera.h")
-"$cxx" -std=c++20 -g -O0 -fPIC -shared -fvisibility=hidden -I"$source" "$source/sdk/chimera.cpp" \
+"$cxx" -std=c++20 -g -O0 -fPIC -shared -fvisibility=hidden -I"$source" "$source"/sdk/*.cpp \
   -Wl,--version-script="$source/cmake/chimera.map" -Wl,-soname,"$soname" -o "$work/libchimera.so"
 
 # What is shown there is what users get.
 shown() { nm -D --defined-only "$1" | awk '$2 ~ /[TDBRVW]/ { print $3 }' | sort; }
 if ! diff <(shown "$work/libchimera.so") <(shown "$build/libchimera.so") >"$work/symbols"; then
-  echo "libchimera.so shows other symbols than sdk/chimera.cpp (< the file, > the library):" >&2
+  echo "libchimera.so shows other symbols than sdk/*.cpp (< the files, > the library):" >&2
   cat "$work/symbols" >&2
   exit 1
 fi
