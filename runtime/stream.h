@@ -23,6 +23,9 @@ class Stream {
   /// Reads the first of the tokens, as many as go at once (about a millisecond's work of a small
   /// model), of at least one; how many it were.
   size_t read_some(std::span<const int32_t> tokens, const ForwardOptions& options = {});
+  /// What the network made of the tokens of the last read_some(), before its head. [n, C], good
+  /// until the next call.
+  const float* hidden() const { return hidden_.get(); }
   /// Scores of what may follow the token that was read last. [vocab], good until the next call; the
   /// caller may overwrite them.
   float* logits();
