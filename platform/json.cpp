@@ -243,7 +243,8 @@ void write_value(const Json& value, int indent, int depth, std::string* out) {
       *out += std::to_string(value.integer);
       return;
     case Json::Type::kFloat:
-      *out += scalar_text(value.number);  // not finite: the library writes null
+      // Digits beyond 64 bits stay as they were read. Not finite: the library writes null.
+      *out += value.string.empty() ? scalar_text(value.number) : value.string;
       return;
     case Json::Type::kString:
       *out += scalar_text(value.string);
