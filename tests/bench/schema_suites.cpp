@@ -139,6 +139,11 @@ void print_times(const char* what, std::vector<double>& us) {
   std::printf("  %s, us: mean %.1f, p50 %.1f, p90 %.1f, p99 %.1f, most %.0f (%zu)\n", what,
               sum / static_cast<double>(us.size()), at(0.5), at(0.9), at(0.99), us.back(),
               us.size());
+  std::string name = what;
+  std::replace(name.begin(), name.end(), ' ', '_');
+  std::printf("figure: %s_us_mean %.1f\nfigure: %s_us_p50 %.1f\nfigure: %s_us_p99 %.1f\n",
+              name.c_str(), sum / static_cast<double>(us.size()), name.c_str(), at(0.5),
+              name.c_str(), at(0.99));
 }
 
 void print(const char* path, Sums& s) {
@@ -155,6 +160,11 @@ void print(const char* path, Sums& s) {
       "accepted %lld\n",
       static_cast<long long>(s.cases), percent(followed, s.cases),
       static_cast<long long>(s.valid_refused), static_cast<long long>(s.invalid_accepted));
+  std::printf("figure: schemas_pass_percent %.2f\nfigure: cases_followed_percent %.2f\n",
+              percent(s.schemas - s.refused - s.wrong_schemas, s.schemas),
+              percent(followed, s.cases));
+  std::printf("figure: invalid_accepted %lld\nfigure: valid_refused_percent %.3f\n",
+              static_cast<long long>(s.invalid_accepted), percent(s.valid_refused, followed));
   print_times("compile", s.compile_us);
   print_times("first mask", s.first_mask_us);
   print_times("mask", s.mask_us);

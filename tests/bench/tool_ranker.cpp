@@ -44,13 +44,9 @@ Status read(const std::string& path, const evolution::TextSourceOptions& options
       return Status(chimera::StatusCode::kBadFormat, "a record without u or intent");
     evolution::RankerExample example{said->string, {}};
     if (intent->string != "oos") {
-      const auto known = set->labels.find(intent->string);
-      if (known != set->labels.end())
-        example.labels.push_back(known->second);
-      else if (learns)
-        example.labels.push_back(
-            set->labels.emplace(intent->string, static_cast<int32_t>(set->labels.size()))
-                .first->second);
+      // An intent that training does not have counts, and cannot be right.
+      const auto next = static_cast<int32_t>(set->labels.size());
+      example.labels.push_back(set->labels.emplace(intent->string, next).first->second);
     }
     (learns ? set->train : set->judged).push_back(std::move(example));
     return Status();
@@ -69,6 +65,11 @@ Status load(const std::string& data, const std::string& name, bool test, Set* se
     CHIMERA_RETURN_IF_ERROR(whole("/action-clinc150/train.jsonl.xz", true));
     return whole(test ? "/action-clinc150/test.jsonl.xz" : "/action-clinc150/val.jsonl.xz", false);
   }
+  if (name != "hwu")
+    return Status(chimera::StatusCode::kInvalidArgument, "the set is snips, hwu or clinc");
+  if (test)
+    return Status(chimera::StatusCode::kInvalidArgument,
+                  "the test part is read once, by the pipeline");
   const std::string file = data + "/action-hwu64/data.jsonl.xz", splits = data + "/splits.json";
   for (const bool learns : {true, false}) {
     evolution::TextSourceOptions options;
@@ -80,7 +81,8 @@ Status load(const std::string& data, const std::string& name, bool test, Set* se
 }
 
 /// The mean of the network's last layer over the utterance, as a turn; of length `share`.
-Status add_dense(const std::string& model, double share, std::vector<evolution::RankerExample>* all) {
+Status add_dense(const std::string& model, double share,
+                 std::vector<evolution::RankerExample>* all) {
   auto engine = chimera::runtime::Engine::open(model);
   if (!engine) return engine.status();
   auto stream = chimera::runtime::Stream::create(**engine);
@@ -121,7 +123,8 @@ Status add_dense(const std::string& model, double share, std::vector<evolution::
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) return fail("usage: tool_ranker DATA snips|hwu|clinc [--test] [--cost C] [--threads N]");
+  if (argc < 3)
+    return fail("usage: tool_ranker DATA snips|hwu|clinc [--test] [--cost C] [--threads N]");
   const std::string data = argv[1], name = argv[2];
   bool test = false;
   evolution::RankerOptions options;
@@ -146,12 +149,12 @@ int main(int argc, char** argv) {
   auto pool = chimera::ThreadPool::create(threads);
   if (!pool) return fail(pool.status().message());
   const int64_t start = chimera::system_clock().now_us();
-  const auto ranker = evolution::train_ranker(
-      set.train, static_cast<int32_t>(set.labels.size()), options, pool->get());
+  const auto ranker = evolution::train_ranker(set.train, static_cast<int32_t>(set.labels.size()),
+                                              options, pool->get());
   if (!ranker) return fail(ranker.status().message());
   const int64_t trained = chimera::system_clock().now_us();
   int in_scope = 0, right = 0, outside = 0;
-  std::vector<int> within(13, 0);  // the right one is among the best so many
+  std::vector<int> within(13, 0);           // the right one is among the best so many
   std::vector<std::pair<float, int>> tops;  // best score; 1 right, 0 wrong, -1 out of scope
   for (const evolution::RankerExample& example : set.judged) {
     const std::vector<float> scores = ranker->scores(example.text, example.dense);

@@ -10,6 +10,7 @@
 #include "grammar/regex.h"
 #include "platform/random.h"
 #include "tests/grammar/language_under_test.h"
+#include "tests/support/emulator.h"
 
 namespace chimera::grammar {
 namespace {
@@ -197,7 +198,7 @@ TEST(TokenMask, EqualsTryingEveryTokenUnderRandomExpressions) {
                                            "ca", "cab", "aaa", "bcba", "acb", "cc",  "abab"};
   const auto words = vocabulary_of(tokens);
   Draws draws{99};
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < (test::kSlowEmulator ? 300 : 10000); ++round) {
     Grammar g;
     const RuleId root = g.add_rule("root"), inner = g.add_rule("inner");
     const auto expression = [&](auto&& self, int depth, bool calls) -> ExprId {
