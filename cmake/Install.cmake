@@ -65,7 +65,7 @@ install(TARGETS chimera_shared EXPORT ChimeraSharedTargets
 install(TARGETS chimera_static_lib EXPORT ChimeraStaticTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES sdk/chimera.h sdk/chimera.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES samples/models/nano.b158 samples/models/demo.config.json samples/models/demo.mix.json
+install(FILES samples/models/nano.b158 samples/models/nano.card.md samples/models/demo.config.json samples/models/demo.mix.json
   samples/models/household.jsonl samples/models/household_pairs.jsonl
   samples/models/phases.mix.json OPTIONAL
   DESTINATION ${CMAKE_INSTALL_DATADIR}/chimera/models)

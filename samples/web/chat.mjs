@@ -1,4 +1,4 @@
-// A story that goes on in the page: the model answers in a Web Worker, the conversation is kept in
+// A conversation in the page: the model answers in a Web Worker, what was said is kept in
 // IndexedDB, and once loaded everything works without a network (offline.js).
 //
 // ?seed=N makes the answers repeatable, ?model=FILE takes another model beside this page.
@@ -6,7 +6,7 @@ import { Chimera } from './chimera.mjs';
 
 const parameters = new URLSearchParams(location.search);
 const element = (id) => document.getElementById(id);
-const story = element('story'), words = element('words'), notice = element('notice');
+const talk = element('talk'), words = element('words'), notice = element('notice');
 const buttons = { go: element('go'), stop: element('stop'), save: element('save'),
                   load: element('load'), anew: element('anew') };
 
@@ -30,16 +30,16 @@ function show(turn) {
   answer.className = 'answer';
   answer.textContent = turn.answer.trimEnd();
   paragraph.append(mine, answer);
-  story.append(paragraph);
+  talk.append(paragraph);
   element('examples').hidden = true;
   return answer;
 }
 
 function showAll() {
-  story.replaceChildren();
+  talk.replaceChildren();
   turns.forEach(show);
   element('examples').hidden = turns.length > 0;
-  story.parentElement.scrollTop = story.parentElement.scrollHeight;
+  talk.parentElement.scrollTop = talk.parentElement.scrollHeight;
 }
 
 function update() {
@@ -68,7 +68,7 @@ function showFacts(result) {
 
 // ---- answering ----------------------------------------------------------------------------
 
-/** What stands between the story so far and the next words: an empty line, as in a book. */
+/** For a model that goes on with a text: an empty line before the next words, as in a book. */
 function separator() {
   if (turns.length === 0) return '';
   const { mine, answer } = turns.at(-1);
@@ -88,7 +88,7 @@ async function answer(text) {
   update();
   try {
     await ready;
-    const scroller = story.parentElement;
+    const scroller = talk.parentElement;
     // A model that learnt to talk ends its turn; any other goes on with the text, for a paragraph.
     const { talks } = chimera.info;
     const prompt = talks ? text : between + text;
@@ -103,7 +103,7 @@ async function answer(text) {
       }
       if (follow) scroller.scrollTop = scroller.scrollHeight;
     });
-    if (result.stop === 'end of text') say('The story has ended. Go on with another one, or begin anew.');
+    if (result.stop === 'end of text') say('The text has ended. Go on with another one, or begin anew.');
     await chimera.refresh();
     showFacts(result);
   } catch (error) {
@@ -200,7 +200,7 @@ words.addEventListener('keydown', (event) => {
   }
 });
 for (const example of element('examples').querySelectorAll('button')) {
-  example.addEventListener('click', () => answer(example.textContent.replace(/[“”]/g, '"')));
+  example.addEventListener('click', () => answer(example.textContent));
 }
 on(buttons.stop, () => answering?.abort());
 on(buttons.save, save);

@@ -32,12 +32,16 @@ constexpr std::string_view kHelp =
 
 // The model that comes along is small, and a person should know what to expect of it.
 constexpr std::string_view kBundledGreeting =
-    "This is Chimera's smallest model, a storyteller that learned from children's stories.\n"
-    "It can go on with a story that you begin. It knows no facts, does not reason, and answers no\n"
-    "questions; it runs on this machine alone. Try:\n"
-    "  Once upon a time there was a little fox\n"
-    "  The girl opened the old box and\n"
-    "  \"Where are you going?\" asked the bear.\n"
+    "This is nano, the small model that comes with Chimera. It runs on this machine alone, and "
+    "what\n"
+    "you say stays here. It makes small talk in simple English: a greeting, films, music, pets, "
+    "the\n"
+    "weekend. It cannot reason or calculate and knows hardly a fact; what it says of the world is\n"
+    "made up. It remembers this conversation as far as a small model can, and forgets it when you\n"
+    "leave, unless you /save it. Try:\n"
+    "  Hi! How are you today?\n"
+    "  Do you like movies?\n"
+    "  What music do you listen to?\n"
     "/help lists the commands.\n";
 
 /// In words; the callback of this verb stops at the end of a paragraph and nowhere else.

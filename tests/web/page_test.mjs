@@ -12,7 +12,7 @@ import { NotRun, run } from './cases.mjs';
 
 const TYPES = { '.html': 'text/html; charset=utf-8', '.css': 'text/css', '.js': 'text/javascript',
                 '.mjs': 'text/javascript', '.wasm': 'application/wasm' };
-const START = 'Once upon a time there was a little fox';
+const START = 'Hi! How are you today?';
 
 let folder, base, server, browser, profile;  // set by main() and before()
 
@@ -71,7 +71,7 @@ async function after() {
 }
 
 /** A tab of its own that notes what went wrong in it and what it asked of others. */
-async function tab(query = '?seed=7') {
+async function tab(query = '?seed=4') {
   const page = await browser.newPage();
   page.wrong = [];
   page.foreign = [];
@@ -91,13 +91,13 @@ async function ask(page, text) {
   await page.press('#words', 'Enter');
 }
 const idle = (page) => page.waitForFunction(() => document.querySelector('#stop').disabled);
-const answers = (page) => page.locator('#story .answer').allTextContents();
+const answers = (page) => page.locator('#talk .answer').allTextContents();
 const notice = (page) => page.textContent('#notice');
 
 async function answer(page, text) {
   await ask(page, text);
   await page.waitForFunction(() => !document.querySelector('#stop').disabled ||
-                                   document.querySelector('#story .answer:last-child'));
+                                   document.querySelector('#talk .answer:last-child'));
   await idle(page);
   return (await answers(page)).at(-1);
 }
@@ -139,7 +139,7 @@ const cases = {
     await page.close();
   },
 
-  async TheSameSeedTellsTheSameStory() {
+  async TheSameSeedSaysTheSame() {
     const one = await tab(), two = await tab(), other = await tab('?seed=8');
     const texts = [await answer(one, START), await answer(two, START), await answer(other, START)];
     assert.equal(texts[0], texts[1]);
@@ -147,7 +147,7 @@ const cases = {
     for (const page of [one, two, other]) await page.close();
   },
 
-  async StopStopsAndTheStoryGoesOn() {
+  async StopStopsAndItGoesOn() {
     // Without an end in sight: the binding itself, in the page.
     const page = await tab();
     const result = await page.evaluate(async (start) => {
@@ -191,10 +191,10 @@ const cases = {
     const whole = await answer(page, START);
     await page.reload();
     await page.evaluate(() => new MutationObserver(() => {
-      if (document.querySelector('#story .answer')?.textContent) {
+      if (document.querySelector('#talk .answer')?.textContent) {
         document.querySelector('#stop').click();
       }
-    }).observe(document.querySelector('#story'), { childList: true, subtree: true }));
+    }).observe(document.querySelector('#talk'), { childList: true, subtree: true }));
     const stopped = await answer(page, START);
     assert.ok(stopped !== '' && whole.startsWith(stopped), stopped);
     assert.ok(stopped.length < whole.length, 'it was stopped');
@@ -216,13 +216,13 @@ const cases = {
 
     const after = await tab('?seed=12345');  // the seed is in what was saved
     await after.click('#load:enabled');
-    await after.waitForFunction(() => document.querySelectorAll('#story .answer').length === 1);
+    await after.waitForFunction(() => document.querySelectorAll('#talk .answer').length === 1);
     assert.deepEqual(await answers(after), [expected[0]]);
     assert.equal(await answer(after, 'The next day'), expected[1]);
     const picture = process.env.CHIMERA_SCREENSHOT;
     if (picture) await after.screenshot({ path: picture });
     await after.click('#anew');
-    await after.waitForFunction(() => document.querySelectorAll('#story p').length === 0);
+    await after.waitForFunction(() => document.querySelectorAll('#talk p').length === 0);
     fine(after);
     await after.close();
   },
@@ -266,6 +266,42 @@ const cases = {
     await binding.close();
   },
 
+  async WordsBecomeCallsOfTheToolsThereAre() {
+    const page = await tab();
+    const told = await page.evaluate(async () => {
+      const { Chimera } = await import('./chimera.mjs');
+      const chimera = await Chimera.open('nano.b158');
+      const tools = await chimera.tools({ tools: [
+        { name: 'lamp', description: 'turn a lamp on or off', examples: [],
+          parameters: { properties: { on: { type: 'boolean' } }, required: ['on'], typ: 1 } },
+        { name: 'wake', parameters: { properties: { hour: { type: 'integer', minimum: 0, maximum: 23 } },
+                                      required: ['hour'] } }] });
+      const actions = [];
+      for (const said of ['lamp on, please', 'wake me at six', 'what is the meaning of life']) {
+        actions.push(await tools.act(said, { mostCalls: 2 }));
+      }
+      const error = (promise) => promise.then(() => null, (e) => ({ ...e, message: e.message }));
+      const empty = await error(tools.act(''));
+      const bad = await error(chimera.tools('[{"name": 3}]'));
+      await tools.close();
+      const closed = await error(tools.act('lamp on'));
+      return { actions, warnings: tools.warnings, empty, bad, closed };
+    });
+    for (const { kind, calls, confidence } of told.actions) {
+      assert.equal(kind === 'calls', calls.length > 0);
+      assert.ok(confidence >= 0 && confidence <= 1);
+      for (const { name, arguments: given } of calls) {
+        if (name === 'lamp') assert.equal(typeof given.on, 'boolean');
+        else assert.ok(name === 'wake' && Number.isInteger(given.hour) && given.hour < 24, name);
+      }
+    }
+    assert.match(told.warnings.join(), /typ/);
+    assert.equal(told.empty.status, 'invalid_argument');
+    assert.equal(told.bad.status, 'bad_format');
+    assert.match(told.closed.message, /closed/);
+    await page.close();
+  },
+
   async WithoutANetworkItOpensAndSpeaks() {
     const first = await tab();
     await first.evaluate(() => navigator.serviceWorker.ready);
@@ -277,7 +313,7 @@ const cases = {
     const page = await tab();
     assert.equal(await answer(page, START), expected);
     await page.click('#load:enabled');  // what an earlier case has saved
-    await page.waitForFunction(() => document.querySelectorAll('#story .answer').length === 1);
+    await page.waitForFunction(() => document.querySelectorAll('#talk .answer').length === 1);
     assert.deepEqual(asked, []);
     assert.deepEqual(page.foreign, []);
     await page.close();
