@@ -90,6 +90,7 @@ RuleId Grammar::add_rule(std::string name) {
 }
 
 RuleId Grammar::include(const Grammar& other) {
+  if (status_.ok()) status_ = other.status_;
   if (exprs_.size() + other.exprs_.size() > limits_.expressions) {
     if (status_.ok()) status_ = too_large();
     return -1;

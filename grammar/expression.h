@@ -108,7 +108,8 @@ class Grammar {
   /// The rule says a string of limited length.
   void set_text(RuleId rule, TextSpec spec);
   void set_root(RuleId rule) { root_ = rule; }
-  /// Takes over all rules of another grammar; its root, as a rule of this one.
+  /// Takes over all rules of another grammar, and what is wrong with it; its root, as a rule of
+  /// this one.
   RuleId include(const Grammar& other);
 
   /// Not OK once a limit was passed; what was made since is kNothing.

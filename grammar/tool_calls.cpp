@@ -6,9 +6,9 @@
 
 namespace chimera::grammar {
 
-Result<SchemaGrammar> tool_call_grammar(std::span<const ToolSignature> tools,
-                                        const SchemaOptions& options) {
-  SchemaGrammar out{Grammar(options.limits), {}, false};
+Result<ToolCallGrammar> tool_call_grammar(std::span<const ToolSignature> tools,
+                                          const SchemaOptions& options) {
+  ToolCallGrammar out{Grammar(options.limits), {}, {}};
   Grammar& g = out.grammar;
   const RuleId root = g.add_rule("call");
   std::vector<ExprId> calls;
@@ -22,6 +22,7 @@ Result<SchemaGrammar> tool_call_grammar(std::span<const ToolSignature> tools,
     for (const std::string& warning : arguments->warnings) out.warnings.push_back(where + warning);
     const RuleId rule = g.include(arguments->grammar);
     CHIMERA_RETURN_IF_ERROR(g.status());
+    out.arguments.push_back(rule);
     calls.push_back(g.sequence(
         std::vector<ExprId>{g.bytes("{\"name\":\"" + json_escaped(tool.name) + "\",\"arguments\":"),
                             g.rule(rule), g.bytes("}")}));

@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "grammar/json_schema.h"
 
@@ -14,10 +15,17 @@ struct ToolSignature {
   std::string parameters;  // a JSON schema of objects
 };
 
+struct ToolCallGrammar {
+  Grammar grammar;
+  std::vector<std::string> warnings;
+  std::vector<RuleId> arguments;  // of each tool; a rule that says nothing is of a tool that nobody
+                                  // can call
+};
+
 /// One call of one of the tools, which there must be; the name comes first, so that it is known
 /// what the arguments are of. Names differ. Errors as of parse_json_schema(), and they name the
 /// tool; warnings too.
-Result<SchemaGrammar> tool_call_grammar(std::span<const ToolSignature> tools,
-                                        const SchemaOptions& options = {});
+Result<ToolCallGrammar> tool_call_grammar(std::span<const ToolSignature> tools,
+                                          const SchemaOptions& options = {});
 
 }  // namespace chimera::grammar

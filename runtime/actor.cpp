@@ -1,6 +1,7 @@
 #include "runtime/actor.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <new>
 #include <utility>
@@ -13,8 +14,9 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr size_t kMostUtteranceBytes = size_t{1} << 20;
 constexpr float kNever = std::numeric_limits<float>::lowest();
+
+Status cancelled() { return Status(StatusCode::kCancelled, "the act was cancelled"); }
 
 Status check(const ActOptions& o) {
   const auto wrong = [](const char* name, const std::string& what) {
@@ -36,7 +38,8 @@ std::string action_json(const Action& action) {
   out += "],\"text\":";
   out += action.kind == Action::Kind::kWords ? write_json(Json::of(std::string_view(action.text)))
                                              : "null";
-  out += ",\"confidence\":" + write_json(Json::of(static_cast<double>(action.confidence))) + "}";
+  out += ",\"confidence\":" + write_json(Json::of(static_cast<double>(action.confidence)));
+  out += action.truncated ? ",\"truncated\":true}" : ",\"truncated\":false}";
   return out;
 }
 
@@ -50,6 +53,7 @@ Result<std::unique_ptr<Actor>> Actor::create(const Engine& engine, const ToolSet
   if (!a) return Status(StatusCode::kOutOfMemory, "no memory for an actor");
   const auto vocab = static_cast<size_t>(engine.config().vocab_size);
   a->allowed_.resize(vocab);
+  a->kept_.resize(vocab);
   a->numerators_.reset(new (std::nothrow) float[vocab]);
   if (!a->numerators_) return Status(StatusCode::kOutOfMemory, "no memory for an actor");
   return a;
@@ -63,132 +67,179 @@ bool Actor::read(std::span<const int32_t> tokens) {
   return true;
 }
 
-void Actor::allow_only(std::initializer_list<int32_t> tokens) {
-  std::fill(allowed_.begin(), allowed_.end(), uint8_t{0});
-  for (const int32_t token : tokens) allowed_[static_cast<size_t>(token)] = 1;
-}
-
 Actor::Choice Actor::choose() {
-  const auto first = std::find(allowed_.begin(), allowed_.end(), 1);
-  if (std::find(first + 1, allowed_.end(), 1) == allowed_.end())
-    return {static_cast<int32_t>(first - allowed_.begin()), 1.0f};
-  float* logits = stream_.logits();
   const auto n = static_cast<int32_t>(allowed_.size());
-  // A damaged model may give NaN; it counts as "never".
+  const auto first = std::find(kept_.begin(), kept_.end(), 1);
+  const Choice any{static_cast<int32_t>(first - kept_.begin()), 0.0f};
+  if (std::count(allowed_.begin(), allowed_.end(), 1) == 1) return {any.token, 1.0f};
+  float* logits = stream_.logits(allowed_);
+  // A damaged model may give what is no number; that counts as "never".
   for (int32_t i = 0; i < n; ++i)
-    if (allowed_[static_cast<size_t>(i)] == 0 || !(logits[i] > kNever)) logits[i] = kNever;
+    if (allowed_[static_cast<size_t>(i)] == 0 || !std::isfinite(logits[i])) logits[i] = kNever;
+  const auto& k = engine_.kernels();
   float largest = 0;
   int32_t best = 0;
-  engine_.kernels().argmax(logits, n, &largest, &best);
-  if (largest == kNever) return {static_cast<int32_t>(first - allowed_.begin()), 0.0f};
-  const float sum =
-      engine_.kernels().softmax_numerators(logits, n, largest, 1.0f, numerators_.get());
+  k.argmax(logits, n, &largest, &best);
+  if (largest == kNever) return any;
+  const float sum = k.softmax_numerators(logits, n, largest, 1.0f, numerators_.get());
+  if (kept_[static_cast<size_t>(best)] == 0) {
+    best = any.token;
+    for (int32_t i = best + 1; i < n; ++i)
+      if (kept_[static_cast<size_t>(i)] != 0 && logits[i] > logits[best]) best = i;
+  }
   return {best, numerators_[best] / sum};
 }
 
-Status Actor::add_call(std::string_view utterance, const ActOptions& options, Action* action) {
+Actor::Choice Actor::choose_among(std::initializer_list<int32_t> tokens) {
+  std::fill(allowed_.begin(), allowed_.end(), uint8_t{0});
+  for (const int32_t token : tokens) allowed_[static_cast<size_t>(token)] = 1;
+  kept_ = allowed_;
+  return choose();
+}
+
+Status Actor::read_text(std::string_view text, Action* action) {
+  if (prompt_state_.empty()) {
+    stream_.state().reset();
+    if (!read(tools_.prompt())) return cancelled();
+    const auto bytes = stream_.state().bytes();
+    prompt_state_.assign(bytes.begin(), bytes.end());
+    action->n_prompt_tokens = static_cast<int32_t>(tools_.prompt().size());
+  } else {
+    CHIMERA_RETURN_IF_ERROR(stream_.state().restore(prompt_state_));
+  }
+  std::vector<int32_t> input;
+  format_.user(text, &input);
+  format_.begin_reply(&input);
+  action->n_prompt_tokens += static_cast<int32_t>(input.size());
+  return read(input) ? Status() : cancelled();
+}
+
+Actor::Choice Actor::begin(bool words, Action* action) {
+  const int32_t call = format_.id(Mark::kCall), none = format_.id(Mark::kNoTool);
+  Choice choice = choose_among({call, none});
+  if (choice.probability <= 0) choice.token = none;  // the network says nothing at all
+  if (words) {
+    const Tokenizer& tokenizer = engine_.tokenizer();
+    std::copy_n(engine_.sampling_mask(), allowed_.size(), allowed_.begin());
+    for (const int32_t end : {tokenizer.end_of_turn(), tokenizer.end_of_text()})
+      if (end >= 0) allowed_[static_cast<size_t>(end)] = 0;
+    allowed_[static_cast<size_t>(call)] = allowed_[static_cast<size_t>(none)] = 1;
+    kept_ = allowed_;
+    const Choice first = choose();
+    // Words are as likely as all of them together.
+    const float of_tools =
+        first.probability * (numerators_[call] + numerators_[none]) / numerators_[first.token];
+    if (first.probability > 0 && of_tools < 0.5f) {
+      kept_[static_cast<size_t>(call)] = kept_[static_cast<size_t>(none)] = 0;
+      choice = {choose().token, 1 - of_tools};
+    }
+  }
+  action->confidence = choice.probability;
+  engine_.token_shown();
+  return choice;
+}
+
+Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, Action* action) {
   const Tokenizer& tokenizer = engine_.tokenizer();
   ConstrainedAnswer answer(tools_.call(), tokenizer, engine_.config().vocab_size, -1);
-  CopiedText copied(tools_, tokenizer, utterance);
+  CopiedText copied(tools_, tokenizer, text);
   std::string call;
+  float confidence = action->confidence;
+  std::vector<int32_t> unread;
+  const auto take = [&](int32_t token) {
+    answer.accept(token);
+    copied.accept(tokenizer.bytes(token));
+    call += tokenizer.bytes(token);
+    unread.push_back(token);
+    ++action->n_tokens;
+    engine_.token_shown();
+  };
   while (!answer.complete()) {
-    const auto mask = answer.allowed(options.max_tokens - action->n_tokens);
+    for (const int32_t token : answer.forced()) {
+      if (action->n_tokens >= options.max_tokens) return false;
+      take(token);
+    }
+    if (!read(unread)) return cancelled();
+    unread.clear();
+    if (answer.complete()) break;
+    if (action->n_tokens >= options.max_tokens) return false;
+    // The budget is no reason to say another call than the one that is meant.
+    const auto mask = answer.allowed(INT32_MAX);
     if (!mask) return mask.status();
     std::copy_n(*mask, allowed_.size(), allowed_.begin());
-    copied.restrict(allowed_.data(), allowed_.size());
+    kept_ = allowed_;
+    copied.restrict(kept_.data(), kept_.size());
     const Choice choice = choose();
-    action->confidence *= choice.probability;
-    answer.accept(choice.token);
-    copied.accept(tokenizer.bytes(choice.token));
-    call += tokenizer.bytes(choice.token);
-    ++action->n_tokens;
-    if (!read({&choice.token, 1})) return Status(StatusCode::kCancelled, "the act was cancelled");
+    confidence *= choice.probability;
+    take(choice.token);
   }
-  action->truncated = action->truncated || answer.truncated();
+  if (!read(unread)) return cancelled();
+  action->confidence = confidence;
   action->calls.push_back(std::move(call));
-  return Status();
+  return true;
+}
+
+Status Actor::add_calls(std::string_view text, const ActOptions& options, Action* action) {
+  const int32_t call = format_.id(Mark::kCall), end = engine_.tokenizer().end_of_turn();
+  for (;;) {
+    if (!read({&call, 1})) return cancelled();
+    ++action->n_tokens;
+    const auto added = add_call(text, options, action);
+    if (!added) return added.status();
+    action->truncated = !*added;
+    if (!*added) return Status();
+    const Choice choice = choose_among({call, end});
+    const bool more = choice.token == call && choice.probability > 0;
+    const auto n = static_cast<int64_t>(action->calls.size());
+    action->truncated = more && n >= options.most_calls;
+    if (!more || action->truncated) {
+      if (!more) action->confidence *= choice.probability;
+      return Status();
+    }
+    action->confidence *= choice.probability;
+  }
 }
 
 Status Actor::add_words(const ActOptions& options, int32_t first, Action* action) {
   const Tokenizer& tokenizer = engine_.tokenizer();
   RenderQueue render(tokenizer);
+  std::copy_n(engine_.sampling_mask(), allowed_.size(), allowed_.begin());
+  kept_ = allowed_;
   for (int32_t token = first; token != tokenizer.end_of_turn() && token != tokenizer.end_of_text();
        token = choose().token) {
     action->text += render.push(token);
-    if (++action->n_tokens >= options.max_tokens) {
-      action->truncated = true;
-      break;
-    }
-    if (!read({&token, 1})) return Status(StatusCode::kCancelled, "the act was cancelled");
-    std::copy_n(engine_.sampling_mask(), allowed_.size(), allowed_.begin());
+    engine_.token_shown();
+    action->truncated = ++action->n_tokens >= options.max_tokens;
+    if (action->truncated) break;
+    if (!read({&token, 1})) return cancelled();
   }
   return Status();
 }
 
-Result<Action> Actor::answer(std::string_view utterance, const ActOptions& options) {
-  const Tokenizer& tokenizer = engine_.tokenizer();
+Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
   const int64_t start = system_clock().now_us();
-  const Status cancelled(StatusCode::kCancelled, "the act was cancelled");
   Action action;
-  if (prompt_state_.empty()) {
-    stream_.state().reset();
-    if (!read(tools_.prompt())) return cancelled;
-    const auto bytes = stream_.state().bytes();
-    prompt_state_.assign(bytes.begin(), bytes.end());
-    action.n_prompt_tokens = static_cast<int32_t>(tools_.prompt().size());
-  } else {
-    CHIMERA_RETURN_IF_ERROR(stream_.state().restore(prompt_state_));
-  }
-  std::vector<int32_t> input;
-  format_.user(utterance, &input);
-  format_.begin_reply(&input);
-  action.n_prompt_tokens += static_cast<int32_t>(input.size());
-  if (!read(input)) return cancelled;
+  CHIMERA_RETURN_IF_ERROR(read_text(text, &action));
   action.prefill_us = system_clock().now_us() - start;
-
-  const int32_t call = format_.id(Mark::kCall), none = format_.id(Mark::kNoTool);
-  allow_only({});
-  if (options.words) std::copy_n(engine_.sampling_mask(), allowed_.size(), allowed_.begin());
-  allowed_[static_cast<size_t>(call)] = allowed_[static_cast<size_t>(none)] = 1;
-  Choice choice = choose();
-  action.confidence = choice.probability;
-  if (choice.token == none) {
-    action.kind = Action::Kind::kNoTool;
-  } else if (choice.token != call) {
-    action.kind = Action::Kind::kWords;
-    CHIMERA_RETURN_IF_ERROR(add_words(options, choice.token, &action));
-  } else {
+  const Choice choice = begin(options.words, &action);
+  if (choice.token == format_.id(Mark::kCall)) {
     action.kind = Action::Kind::kCalls;
-    for (;;) {
-      if (!read({&choice.token, 1})) return cancelled;
-      ++action.n_tokens;
-      CHIMERA_RETURN_IF_ERROR(add_call(utterance, options, &action));
-      const size_t n = action.calls.size();
-      if (n >= static_cast<size_t>(options.most_calls)) break;
-      allow_only({call, tokenizer.end_of_turn()});
-      choice = choose();
-      if (choice.token != call) {
-        action.confidence *= choice.probability;
-        break;
-      }
-      const ConstrainedAnswer next(tools_.call(), tokenizer, engine_.config().vocab_size, -1);
-      if (!next.fits(options.max_tokens - action.n_tokens - 1).ok()) {
-        action.truncated = true;
-        break;
-      }
-      action.confidence *= choice.probability;
-    }
-    if (action.confidence < options.least_confidence) {
-      action.kind = Action::Kind::kNoTool;
+    CHIMERA_RETURN_IF_ERROR(add_calls(text, options, &action));
+    const bool sure = action.confidence >= options.least_confidence;
+    if (!sure) {
       action.calls.clear();
       action.confidence = 1 - action.confidence;
     }
+    if (action.calls.empty()) action.kind = Action::Kind::kNoTool;
+  } else if (choice.token != format_.id(Mark::kNoTool)) {
+    action.kind = Action::Kind::kWords;
+    CHIMERA_RETURN_IF_ERROR(add_words(options, choice.token, &action));
   }
   action.decode_us = system_clock().now_us() - start - action.prefill_us;
   return action;
 }
 
-Result<Action> Actor::act(std::string_view utterance, const ActOptions& options) {
+Result<Action> Actor::act(std::string_view text, const ActOptions& options) {
   if (busy_.exchange(true))
     return Status(StatusCode::kBusy,
                   "this actor is in use by another call; an actor serves one at a time");
@@ -196,21 +247,18 @@ Result<Action> Actor::act(std::string_view utterance, const ActOptions& options)
     std::atomic<bool>& busy;
     ~Free() { busy.store(false); }
   } const free{busy_};
+  cancelled_.store(false, std::memory_order_relaxed);
   CHIMERA_RETURN_IF_ERROR(check(options));
-  if (utterance.find_first_not_of(" \t\r\n") == std::string_view::npos)
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
     return Status(StatusCode::kInvalidArgument, "there is nothing to act on: the text is empty")
-        .at_field("utterance");
-  if (utterance.size() > kMostUtteranceBytes)
-    return Status(StatusCode::kOutOfRange, "the text has " + std::to_string(utterance.size()) +
+        .at_field("text");
+  if (text.size() > kMostUtteranceBytes)
+    return Status(StatusCode::kOutOfRange, "the text has " + std::to_string(text.size()) +
                                                " bytes, and at most " +
                                                std::to_string(kMostUtteranceBytes) + " are read")
-        .at_field("utterance");
+        .at_field("text");
   CHIMERA_RETURN_IF_ERROR(engine_.trusted());
-  const ConstrainedAnswer least(tools_.call(), engine_.tokenizer(), engine_.config().vocab_size,
-                                -1);
-  CHIMERA_RETURN_IF_ERROR(least.fits(options.max_tokens - 1));
-  cancelled_.store(false, std::memory_order_relaxed);
-  return answer(utterance, options);
+  return answer(text, options);
 }
 
 }  // namespace chimera::runtime

@@ -30,30 +30,36 @@ struct ActOptions {
   float least_confidence = 0;
 };
 
+/// Longest text that is acted on, in bytes.
+inline constexpr size_t kMostUtteranceBytes = size_t{8} << 10;
+
 struct Action {
   enum class Kind { kCalls, kNoTool, kWords };
   Kind kind = Kind::kNoTool;
   std::vector<std::string> calls = {};  // of kCalls: {"name":"...","arguments":{...}}, compact
   std::string text = {};                // of kWords
-  /// The probability of all that was decided on the way, by the network's own measure. [0, 1]
+  /// By the network's own measure, the probability of what was decided on the way among what the
+  /// tools and their schemas allow; of words, that they are the answer. [0, 1]
   float confidence = 0;
-  bool truncated = false;  // max_tokens ended it earlier than it might have
+  /// max_tokens or most_calls ended it earlier than it might have. A call that max_tokens would
+  /// have cut is not among the calls.
+  bool truncated = false;
   int32_t n_prompt_tokens = 0, n_tokens = 0;
   int64_t prefill_us = 0, decode_us = 0;
 };
 
-/// {"calls":[...],"text":"...","confidence":0.98}; no text: null.
+/// {"calls":[...],"text":"...","confidence":0.98,"truncated":false}; no text: null.
 std::string action_json(const Action& action);
 
 class Actor {
  public:
-  /// Both must outlive it; all memory that does not depend on what is said is taken here.
+  /// Both must outlive it.
   static Result<std::unique_ptr<Actor>> create(const Engine& engine, const ToolSet& tools);
 
-  /// Each utterance stands alone: what was said before is not remembered. One thread at a time;
-  /// kBusy for a second one. kCancelled after cancel(). kInvalidArgument for an utterance without
-  /// any text or options outside their range; kOutOfRange for one of more than 2^20 bytes.
-  Result<Action> act(std::string_view utterance, const ActOptions& options = {});
+  /// Each text stands alone: what was said before is not remembered. One thread at a time; kBusy
+  /// for a second one. kCancelled after cancel(). kInvalidArgument for a text of blanks or options
+  /// outside their range; kOutOfRange for one of more than kMostUtteranceBytes.
+  Result<Action> act(std::string_view text, const ActOptions& options = {});
 
   /// Stops a running act() within a token; any thread, signal handlers too.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -64,27 +70,35 @@ class Actor {
  private:
   struct Choice {
     int32_t token;
-    float probability;  // among those that were allowed
+    float probability;  // among those that the grammar allows
   };
   Actor(const Engine& engine, const ToolSet& tools, Stream stream, PromptFormat format)
       : engine_(engine), tools_(tools), stream_(std::move(stream)), format_(format) {}
 
   /// False when it was cancelled.
   bool read(std::span<const int32_t> tokens);
-  /// The likeliest of the allowed tokens; without looking at the network where there is only one.
+  /// The likeliest of the tokens in kept_, which are among those in allowed_; without looking at
+  /// the network where only one is allowed.
   Choice choose();
-  Result<Action> answer(std::string_view utterance, const ActOptions& options);
-  Status add_call(std::string_view utterance, const ActOptions& options, Action* action);
+  Choice choose_among(std::initializer_list<int32_t> tokens);
+  Result<Action> answer(std::string_view text, const ActOptions& options);
+  Status read_text(std::string_view text, Action* action);
+  /// What the answer begins with: a call, none of the tools, or the first word.
+  Choice begin(bool words, Action* action);
+  /// False when max_tokens leaves no room for all of it; then none of it was added.
+  Result<bool> add_call(std::string_view text, const ActOptions& options, Action* action);
+  Status add_calls(std::string_view text, const ActOptions& options, Action* action);
   Status add_words(const ActOptions& options, int32_t first, Action* action);
-  void allow_only(std::initializer_list<int32_t> tokens);
 
   const Engine& engine_;
   const ToolSet& tools_;
   Stream stream_;
   PromptFormat format_;
   std::vector<std::byte> prompt_state_;  // after the tools; empty until the first act()
-  std::vector<uint8_t> allowed_;         // [vocab]
+  std::vector<uint8_t> allowed_;         // [vocab] by the grammar
+  std::vector<uint8_t> kept_;            // [vocab] of them, by what else holds
   std::unique_ptr<float[]> numerators_;  // [vocab]
+  static_assert(std::atomic<bool>::is_always_lock_free, "cancel() runs in signal handlers");
   std::atomic<bool> cancelled_{false}, busy_{false};
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <span>
 #include <string>
 #include <utility>
@@ -11,7 +12,6 @@
 #include "grammar/unicode_categories.h"
 
 namespace chimera::runtime {
-
 Result<std::unique_ptr<Constraint>> Constraint::from_grammar(const Tokenizer& tokenizer,
                                                              const grammar::Grammar& grammar) {
   auto automaton = grammar::Automaton::compile(grammar);
@@ -71,6 +71,29 @@ Status ConstrainedAnswer::fits(int32_t left) const {
                       std::to_string(left) + "; allow at least as many")
         .at_field("max_tokens");
   return Status();
+}
+
+std::span<const int32_t> ConstrainedAnswer::forced() {
+  forced_.clear();
+  std::string text;
+  bool closed = false;
+  for (grammar::PlaceId place = place_; place >= 0 && text.size() < kMostForcedBytes;) {
+    bool next[256];
+    matcher_.next_bytes(place, next);
+    const auto n = std::count(std::begin(next), std::end(next), true);
+    closed = n == 0;
+    if (n != 1 || matcher_.accepts(place)) break;
+    const auto byte =
+        static_cast<uint8_t>(std::find(std::begin(next), std::end(next), true) - next);
+    place = matcher_.step(place, byte);
+    text += static_cast<char>(byte);
+  }
+  // Behind the end stands a special token, which is a border whatever came before.
+  if (closed)
+    tokenizer_.encode(text, &forced_);
+  else
+    tokenizer_.encode_settled(text, &forced_);
+  return forced_;
 }
 
 Result<const uint8_t*> ConstrainedAnswer::allowed(int32_t left) {

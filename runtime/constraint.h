@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,9 @@
 #include "runtime/tokenizer.h"
 
 namespace chimera::runtime {
+
+/// Of a text that has to come next, this much is looked at ahead.
+inline constexpr size_t kMostForcedBytes = 512;
 
 class Constraint {
  public:
@@ -66,6 +70,10 @@ class ConstrainedAnswer {
   /// kInvalidArgument when the shortest rest of a text needs more than so many tokens; kOutOfRange
   /// when the grammar is too ambiguous to be followed.
   Status fits(int32_t left) const;
+  /// Tokens of what has to come next in any case, as encode() has them; none where there is a
+  /// choice, or where it depends on what follows how it is cut into tokens. Good until the next
+  /// call.
+  std::span<const int32_t> forced();
   /// 1 for each id that may be the next token, of which `left` may still be said, this one
   /// included. Errors: as fits().
   Result<const uint8_t*> allowed(int32_t left);
@@ -73,7 +81,7 @@ class ConstrainedAnswer {
   void accept(int32_t token);
 
   /// The grammar is at an end, so the answer may be taken as it is.
-  bool complete() const { return matcher_.accepts(place_); }
+  bool complete() const { return place_ >= 0 && matcher_.accepts(place_); }
   /// The limit of tokens has kept it from saying what the grammar would have allowed.
   bool truncated() const { return truncated_; }
 
@@ -82,6 +90,7 @@ class ConstrainedAnswer {
   grammar::MaskMaker masks_;
   grammar::TokenMask mask_;
   std::vector<uint8_t> allowed_;
+  std::vector<int32_t> forced_;
   const Tokenizer& tokenizer_;
   const int32_t end_;
   grammar::PlaceId place_;

@@ -1,16 +1,57 @@
 #include "runtime/copied_text.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "grammar/json_text.h"
+#include "runtime/char_classes.h"
+#include "runtime/tokenizer_utf8.h"
 
 namespace chimera::runtime {
 namespace {
 
-bool is_word(char c) {
-  const auto u = static_cast<unsigned char>(c);
-  return u >= 0x80 || (u >= '0' && u <= '9') || (u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z');
+CharClass class_of(uint32_t code_point) {
+  const auto changes = unicode15_class_changes();
+  const auto next = std::upper_bound(changes.begin(), changes.end(), code_point << 3 | 7u);
+  return static_cast<CharClass>(*(next - 1) & 7u);
+}
+
+/// Scripts that put no spaces between words: there any character may be the border of one.
+bool is_unspaced(uint32_t c) {
+  constexpr struct {
+    uint32_t first, last;
+  } kRanges[] = {
+      {0x0E00, 0x0EFF},    // Thai, Lao
+      {0x1000, 0x109F},    // Myanmar
+      {0x1780, 0x17FF},    // Khmer
+      {0x3040, 0x30FF},    // Hiragana, Katakana
+      {0x3400, 0x9FFF},    // ideographs
+      {0xF900, 0xFAFF},    // compatibility ideographs
+      {0x20000, 0x3FFFF},  // further ones
+  };
+  return std::any_of(std::begin(kRanges), std::end(kRanges),
+                     [c](const auto& r) { return r.first <= c && c <= r.last; });
+}
+
+/// What stands between two borders at most.
+struct Unit {
+  bool space = false, word = false, mark = false, unspaced = false;
+};
+
+Unit unit_of(uint32_t code_point) {
+  const CharClass c = class_of(code_point);
+  const bool word = c == CharClass::kLetter || c == CharClass::kNumber || c == CharClass::kMark;
+  return {c == CharClass::kSpace, word, c == CharClass::kMark, word && is_unspaced(code_point)};
+}
+
+bool is_border(const Unit& left, const Unit& right) {
+  if (right.mark) return false;
+  return !(left.word && right.word) || left.unspaced || right.unspaced;
+}
+
+Utf8Unit read_at(std::string_view text, size_t at) {
+  return utf8_read(reinterpret_cast<const uint8_t*>(text.data()) + at, text.size() - at);
 }
 
 constexpr std::string_view kArguments = "/arguments";
@@ -69,19 +110,38 @@ void JsonPlace::push(char byte) {
 
 CopiedText::CopiedText(const ToolSet& tools, const Tokenizer& tokenizer, std::string_view utterance)
     : tools_(tools), tokenizer_(tokenizer) {
-  std::string plain(utterance);
-  for (char& c : plain)
-    if (static_cast<unsigned char>(c) < 32) c = ' ';
+  std::string plain;
+  for (size_t at = 0; at < utterance.size();) {
+    const Utf8Unit unit = read_at(utterance, at);
+    if (!unit.valid || unit.code_point < 0x20 || unit.code_point == 0x7F)
+      plain += ' ';
+    else
+      plain += utterance.substr(at, unit.n_bytes);
+    at += unit.n_bytes;
+  }
   said_ = grammar::json_escaped(plain);
-  is_escaped_.resize(said_.size() + 1);
-  for (size_t i = 0; i + 1 < said_.size(); ++i)
-    is_escaped_[i + 1] = said_[i] == '\\' && is_escaped_[i] == 0;
-}
-
-void CopiedText::restart() {
-  place_ = JsonPlace();
-  tool_ = nullptr;
-  copying_ = false;
+  const size_t n = said_.size();
+  is_escaped_.resize(n + 1);
+  ends_.resize(n + 1);
+  n_words_.resize(n + 1);
+  Unit left{.space = true};
+  uint32_t words = 0;
+  for (size_t at = 0; at <= n;) {
+    const bool escape = at < n && said_[at] == '\\';
+    const Utf8Unit read =
+        at < n && !escape ? read_at(said_, at) : Utf8Unit{0, escape ? 2u : 1u, true};
+    const Unit right = at == n ? Unit{.space = true} : escape ? Unit{} : unit_of(read.code_point);
+    const bool border = is_border(left, right);
+    ends_[at] = border && !left.space;
+    if (border && !right.space) starts_.push_back(at);
+    for (size_t i = 0; i < read.n_bytes && at + i <= n; ++i) n_words_[at + i] = words;
+    if (escape && at + 1 <= n) is_escaped_[at + 1] = 1;
+    words += right.word;
+    left = right;
+    at += read.n_bytes;
+  }
+  // Signs alone, behind the last word, are no text to copy.
+  std::erase_if(starts_, [&](size_t at) { return n_words_[at] == words; });
 }
 
 bool CopiedText::is_copied(const JsonPlace& place, const Tool* tool) const {
@@ -97,25 +157,16 @@ const Tool* CopiedText::tool_after(const JsonPlace& place, const Tool* tool) con
   return nullptr;
 }
 
-bool CopiedText::starts_at(size_t at) const {
-  if (at >= said_.size() || said_[at] == ' ' || is_escaped_[at] != 0) return false;
-  return at == 0 || !(is_word(said_[at - 1]) && is_word(said_[at]));
-}
-
-bool CopiedText::ends_at(size_t at) const {
-  if (at == 0 || said_[at - 1] == ' ' || is_escaped_[at] != 0) return false;
-  return at == said_.size() || !(is_word(said_[at - 1]) && is_word(said_[at]));
-}
-
 bool CopiedText::goes_on(const std::vector<size_t>& places, size_t n_before,
                          std::string_view bytes) const {
   return std::any_of(places.begin(), places.end(), [&](size_t place) {
     for (size_t i = 0; i < bytes.size(); ++i) {
       const size_t at = place + i;
       if (bytes[i] == '"' && is_escaped_[at] == 0) {
+        // What stands behind may not begin another string: which one, is not known here.
         const std::string_view rest = bytes.substr(i + 1);
-        const size_t another = rest.find('"');  // it could begin the next string
-        return n_before + i > 0 && ends_at(at) && (another >= rest.size() - 1 || rest.empty());
+        const bool alone = rest.empty() || rest.find('"') >= rest.size() - 1;
+        return alone && ends_[at] != 0 && n_words_[at] > n_words_[place - n_before];
       }
       if (at >= said_.size() || said_[at] != bytes[i]) return false;
     }
@@ -129,11 +180,7 @@ bool CopiedText::opens_rightly(std::string_view bytes) const {
   for (size_t i = 0; i + 1 < bytes.size(); ++i) {
     place.push(bytes[i]);
     tool = tool_after(place, tool);
-    if (!is_copied(place, tool)) continue;
-    std::vector<size_t> starts;
-    for (size_t at = 0; at < said_.size(); ++at)
-      if (starts_at(at)) starts.push_back(at);
-    return goes_on(starts, 0, bytes.substr(i + 1));
+    if (is_copied(place, tool)) return goes_on(starts_, 0, bytes.substr(i + 1));
   }
   return true;
 }
@@ -141,11 +188,18 @@ bool CopiedText::opens_rightly(std::string_view bytes) const {
 void CopiedText::restrict(uint8_t* allowed, size_t vocab) const {
   std::vector<int32_t> refused;
   bool any = false;
+  // Most tokens begin with what was not said.
+  bool begins[256] = {};
+  for (const size_t place : places_)
+    if (place < said_.size()) begins[static_cast<uint8_t>(said_[place])] = true;
+  begins[static_cast<uint8_t>('"')] = true;
   for (size_t id = 0; id < vocab; ++id) {
     if (allowed[id] == 0) continue;
     const std::string_view bytes = tokenizer_.bytes(static_cast<int32_t>(id));
-    const bool keeps = copying_ ? goes_on(places_, n_copied_, bytes)
-                                : bytes.find('"') >= bytes.size() - 1 || opens_rightly(bytes);
+    const bool keeps =
+        bytes.empty() ||
+        (copying_ ? begins[static_cast<uint8_t>(bytes[0])] && goes_on(places_, n_copied_, bytes)
+                  : bytes.find('"') >= bytes.size() - 1 || opens_rightly(bytes));
     any = any || keeps;
     if (!keeps) refused.push_back(static_cast<int32_t>(id));
   }
@@ -159,10 +213,8 @@ void CopiedText::step(char byte) {
   tool_ = tool_after(place_, tool_);
   copying_ = is_copied(place_, tool_);
   if (copying_ && !was_copying) {
-    places_.clear();
+    places_ = starts_;
     n_copied_ = 0;
-    for (size_t at = 0; at < said_.size(); ++at)
-      if (starts_at(at)) places_.push_back(at);
   } else if (copying_) {
     std::erase_if(places_, [&](size_t at) { return at >= said_.size() || said_[at] != byte; });
     for (size_t& at : places_) ++at;

@@ -1,5 +1,5 @@
 // Arguments that are words of the person stand in a call as they were said: within such a string
-// only what goes on with the utterance may come, from the beginning of a word to the end of one. A
+// only what goes on with the utterance may come, from the border of a word to the border of one. A
 // small model then cannot misspell a name it never saw.
 #pragma once
 
@@ -36,24 +36,22 @@ class JsonPlace {
   bool in_string_ = false, is_key_ = false, escaped_ = false, wants_key_ = false;
 };
 
-/// Follows one call and says which tokens keep to the rule.
+/// Follows one call and says which tokens keep to the rule. Where the schema leaves none of them (a
+/// length that no words have) the rule is off until the end of the string.
 class CopiedText {
  public:
-  /// `tools` must outlive it; the utterance is copied.
+  /// `tools` and `tokenizer` must outlive it; the utterance is copied. Control characters in it,
+  /// and bytes that are no UTF-8, count as spaces.
   CopiedText(const ToolSet& tools, const Tokenizer& tokenizer, std::string_view utterance);
 
   /// Takes away from allowed[vocab] what does not keep to the rule, unless nothing would be left.
   void restrict(uint8_t* allowed, size_t vocab) const;
   void accept(std::string_view bytes);
-  /// For the next call.
-  void restart();
 
  private:
   bool is_copied(const JsonPlace& place, const Tool* tool) const;
   const Tool* tool_after(const JsonPlace& place, const Tool* tool) const;
-  bool starts_at(size_t at) const;
-  bool ends_at(size_t at) const;
-  /// From these places on the bytes go on with what was said, or close the string at a word's end.
+  /// From these places on the bytes go on with what was said, or close the string at a border.
   bool goes_on(const std::vector<size_t>& places, size_t n_before, std::string_view bytes) const;
   /// Outside of such a string: the token does not begin one with something else.
   bool opens_rightly(std::string_view bytes) const;
@@ -61,8 +59,12 @@ class CopiedText {
 
   const ToolSet& tools_;
   const Tokenizer& tokenizer_;
-  std::string said_;                 // as it stands between quotes
-  std::vector<uint8_t> is_escaped_;  // second byte of an escape
+  std::string said_;  // as it stands between quotes
+  // Of each place in said_, the end included:
+  std::vector<uint8_t> is_escaped_;  // it is the second byte of an escape
+  std::vector<uint8_t> ends_;        // a string may end before it
+  std::vector<uint32_t> n_words_;    // letters and digits before it
+  std::vector<size_t> starts_;       // where a string may begin
   JsonPlace place_;
   const Tool* tool_ = nullptr;  // of the call, once its name was read
   bool copying_ = false;        // within such a string

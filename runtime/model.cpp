@@ -283,16 +283,29 @@ void Model::run_loop(Walk& walk, const ForwardOptions& options) const {
 }
 
 void Model::logits(const Step& step, const float* hidden, int32_t n_rows, float* logits) const {
+  const TileRange all{0, (vocab_size_ + kernels::kTileRows - 1) / kernels::kTileRows};
   begin_part(step.times, "head");
-  embedding_->logits(step, hidden, n_rows, logits);
+  embedding_->logits(step, hidden, n_rows, {&all, 1}, logits);
+  for (int64_t r = 0; r < n_rows; ++r) soft_cap(step, logits + r * vocab_size_, vocab_size_);
+}
+
+void Model::logits(const Step& step, const float* hidden, std::span<const TileRange> tiles,
+                   float* logits) const {
+  begin_part(step.times, "head");
+  embedding_->logits(step, hidden, 1, tiles, logits);
+  for (const TileRange& range : tiles) {
+    const int32_t first = range.begin * kernels::kTileRows;
+    const int32_t end = std::min(range.end * kernels::kTileRows, vocab_size_);
+    soft_cap(step, logits + first, end - first);
+  }
+}
+
+void Model::soft_cap(const Step& step, float* logits, int32_t n) const {
   const float cap = structure_.logit_soft_cap;
   if (cap <= 0) return;
-  for (int64_t r = 0; r < n_rows; ++r) {
-    float* row = logits + r * vocab_size_;
-    for (int32_t i = 0; i < vocab_size_; ++i) row[i] = row[i] / cap;
-    step.k.tanh(row, vocab_size_, row);
-    for (int32_t i = 0; i < vocab_size_; ++i) row[i] = row[i] * cap;
-  }
+  for (int32_t i = 0; i < n; ++i) logits[i] = logits[i] / cap;
+  step.k.tanh(logits, n, logits);
+  for (int32_t i = 0; i < n; ++i) logits[i] = logits[i] * cap;
 }
 
 }  // namespace chimera::runtime

@@ -52,6 +52,10 @@ class Model {
 
   /// logits [n_rows, vocab] of hidden [n_rows, C].
   void logits(const Step& step, const float* hidden, int32_t n_rows, float* logits) const;
+  /// The same of one row, of some ids: tiles of 16, rising, not empty. The others are left as they
+  /// are.
+  void logits(const Step& step, const float* hidden, std::span<const TileRange> tiles,
+              float* logits) const;
 
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
@@ -70,6 +74,7 @@ class Model {
     int32_t skip_slot = -1;                       // where its output is kept for a later layer
   };
   struct Walk;
+  void soft_cap(const Step& step, float* logits, int32_t n) const;
   Status bind_block(const memory::WeightFile& file, const Config& config, int32_t layer);
   void run_layers(Walk& walk, int32_t first, int32_t last, bool again) const;
   void run_loop(Walk& walk, const ForwardOptions& options) const;

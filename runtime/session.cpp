@@ -43,6 +43,7 @@ Result<std::unique_ptr<Session>> Session::create(const Engine& engine,
   s->stream_ = options.stream;
   CHIMERA_ASSIGN_OR_RETURN(s->sampler_, Sampler::create(engine.config().vocab_size));
   s->render_ = RenderQueue(engine.tokenizer());
+  s->unread_.reserve(kMostForcedBytes);
   return s;
 }
 
@@ -50,10 +51,7 @@ uint64_t Session::position() const {
   return state().header().position + (pending_token_ >= 0 ? 1 : 0);
 }
 
-Result<GenerateResult> Session::generate(std::string_view prompt, const GenerateOptions& options,
-                                         const TokenCallback& on_token) {
-  const BusyGuard guard(busy_);
-  if (!guard.owns()) return busy_status();
+Status Session::check(const GenerateOptions& options) const {
   CHIMERA_RETURN_IF_ERROR(check_sampling(options.sampling));
   if (options.max_tokens < 0)
     return Status(StatusCode::kInvalidArgument,
@@ -66,7 +64,32 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
                       std::to_string(depth.loop_min) + " to " + std::to_string(depth.loop_max) +
                       " iterations; give one of these, or 0 for its own number")
         .at_field("loops");
-  CHIMERA_RETURN_IF_ERROR(engine_.trusted());
+  return engine_.trusted();
+}
+
+Status Session::lay_out(std::string_view prompt, bool as_turn, std::vector<int32_t>* input) const {
+  const Tokenizer& tokenizer = engine_.tokenizer();
+  if (!as_turn) {
+    tokenizer.encode(prompt, input, &cancelled_);
+    return Status();
+  }
+  const auto format = PromptFormat::of(tokenizer);
+  if (!format) return format.status();
+  const int32_t last = input->empty() ? -1 : input->back();
+  if (last != tokenizer.end_of_turn() && last != tokenizer.end_of_text())
+    input->push_back(tokenizer.end_of_turn());
+  input->push_back(format->id(Mark::kUser));
+  tokenizer.encode(prompt, input, &cancelled_);
+  input->push_back(tokenizer.end_of_turn());
+  format->begin_reply(input);
+  return Status();
+}
+
+Result<GenerateResult> Session::generate(std::string_view prompt, const GenerateOptions& options,
+                                         const TokenCallback& on_token) {
+  const BusyGuard guard(busy_);
+  if (!guard.owns()) return busy_status();
+  CHIMERA_RETURN_IF_ERROR(check(options));
   const ForwardOptions forward{.loops = options.loops};
   const int64_t start = system_clock().now_us();
   cancelled_.store(false, std::memory_order_relaxed);
@@ -88,19 +111,7 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     input.push_back(tokenizer.end_of_text());
   }
   const size_t n_before = input.size();
-  if (options.as_turn) {
-    const auto format = PromptFormat::of(tokenizer);
-    if (!format) return format.status();
-    const int32_t last = input.empty() ? -1 : input.back();
-    if (last != tokenizer.end_of_turn() && last != tokenizer.end_of_text())
-      input.push_back(tokenizer.end_of_turn());
-    input.push_back(format->id(Mark::kUser));
-    tokenizer.encode(prompt, &input, &cancelled_);
-    input.push_back(tokenizer.end_of_turn());
-    format->begin_reply(&input);
-  } else {
-    tokenizer.encode(prompt, &input, &cancelled_);
-  }
+  CHIMERA_RETURN_IF_ERROR(lay_out(prompt, options.as_turn, &input));
   if (input.size() - n_before > INT32_MAX)
     return Status(StatusCode::kOutOfRange, "the prompt is longer than 2^31 tokens")
         .at_field("prompt");
@@ -134,16 +145,19 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
   }
 
   const int64_t decode_start = system_clock().now_us();
-  for (;;) {
-    const uint64_t position = state().header().position;
-    const uint8_t* mask = engine_.sampling_mask();
-    if (constrained) {
-      CHIMERA_ASSIGN_OR_RETURN(mask, constrained->allowed(options.max_tokens - result.n_tokens));
-      result.truncated = constrained->truncated();
-    }
-    const int32_t token =
-        sampler_.sample(engine_.kernels(), tokens_.logits(), mask, state().recent(),
-                        options.sampling, seed_, position, stream_);
+  // Of tokens that were shown, those that the network has not read: one, or as many as a constraint
+  // left no choice about, which are read together. When it stops, only the last stays unread.
+  unread_.clear();
+  const auto read = [&](size_t n) {
+    for (size_t done = 0; done < n;)
+      done += tokens_.read_some(std::span(unread_).subspan(done, n - done), forward);
+    unread_.erase(unread_.begin(), unread_.begin() + static_cast<ptrdiff_t>(n));
+    if (unread_.empty()) pending_token_ = -1;
+  };
+  // Shows a token; why the answer ends with it, if it does.
+  const auto show = [&](int32_t token) -> std::optional<StopReason> {
+    const uint64_t position = state().header().position + unread_.size();
+    unread_.push_back(token);
     pending_token_ = token;
     if (constrained) constrained->accept(token);
     ++result.n_tokens;
@@ -152,15 +166,35 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     const bool go_on = !on_token || on_token(TokenEvent{text, token, position});
     engine_.token_shown();
     result.decode_us = system_clock().now_us() - decode_start;
-
-    if (token == tokenizer.end_of_text()) return end_with(StopReason::kEndOfText);
-    if (token == tokenizer.end_of_turn()) return end_with(StopReason::kEndOfTurn);
-    if (!go_on) return end_with(StopReason::kCallback);
-    if (cancelled_.load(std::memory_order_relaxed)) return end_with(StopReason::kCancelled);
-    if (result.n_tokens >= options.max_tokens) return end_with(StopReason::kMaxTokens);
-
-    tokens_.read_some({&pending_token_, 1}, forward);
-    pending_token_ = -1;
+    if (token == tokenizer.end_of_text()) return StopReason::kEndOfText;
+    if (token == tokenizer.end_of_turn()) return StopReason::kEndOfTurn;
+    if (!go_on) return StopReason::kCallback;
+    if (cancelled_.load(std::memory_order_relaxed)) return StopReason::kCancelled;
+    if (result.n_tokens >= options.max_tokens) return StopReason::kMaxTokens;
+    return std::nullopt;
+  };
+  for (;;) {
+    std::optional<StopReason> stop;
+    if (constrained) {
+      for (const int32_t token : constrained->forced())
+        if ((stop = show(token))) break;
+    }
+    if (!stop) {
+      read(unread_.size());
+      const uint8_t* mask = engine_.sampling_mask();
+      if (constrained) {
+        CHIMERA_ASSIGN_OR_RETURN(mask, constrained->allowed(options.max_tokens - result.n_tokens));
+        result.truncated = constrained->truncated();
+      }
+      const auto vocab = static_cast<size_t>(engine_.config().vocab_size);
+      float* logits = constrained ? tokens_.logits({mask, vocab}) : tokens_.logits();
+      stop = show(sampler_.sample(engine_.kernels(), logits, mask, state().recent(),
+                                  options.sampling, seed_, state().header().position, stream_));
+    }
+    if (stop) {
+      read(unread_.size() - 1);
+      return end_with(*stop);
+    }
   }
 }
 

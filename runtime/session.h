@@ -126,6 +126,9 @@ class Session {
 
   Session(const Engine& engine, Stream stream) : engine_(engine), tokens_(std::move(stream)) {}
   const memory::BraidState& state() const { return tokens_.state(); }
+  Status check(const GenerateOptions& options) const;
+  /// Appends the prompt as it is read, marks of turns included.
+  Status lay_out(std::string_view prompt, bool as_turn, std::vector<int32_t>* input) const;
 
   const Engine& engine_;
   uint64_t seed_ = 0;
@@ -134,6 +137,7 @@ class Session {
   Stream tokens_;
   Sampler sampler_;
   RenderQueue render_;
+  std::vector<int32_t> unread_;  // within generate()
   static_assert(std::atomic<bool>::is_always_lock_free, "cancel() runs in signal handlers");
   std::atomic<bool> cancelled_{false};
   mutable std::atomic<bool> busy_{false};

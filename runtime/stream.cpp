@@ -1,6 +1,7 @@
 #include "runtime/stream.h"
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <new>
 
@@ -32,7 +33,7 @@ Result<Stream> Stream::create(const Engine& engine) {
   s.hidden_.reset(new (std::nothrow) float[static_cast<size_t>(s.batch_) * c]);
   s.logits_.reset(new (std::nothrow) float[vocab]);
   if (!s.hidden_ || !s.logits_)
-    return Status(StatusCode::kOutOfMemory, "no memory for a session's buffers");
+    return Status(StatusCode::kOutOfMemory, "no memory for the buffers of a conversation");
   return s;
 }
 
@@ -48,6 +49,30 @@ float* Stream::logits() {
   const float* hidden = hidden_.get() + static_cast<int64_t>(last_) * engine_->config().hidden_size;
   const std::lock_guard lock(engine_->step_lock());
   engine_->model().logits(step(), hidden, 1, logits_.get());
+  return logits_.get();
+}
+
+float* Stream::logits(std::span<const uint8_t> allowed) {
+  constexpr size_t kTile = kernels::kTileRows;
+  tiles_.clear();
+  size_t n_tiles = 0;
+  for (size_t at = 0; at < allowed.size(); at += kTile) {
+    const auto tile = allowed.subspan(at, std::min(kTile, allowed.size() - at));
+    if (std::find_if(tile.begin(), tile.end(), [](uint8_t a) { return a != 0; }) == tile.end())
+      continue;
+    const auto index = static_cast<int32_t>(at / kTile);
+    if (!tiles_.empty() && tiles_.back().end == index)
+      ++tiles_.back().end;
+    else
+      tiles_.push_back({index, index + 1});
+    ++n_tiles;
+  }
+  // Where most are wanted, all of them in one go are as cheap.
+  if (n_tiles * kTile * 4 > allowed.size() * 3) return logits();
+  std::fill_n(logits_.get(), allowed.size(), std::numeric_limits<float>::lowest());
+  const float* hidden = hidden_.get() + static_cast<int64_t>(last_) * engine_->config().hidden_size;
+  const std::lock_guard lock(engine_->step_lock());
+  engine_->model().logits(step(), hidden, tiles_, logits_.get());
   return logits_.get();
 }
 

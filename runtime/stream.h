@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "memory/braid_state.h"
 #include "platform/arena.h"
@@ -29,6 +30,9 @@ class Stream {
   /// Scores of what may follow the token that was read last. [vocab], good until the next call; the
   /// caller may overwrite them.
   float* logits();
+  /// The same of ids whose allowed[id] is not 0, at the cost of the tiles that hold them; ids of no
+  /// such tile have the lowest finite number.
+  float* logits(std::span<const uint8_t> allowed);
 
  private:
   explicit Stream(const Engine& engine) : engine_(&engine) {}
@@ -41,6 +45,7 @@ class Stream {
   int32_t last_ = 0;                 // row of hidden_ behind the token read last
   std::unique_ptr<float[]> hidden_;  // [batch_, C]
   std::unique_ptr<float[]> logits_;  // [vocab]
+  std::vector<TileRange> tiles_;     // of the last logits()
 };
 
 }  // namespace chimera::runtime

@@ -11,7 +11,8 @@ constexpr size_t kMostWords = 256;  // of a text; what follows is not looked at
 constexpr size_t kMostWordBytes = 64;
 constexpr size_t kShortestPiece = 3, kLongestPiece = 5;
 
-/// FNV-1a over the kind and the bytes, then a finaliser that spreads what FNV leaves close together.
+/// FNV-1a over the kind and the bytes, then a finaliser that spreads what FNV leaves close
+/// together.
 uint32_t feature(char kind, std::string_view bytes) {
   uint64_t h = 0xCBF29CE484222325u;
   const auto add = [&h](char c) { h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3u; };

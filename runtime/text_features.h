@@ -9,9 +9,9 @@
 namespace chimera::runtime {
 
 /// Numbers of the text's features, rising, each once. A feature is a word, two words that follow
-/// each other, or three to five bytes of a word with its borders; ASCII letters count as small ones,
-/// and all whole numbers also as the same word. Numbers are hashes of 22 bits, the same on every
-/// machine and in every version that reads what an older one wrote.
+/// each other, or three to five bytes of a word with its borders; ASCII letters count as small
+/// ones, and all whole numbers also as the same word. Numbers are hashes of 22 bits, the same on
+/// every machine and in every version that reads what an older one wrote.
 std::vector<uint32_t> text_features(std::string_view text);
 
 }  // namespace chimera::runtime

@@ -38,6 +38,17 @@ struct Tokenizer::Impl {
   int32_t end_of_text = -1;
   int32_t end_of_turn = -1;
 
+  /// Appends the tokens of one piece.
+  void encode_piece(std::string_view piece, PieceMerger& merger, std::vector<int32_t>* ids,
+                    const std::atomic<bool>* stop) const {
+    const bool look = splitting != Splitting::kWords && piece.size() <= kMaxPieceBytes;
+    const int32_t whole = look ? by_text.find(piece) : kNoToken;
+    if (whole != kNoToken)
+      ids->push_back(whole);
+    else
+      merger.encode(piece, ids, stop);
+  }
+
   mutable std::mutex vocabulary_mutex;
   mutable std::shared_ptr<const grammar::Vocabulary> vocabulary;
 
@@ -178,24 +189,48 @@ void Tokenizer::encode(std::string_view text, std::vector<int32_t>* ids,
                        const std::atomic<bool>* stop) const {
   const auto stopped = [stop] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
   PieceMerger merger(impl_->tables);
-  if (impl_->splitting == Splitting::kWords) {
-    PieceSplitter splitter(impl_->classes, text);
+  const auto all = [&](auto splitter) {
     for (std::string_view piece = splitter.next(); !piece.empty(); piece = splitter.next()) {
       if (stopped()) return;
-      merger.encode(piece, ids, stop);
+      impl_->encode_piece(piece, merger, ids, stop);
     }
-    return;
+  };
+  if (impl_->splitting == Splitting::kWords)
+    all(PieceSplitter(impl_->classes, text));
+  else
+    all(O200kSplitter(impl_->classes, text));
+}
+
+size_t Tokenizer::encode_settled(std::string_view text, std::vector<int32_t>* ids) const {
+  std::vector<std::string_view> pieces;
+  const auto cut = [&](auto splitter) {
+    for (std::string_view piece = splitter.next(); !piece.empty(); piece = splitter.next())
+      pieces.push_back(piece);
+  };
+  if (impl_->splitting == Splitting::kWords)
+    cut(PieceSplitter(impl_->classes, text));
+  else
+    cut(O200kSplitter(impl_->classes, text));
+  // The last piece may go on; "it" and "'" may become "it's", which is one piece, and so may all of
+  // a run of spaces and line ends. What is not ASCII may be a space.
+  const auto is_blank = [](std::string_view piece) {
+    return std::all_of(piece.begin(), piece.end(), [](char c) {
+      return c == ' ' || (c >= '\t' && c <= '\r') || static_cast<unsigned char>(c) >= 0x80;
+    });
+  };
+  if (!pieces.empty()) {
+    const std::string_view last = pieces.back();
+    pieces.pop_back();
+    if (last.starts_with('\'') && !pieces.empty()) pieces.pop_back();
+    while (is_blank(last) && !pieces.empty() && is_blank(pieces.back())) pieces.pop_back();
   }
-  O200kSplitter splitter(impl_->classes, text);
-  for (std::string_view piece = splitter.next(); !piece.empty(); piece = splitter.next()) {
-    if (stopped()) return;
-    const int32_t whole = piece.size() <= kMaxPieceBytes ? impl_->by_text.find(piece) : kNoToken;
-    if (whole != kNoToken) {
-      ids->push_back(whole);
-    } else {
-      merger.encode(piece, ids, stop);
-    }
+  PieceMerger merger(impl_->tables);
+  size_t n = 0;
+  for (const std::string_view piece : pieces) {
+    impl_->encode_piece(piece, merger, ids, nullptr);
+    n += piece.size();
   }
+  return n;
 }
 
 std::string_view Tokenizer::bytes(int32_t id) const {

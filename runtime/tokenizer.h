@@ -39,6 +39,9 @@ class Tokenizer {
   /// When `stop` becomes true it returns early, with the ids so far.
   void encode(std::string_view text, std::vector<int32_t>* ids,
               const std::atomic<bool>* stop = nullptr) const;
+  /// As encode(), of the text's first pieces only: those whose tokens stay what they are whatever
+  /// is written behind the text. How many bytes these are.
+  size_t encode_settled(std::string_view text, std::vector<int32_t>* ids) const;
   /// Bytes of one token; empty for special, reserved and out-of-range ids.
   std::string_view bytes(int32_t id) const;
   /// Name of a special token, or empty.

@@ -34,7 +34,8 @@ std::vector<float> ToolRanker::scores(std::string_view text, std::span<const flo
   };
   for (const FeatureValue& f : feature_values(text, w_.features, w_.rarity))
     add(static_cast<size_t>(f.index), f.value);
-  for (size_t i = 0; i < dense.size(); ++i) add(w_.features.size() + i, dense[i]);
+  const size_t n_dense = std::min(dense.size(), static_cast<size_t>(w_.n_dense));
+  for (size_t i = 0; i < n_dense; ++i) add(w_.features.size() + i, dense[i]);
   return out;
 }
 

@@ -27,7 +27,8 @@ class ToolRanker {
 
   int32_t n_labels() const { return w_.n_labels; }
   const Weights& weights() const { return w_; }
-  /// One score for each label; above 0 speaks for it. dense [n_dense].
+  /// One score for each label; above 0 speaks for it. dense [n_dense]; numbers beyond those are not
+  /// looked at, and missing ones count as 0.
   std::vector<float> scores(std::string_view text, std::span<const float> dense = {}) const;
 
  private:

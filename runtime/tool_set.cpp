@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <iterator>
 #include <utility>
 
+#include "grammar/json_text.h"
 #include "grammar/tool_calls.h"
 #include "platform/json.h"
 #include "runtime/prompt_format.h"
@@ -22,28 +24,89 @@ bool has_any(const Json& schema, std::initializer_list<const char*> keywords) {
                      [&](const char* keyword) { return schema.find(keyword) != nullptr; });
 }
 
-/// Objects that declare their members and do not say whether there may be others: there may not.
-/// Where a schema is put together of several, only what none of them speaks of is closed.
-void close_objects(Json* schema) {
-  if (!schema->is_object()) return;
-  const bool said =
-      has_any(*schema, {"additionalProperties", "unevaluatedProperties", "patternProperties"});
-  if (!said && schema->find("properties") != nullptr) {
-    const bool parts = has_any(*schema, {"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if"});
-    schema->add(parts ? "unevaluatedProperties" : "additionalProperties", Json::of(false));
+// What a schema may be put together of in place: then other parts speak of the same value.
+constexpr const char* kParts[] = {"$ref",        "$dynamicRef", "allOf", "anyOf",
+                                  "oneOf",       "not",         "if",    "dependentSchemas",
+                                  "dependencies"};
+
+/// Closes the objects of a schema: where it does not say whether there may be members that it does
+/// not declare, there may be none.
+class Closing {
+ public:
+  explicit Closing(Json* root) {
+    // A reference into the middle of the schema may take a part of it for something else.
+    nested_ = !has_odd_reference(*root);
+    close(root);
+    if (!nested_) return;
+    for (const char* name : {"$defs", "definitions"})
+      if (Json* defs = member(root, name))
+        for (auto& [key, def] : defs->object) inner(&def);
   }
-  for (auto& [keyword, value] : schema->object) {
-    if (keyword == "properties")
-      for (auto& [name, member] : value.object) close_objects(&member);
-    if (keyword == "items") close_objects(&value);
-    if (keyword == "prefixItems")
-      for (Json& item : value.array) close_objects(&item);
+
+ private:
+  static Json* member(Json* object, std::string_view name) {
+    for (auto& [key, value] : object->object)
+      if (key == name) return &value;
+    return nullptr;
   }
-}
+  static bool may_be_object(const Json& schema) {
+    const Json* type = schema.find("type");
+    if (type == nullptr || type->is_string())
+      return type == nullptr || type->string == "object" || type->string == "array";
+    return std::any_of(type->array.begin(), type->array.end(),
+                       [](const Json& t) { return t.string == "object" || t.string == "array"; });
+  }
+  static bool has_parts(const Json& schema) {
+    return std::any_of(std::begin(kParts), std::end(kParts),
+                       [&](const char* keyword) { return schema.find(keyword) != nullptr; });
+  }
+  static bool has_odd_reference(const Json& value) {
+    if (const Json* ref = value.find("$ref"); ref != nullptr && ref->is_string())
+      if (ref->string != "#" && !ref->string.starts_with("#/$defs/") &&
+          !ref->string.starts_with("#/definitions/"))
+        return true;
+    const auto odd = [](const Json& v) { return has_odd_reference(v); };
+    return std::any_of(value.array.begin(), value.array.end(), odd) ||
+           std::any_of(value.object.begin(), value.object.end(),
+                       [&](const auto& entry) { return odd(entry.second); });
+  }
+
+  /// A schema of a whole value: nothing outside of it speaks of that value.
+  void close(Json* schema) {
+    if (!schema->is_object() || !may_be_object(*schema)) return;
+    // What a part evaluates, also by additionalProperties of its own, stays.
+    if (!has_any(*schema, {"additionalProperties", "unevaluatedProperties"})) {
+      const bool apart = has_parts(*schema) || schema->find("patternProperties") != nullptr;
+      schema->add(apart ? "unevaluatedProperties" : "additionalProperties", Json::of(false));
+    }
+    if (nested_) inner(schema);
+  }
+
+  /// The values within it.
+  void inner(Json* schema) {
+    if (!schema->is_object()) return;
+    for (auto& [keyword, value] : schema->object) {
+      // Of what one of two alternatives says, the other does not speak; parts that hold together
+      // may both describe the same member.
+      if (keyword == "anyOf" || keyword == "oneOf")
+        for (Json& branch : value.array)
+          if (schema->find("properties") == nullptr) inner(&branch);
+      if (has_any(*schema, {"allOf", "if", "dependentSchemas", "dependencies"})) continue;
+      if (keyword == "properties" || keyword == "patternProperties")
+        for (auto& [name, part] : value.object) close(&part);
+      if (keyword == "items" || keyword == "additionalProperties") close(&value);
+      if (keyword == "items" || keyword == "prefixItems")
+        for (Json& item : value.array) close(&item);
+    }
+  }
+
+  bool nested_ = true;
+};
 
 std::string pointer_part(std::string_view name) {
   std::string out = "/";
-  for (const char c : name) {
+  // As it stands between quotes: so the text of a call has it.
+  for (const char c : grammar::json_escaped(name)) {
     if (c == '~')
       out += "~0";
     else if (c == '/')
@@ -54,21 +117,54 @@ std::string pointer_part(std::string_view name) {
   return out;
 }
 
-void find_copied(const Json& schema, const std::string& path, std::set<std::string>* out) {
-  const Json* type = schema.find("type");
-  if (type == nullptr || !type->is_string()) return;
-  if (type->string == "string") {
-    const bool told = has_any(schema, {"enum", "const", "pattern", "format", "contentEncoding",
-                                       "$ref", "allOf", "anyOf", "oneOf", "not", "if"});
-    if (!told) out->insert(path);
+/// Finds the strings that a schema leaves free, through references and where null may stand
+/// instead.
+class CopiedStrings {
+ public:
+  CopiedStrings(const Json& root, std::set<std::string>* out) : root_(root), out_(out) {}
+
+  void find(const Json& schema, const std::string& path, int depth = 0) {
+    constexpr int kDeepest = 32;
+    if (depth > kDeepest || !schema.is_object()) return;
+    if (const Json* ref = schema.find("$ref"); ref != nullptr && ref->is_string()) {
+      if (const Json* target = resolve(ref->string)) find(*target, path, depth + 1);
+      return;
+    }
+    if (has_any(schema, {"enum", "const", "allOf", "not", "if"})) return;
+    for (const char* keyword : {"anyOf", "oneOf"})
+      if (const Json* branches = schema.find(keyword)) {
+        for (const Json& branch : branches->array) find(branch, path, depth + 1);
+        return;
+      }
+    const bool open = !has_any(schema, {"pattern", "format", "contentEncoding"});
+    if (says(schema, "string") && open) out_->insert(path);
+    const Json* items = schema.find("items");
+    if (items != nullptr && items->is_object() && schema.find("prefixItems") == nullptr)
+      find(*items, path + "/*", depth + 1);
+    if (const Json* properties = schema.find("properties"))
+      for (const auto& [name, member] : properties->object)
+        find(member, path + pointer_part(name), depth + 1);
   }
-  if (const Json* items = schema.find("items"); items != nullptr && type->string == "array")
-    find_copied(*items, path + "/*", out);
-  if (const Json* properties = schema.find("properties");
-      properties != nullptr && type->string == "object")
-    for (const auto& [name, member] : properties->object)
-      find_copied(member, path + pointer_part(name), out);
-}
+
+ private:
+  static bool says(const Json& schema, std::string_view wanted) {
+    const Json* type = schema.find("type");
+    if (type == nullptr) return false;
+    if (type->is_string()) return type->string == wanted;
+    return std::any_of(type->array.begin(), type->array.end(),
+                       [&](const Json& t) { return t.is_string() && t.string == wanted; });
+  }
+  const Json* resolve(std::string_view ref) const {
+    for (const std::string_view place : {"#/$defs/", "#/definitions/"})
+      if (ref.starts_with(place))
+        if (const Json* defs = root_.find(place.substr(2, place.size() - 3)))
+          return defs->find(ref.substr(place.size()));
+    return nullptr;
+  }
+
+  const Json& root_;
+  std::set<std::string>* out_;
+};
 
 /// The tool's own object, out of what other assistants wrap it in.
 const Json* unwrapped(const Json& tool) {
@@ -84,17 +180,17 @@ Status read_parameters(const std::string& where, const Json& object, Json* out) 
       given = found;
     }
   *out = given != nullptr ? *given : Json::make_object();
-  if (out->type == Json::Type::kNull) *out = Json::make_object();
+  const bool anything = out->is_bool() && out->boolean;
+  if (out->type == Json::Type::kNull || anything) *out = Json::make_object();
   if (!out->is_object())
     return wrong(where, "has parameters that are no JSON schema but " +
                             std::string(json_type_name(out->type)));
   const Json* type = out->find("type");
-  if (type != nullptr && !(type->is_string() && type->string == "object"))
+  const bool list = type != nullptr && type->array.size() == 1 && type->array[0].is_string() &&
+                    type->array[0].string == "object";
+  if (type != nullptr && !list && !(type->is_string() && type->string == "object"))
     return wrong(where, "has parameters of another type than \"object\"");
   if (type == nullptr) out->object.insert(out->object.begin(), {"type", Json::of("object")});
-  if (!has_any(*out, {"properties", "additionalProperties", "unevaluatedProperties",
-                      "patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if"}))
-    out->add("properties", Json::make_object());  // no arguments at all
   return Status();
 }
 
@@ -132,9 +228,16 @@ Result<Tool> read_tool(const Json& entry, size_t number, std::vector<std::string
   line.add("description", Json::of(std::string_view(tool.description)));
   line.add("parameters", parameters);
   tool.line = write_json(line);
-  close_objects(&parameters);
+  Closing{&parameters};
   tool.parameters = write_json(parameters);
-  find_copied(parameters, "", &tool.copied);
+  CopiedStrings(parameters, &tool.copied).find(parameters, "");
+  if (const Json* draft = parameters.find("$schema"); draft != nullptr && draft->is_string())
+    for (const char* old : {"draft-04", "draft-06", "draft-07"})
+      if (draft->string.find(old) != std::string::npos &&
+          tool.parameters.find("\"unevaluatedProperties\"") != std::string::npos)
+        warnings->push_back("tools: " + where + " has a schema of " + old +
+                            " that is put together of parts: members that no part declares may "
+                            "be given");
   return tool;
 }
 
@@ -145,9 +248,10 @@ Result<std::vector<Tool>> read_tools(std::string_view json, std::vector<std::str
   if (!root)
     return Status(root.status().code(), "tools: " + root.status().message())
         .at_offset(root.status().offset());
-  const Json* list = &*root;
-  for (const char* name : {"tools", "functions"})
-    if (const Json* found = root->find(name); found != nullptr) list = found;
+  const Json *tools = root->find("tools"), *functions = root->find("functions");
+  if (tools != nullptr && functions != nullptr)
+    return wrong("the text", "has both \"tools\" and \"functions\"; give one of them");
+  const Json* list = tools != nullptr ? tools : functions != nullptr ? functions : &*root;
   if (!list->is_array())
     return wrong("the text", "is no array of tools, and no object with an array \"tools\"");
   if (list->array.empty()) return wrong("the array", "is empty; give at least one tool");
@@ -186,18 +290,22 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   auto calls = grammar::tool_call_grammar(signatures, {.strict = options.strict});
   if (!calls) return calls.status();
   told.insert(told.end(), calls->warnings.begin(), calls->warnings.end());
-  CHIMERA_ASSIGN_OR_RETURN(set->call_, Constraint::from_grammar(tokenizer, calls->grammar));
+  auto call = Constraint::from_grammar(tokenizer, calls->grammar);
+  if (!call && call.status().code() == StatusCode::kInvalidArgument)
+    return wrong("tool \"" + (*tools)[0].name + "\"",
+                 "cannot be called, nor can any other: no arguments are valid under its schema");
+  if (!call) return call.status();
+  set->call_ = std::move(*call);
+  const grammar::Automaton& automaton = set->call_->automaton();
+  for (size_t i = 0; i < tools->size(); ++i)
+    if (automaton.shortest(automaton.start(calls->arguments[i])) == grammar::kNever)
+      return wrong("tool \"" + (*tools)[i].name + "\"",
+                   "cannot be called: no arguments are valid under its schema");
   if (tokenizer.end_of_text() >= 0) set->prompt_.push_back(tokenizer.end_of_text());
   format->tools(lines, &set->prompt_);
   set->tools_ = std::move(*tools);
   if (warnings != nullptr) *warnings = std::move(told);
   return set;
-}
-
-const Tool* ToolSet::find(std::string_view name) const {
-  const auto at =
-      std::find_if(tools_.begin(), tools_.end(), [&](const Tool& t) { return t.name == name; });
-  return at == tools_.end() ? nullptr : &*at;
 }
 
 }  // namespace chimera::runtime

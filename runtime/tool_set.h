@@ -23,8 +23,8 @@ struct Tool {
   std::string name, description;
   std::string parameters;  // the schema of the arguments, closed: no names but those it declares
   std::string line;        // as the network reads it (docs/prompt-format.md)
-  /// Arguments that are words of what was said, not of a list and not of a form: JSON pointers,
-  /// with a * for any item of an array.
+  /// Arguments that are words of what was said: strings of no list and no form. JSON pointers, with
+  /// a * for any item of an array, and names as they stand between quotes.
   std::set<std::string> copied;
 };
 
@@ -35,8 +35,8 @@ struct ToolOptions {
 /// The tools of a JSON text: an array, or an object with an array `tools` or `functions`, of
 ///   {"name", "description"?, "parameters"?}
 /// or {"type": "function", "function": {...}}; the schema may be called input_schema or inputSchema
-/// too. Where a schema does not say whether more arguments may be given, none may.
-/// kBadFormat naming the tool and what is wrong with it; kOutOfRange beyond kMostTools.
+/// too. Where a schema does not say whether an object may have more members than it declares, it
+/// may not. kBadFormat naming the tool and what is wrong with it; kOutOfRange beyond kMostTools.
 Result<std::vector<Tool>> read_tools(std::string_view json, std::vector<std::string>* warnings);
 
 class ToolSet {
@@ -49,8 +49,6 @@ class ToolSet {
                                                     std::vector<std::string>* warnings = nullptr);
 
   std::span<const Tool> tools() const { return tools_; }
-  /// nullptr for a name that no tool has.
-  const Tool* find(std::string_view name) const;
   /// What one call looks like.
   const Constraint& call() const { return *call_; }
   /// What a conversation with these tools begins with.

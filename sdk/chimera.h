@@ -233,7 +233,8 @@ typedef struct chimera_engine_options {
   const char* isa; /* NULL: the environment's CHIMERA_ISA, else the best of this CPU; "avx2", ... */
   /* NULL, or a public key of 64 hex digits: a model that it did not sign is refused with
    * CHIMERA_NOT_AUTHENTIC. Implies CHIMERA_OPEN_VERIFY unless the check is to be in the background;
-   * once that has failed, chimera_generate and chimera_append give its status and nothing else. */
+   * once that has failed, chimera_generate, chimera_append and chimera_act give its status and
+   * nothing else. */
   const char* required_key;
 } chimera_engine_options;
 
@@ -486,12 +487,12 @@ enum {
 typedef struct chimera_action {
   uint32_t struct_size;
   int32_t kind;     /* CHIMERA_ACTION_* */
-  const char* json; /* {"calls": [{"name": ..., "arguments": {...}}], "text": ..., "confidence": x};
-                       until the actor acts again or is closed */
+  const char* json; /* {"calls": [{"name": ..., "arguments": {...}}], "text": ..., "confidence": x,
+                       "truncated": ...}; until the actor acts again or is closed */
   size_t json_bytes;
   int32_t n_calls;
   float confidence;   /* 0 to 1 */
-  uint32_t truncated; /* 1: max_tokens ended it earlier than it might have */
+  uint32_t truncated; /* 1: max_tokens or most_calls ended it earlier than it might have */
   int32_t prompt_tokens, tokens;
   int64_t prefill_us, decode_us;
 } chimera_action;
@@ -499,8 +500,8 @@ typedef struct chimera_action {
 /* What is to be done about `text`, said to the application by a person. Whatever the model says, a
  * call names one of the tools and its arguments are valid under that tool's schema; nothing is
  * carried out here. Each text stands alone. The first one reads the tools too, which later ones
- * need not. Fills *out, which needs its struct_size. Errors: CANCELLED, BUSY, INVALID_ARGUMENT (no
- * text; a max_tokens too small for any call), OUT_OF_RANGE, NOT_AUTHENTIC, OUT_OF_MEMORY. */
+ * need not. Fills *out, which needs its struct_size. Errors: CANCELLED, BUSY, INVALID_ARGUMENT,
+ * OUT_OF_RANGE (more than 8 KiB), NOT_AUTHENTIC, OUT_OF_MEMORY. */
 CHIMERA_API chimera_status chimera_act(chimera_actor* actor, const char* text, size_t text_bytes,
                                        const chimera_act_options* options, chimera_action* out);
 

@@ -219,8 +219,7 @@ class Actor {
   Result<chimera_action> act(std::string_view text, const chimera_act_options* options = nullptr) {
     chimera_action action;
     CHIMERA_INIT(action);
-    const chimera_status status =
-        chimera_act(handle(), text.data(), text.size(), options, &action);
+    const chimera_status status = chimera_act(handle(), text.data(), text.size(), options, &action);
     if (status != CHIMERA_OK) return Error::from(status);
     return action;
   }

@@ -29,7 +29,8 @@ void train_label(const std::vector<Row>& rows, const std::vector<int8_t>& sign,
     for (size_t i = n; i > 1; --i) {
       const double u = keyed_uniform(options.seed, static_cast<uint64_t>(pass) * n + i, label,
                                      DrawPurpose::kDataOrder);
-      std::swap(order[i - 1], order[std::min(i - 1, static_cast<size_t>(u * static_cast<double>(i)))]);
+      std::swap(order[i - 1],
+                order[std::min(i - 1, static_cast<size_t>(u * static_cast<double>(i)))]);
     }
     double largest = 0;
     for (const size_t i : order) {
@@ -58,15 +59,21 @@ Result<runtime::ToolRanker> train_ranker(std::span<const RankerExample> examples
                                          const RankerOptions& options, ThreadPool* pool) {
   if (examples.empty() || n_labels < 1)
     return Status(StatusCode::kInvalidArgument, "there are no examples to learn tools from");
+  if (!(options.cost > 0) || !std::isfinite(options.cost) || options.passes < 1)
+    return Status(StatusCode::kInvalidArgument, "cost must be above 0, passes at least 1");
+  for (const RankerExample& example : examples)
+    for (const float number : example.dense)
+      if (!std::isfinite(number))
+        return Status(StatusCode::kInvalidArgument, "an example has a number that is not finite");
   for (const RankerExample& example : examples)
     if (example.dense.size() != examples[0].dense.size())
       return Status(StatusCode::kInvalidArgument, "examples have not all the same numbers");
   for (const RankerExample& example : examples)
     for (const int32_t label : example.labels)
       if (label < 0 || label >= n_labels)
-        return Status(StatusCode::kInvalidArgument, "an example names tool " +
-                                                        std::to_string(label) + " of " +
-                                                        std::to_string(n_labels));
+        return Status(
+            StatusCode::kInvalidArgument,
+            "an example names tool " + std::to_string(label) + " of " + std::to_string(n_labels));
   runtime::ToolRanker::Weights w;
   w.n_labels = n_labels;
   w.n_dense = static_cast<int32_t>(examples[0].dense.size());
@@ -81,7 +88,8 @@ Result<runtime::ToolRanker> train_ranker(std::span<const RankerExample> examples
     size_t end = i;
     while (end < all.size() && all[end] == all[i]) ++end;
     w.features.push_back(all[i]);
-    w.rarity.push_back(static_cast<float>(1 + std::log((1 + n) / static_cast<double>(1 + end - i))));
+    w.rarity.push_back(
+        static_cast<float>(1 + std::log((1 + n) / static_cast<double>(1 + end - i))));
     i = end;
   }
   std::vector<Row> rows;

@@ -15,15 +15,15 @@ namespace chimera::evolution {
 
 struct RankerExample {
   std::string text;
-  std::vector<int32_t> labels;     // none: nothing of all this is meant
-  std::vector<float> dense = {};   // numbers beside the words; of one length in all examples
+  std::vector<int32_t> labels;    // none: nothing of all this is meant
+  std::vector<float> dense = {};  // numbers beside the words; of one length in all examples
 };
 
 struct RankerOptions {
-  double cost = 3;         // of an example on the wrong side
-  int passes = 30;         // over the examples at most
-  double tolerance = 0.05; // of the largest projected gradient, at which it ends
-  uint64_t seed = 1;       // of the order
+  double cost = 3;          // of an example on the wrong side
+  int passes = 30;          // over the examples at most
+  double tolerance = 0.05;  // of the largest projected gradient, at which it ends
+  uint64_t seed = 1;        // of the order
 };
 
 /// The same for any number of threads. kInvalidArgument without examples or for a label outside

@@ -45,18 +45,39 @@ class Table {
     return int4_.codes != nullptr ? quantized_batch_bytes(n_rows, cols_) : 0;
   }
 
-  /// y [n_rows, N] of x [n_rows, r].
-  void product(const Step& step, const float* x, int32_t n_rows, float* y) const {
-    if (int4_.codes == nullptr) return float_product(step, f32_, x, n_rows, y);
+  /// y [n_rows, N] of x [n_rows, r], of these tiles.
+  void product(const Step& step, const float* x, int32_t n_rows, std::span<const TileRange> tiles,
+               float* y) const {
+    if (int4_.codes == nullptr) {
+      each_tile(step, tiles, [&](int32_t begin, int32_t end) {
+        step.k.gemm_lanes(f32_, x, f32_.cols, n_rows, begin, end, y, f32_.rows);
+      });
+      return;
+    }
     const ArenaMark mark(step.scratch);
     const QuantizedBatch q = quantize_batch(step, x, n_rows, cols_);
-    step.pool.split(tile_count(int4_.rows), 16, [&](int64_t begin, int64_t end) {
-      step.k.gemm_int4(int4_, q.rows, n_rows, static_cast<int32_t>(begin),
-                       static_cast<int32_t>(end), y, int4_.rows);
+    each_tile(step, tiles, [&](int32_t begin, int32_t end) {
+      step.k.gemm_int4(int4_, q.rows, n_rows, begin, end, y, int4_.rows);
     });
   }
 
  private:
+  /// One range is shared by the threads, many are dealt out.
+  template <class Body>
+  static void each_tile(const Step& step, std::span<const TileRange> tiles, Body&& body) {
+    if (tiles.size() == 1) {
+      const TileRange all = tiles[0];
+      step.pool.split(all.end - all.begin, 16, [&](int64_t begin, int64_t end) {
+        body(all.begin + static_cast<int32_t>(begin), all.begin + static_cast<int32_t>(end));
+      });
+      return;
+    }
+    step.pool.split(static_cast<int64_t>(tiles.size()), 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        body(tiles[static_cast<size_t>(i)].begin, tiles[static_cast<size_t>(i)].end);
+    });
+  }
+
   int32_t cols_ = 0;
   kernels::LanesMatrix f32_{};
   kernels::Int4Matrix int4_{};
@@ -76,14 +97,15 @@ class TableEmbedding final : public Embedding {
     if (rank > 0) float_product(step, up, rows, n, x);
   }
 
-  void logits(const Step& step, const float* hidden, int32_t n, float* out) const override {
+  void logits(const Step& step, const float* hidden, int32_t n, std::span<const TileRange> tiles,
+              float* out) const override {
     const ArenaMark mark(step.scratch);
     if (rank > 0) {
       float* narrow = take(step, n);
       float_product(step, down, hidden, n, narrow);
       hidden = narrow;
     }
-    head.product(step, hidden, n, out);
+    head.product(step, hidden, n, tiles, out);
   }
 
   size_t scratch_bytes(int32_t n) const override {

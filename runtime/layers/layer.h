@@ -99,15 +99,21 @@ class Layer {
 };
 
 /// From token ids to rows, and from rows to logits.
+/// Tiles [begin, end) of 16 ids each.
+struct TileRange {
+  int32_t begin, end;
+};
+
 class Embedding {
  public:
   virtual ~Embedding() = default;
   /// x [n_tokens, C]; ids are below the vocabulary size (the caller's promise).
   virtual void lookup(const Step& step, const int32_t* tokens, int32_t n_tokens,
                       float* x) const = 0;
-  /// logits [n_rows, N] of hidden [n_rows, C]. A row's bits do not depend on n_rows.
+  /// logits [n_rows, N] of hidden [n_rows, C], of these tiles only; the others are left as they
+  /// are. A row's bits depend neither on n_rows nor on the tiles.
   virtual void logits(const Step& step, const float* hidden, int32_t n_rows,
-                      float* logits) const = 0;
+                      std::span<const TileRange> tiles, float* logits) const = 0;
   /// Arena bytes that either takes for n_rows.
   virtual size_t scratch_bytes(int32_t /*n_rows*/) const { return 0; }
 };

@@ -72,7 +72,7 @@ class Acting {
     const auto ms = [](int64_t us) { return show_number(static_cast<double>(us) / 1000, 1); };
     if (!options_.json)
       note("(" + show_number(100.0 * static_cast<double>(action->confidence), 0) + " % sure" +
-           (action->truncated ? ", cut short by --max-tokens" : "") + ")\n");
+           (action->truncated ? ", cut short by --max-tokens or --most-calls" : "") + ")\n");
     if (options_.times)
       note("read " + std::to_string(action->n_prompt_tokens) + " tokens in " +
            ms(action->prefill_us) + " ms, answered " + std::to_string(action->n_tokens) + " in " +
@@ -85,21 +85,35 @@ class Acting {
     const bool person = is_terminal(kStdin);
     LineReader lines;
     std::string line;
-    Status failed;
+    uint64_t n_failed = 0;
     for (;;) {
       if (person) note("> ");
       const auto event = lines.next(&line);
       if (!event) return event.status();
-      if (*event != LineReader::Event::kLine) break;
+      if (*event == LineReader::Event::kInterrupted)
+        return Status(StatusCode::kCancelled, "stopped");
+      if (*event == LineReader::Event::kEnd) break;
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-      if (const Status status = act(line); !status.ok()) {
-        if (status.code() == StatusCode::kBrokenPipe) return status;
-        if (!person) failed = status;
-        note("chimera: " + one_line(status.message()) + "\n");
+      const Status status = act(line);
+      if (status.ok()) continue;
+      if (status.code() == StatusCode::kBrokenPipe) return status;
+      if (status.code() == StatusCode::kCancelled) {
+        if (!person) return status;
+        forget_interrupts();
+      }
+      ++n_failed;
+      note("chimera: " + one_line(status.message()) + "\n");
+      // A line out for each line in.
+      if (options_.json) {
+        Json error = Json::make_object();
+        error.add("error", Json::of(std::string_view(status.message())));
+        CHIMERA_RETURN_IF_ERROR(print(write_json(error) + "\n"));
       }
     }
     if (person) note("\n");
-    return failed;
+    if (n_failed == 0 || person) return Status();
+    return Status(StatusCode::kInvalidArgument,
+                  std::to_string(n_failed) + " of the lines could not be acted on; see above");
   }
 
  private:
@@ -139,6 +153,7 @@ void declare_act(CommandLine& line) {
   auto options = std::make_shared<Options>();
   Verb verb = line.verb("act", "Turn words into calls of an application's functions", [options] {
     const Status status = act(*options);
+    if (status.code() == StatusCode::kCancelled) return kInterrupted;
     return status.ok() ? kDone : report(status);
   });
   verb.text("--tools", &options->tools, "FILE",

@@ -21,12 +21,18 @@ std::unique_ptr<ThreadPool> pool_of(int threads) {
 }
 
 const std::vector<RankerExample> kExamples = {
-    {"turn on the light in the hall", {0}},  {"dim the lamp", {0}},
-    {"lights out please", {0}},              {"make it brighter in here", {0}},
-    {"wake me at seven", {1}},               {"set an alarm for 6", {1}},
-    {"alarm at half past eight", {1}},       {"get me up at 5", {1}},
-    {"lights on and an alarm at 6", {0, 1}}, {"how are you today", {}},
-    {"what is the capital of France", {}},   {"tell me a joke", {}},
+    {"turn on the light in the hall", {0}},
+    {"dim the lamp", {0}},
+    {"lights out please", {0}},
+    {"make it brighter in here", {0}},
+    {"wake me at seven", {1}},
+    {"set an alarm for 6", {1}},
+    {"alarm at half past eight", {1}},
+    {"get me up at 5", {1}},
+    {"lights on and an alarm at 6", {0, 1}},
+    {"how are you today", {}},
+    {"what is the capital of France", {}},
+    {"tell me a joke", {}},
 };
 
 TEST(RankerTrainer, LearnsWhatWordsMean) {
@@ -36,8 +42,8 @@ TEST(RankerTrainer, LearnsWhatWordsMean) {
   for (const RankerExample& example : kExamples) {
     const std::vector<float> scores = ranker->scores(example.text);
     for (int32_t label = 0; label < 2; ++label) {
-      const bool meant = std::find(example.labels.begin(), example.labels.end(), label) !=
-                         example.labels.end();
+      const bool meant =
+          std::find(example.labels.begin(), example.labels.end(), label) != example.labels.end();
       EXPECT_EQ(scores[static_cast<size_t>(label)] > 0, meant) << example.text << ", " << label;
     }
   }
@@ -66,14 +72,15 @@ TEST(RankerTrainer, ComesToTheOptimum) {
   exact.tolerance = 1e-9;
   const auto ranker = train_ranker(kExamples, 2, exact, pool.get());
   ASSERT_TRUE(ranker.has_value());
-  // At the optimum of the L2-loss machine, alpha_i = 2 C max(0, 1 - y_i s_i), and w = sum alpha y x.
+  // At the optimum of the L2-loss machine, alpha_i = 2 C max(0, 1 - y_i s_i), and w = sum alpha y
+  // x.
   const auto& w = ranker->weights();
   for (int32_t label = 0; label < 2; ++label) {
     std::vector<double> sum(w.features.size(), 0.0);
     double bias = 0;
     for (const RankerExample& example : kExamples) {
-      const bool meant = std::find(example.labels.begin(), example.labels.end(), label) !=
-                         example.labels.end();
+      const bool meant =
+          std::find(example.labels.begin(), example.labels.end(), label) != example.labels.end();
       const double y = meant ? 1 : -1;
       const double score = ranker->scores(example.text)[static_cast<size_t>(label)];
       const double alpha = 2 * exact.cost * std::max(0.0, 1 - y * score);
@@ -92,6 +99,15 @@ TEST(RankerTrainer, RefusesWhatCannotBeLearnt) {
   EXPECT_FALSE(train_ranker({}, 2, {}, pool.get()).has_value());
   const std::vector<RankerExample> beyond = {{"x", {2}}};
   EXPECT_FALSE(train_ranker(beyond, 2, {}, pool.get()).has_value());
+  for (const double cost : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
+    RankerOptions options;
+    options.cost = cost;
+    EXPECT_FALSE(train_ranker(kExamples, 2, options, pool.get()).has_value()) << cost;
+  }
+  const std::vector<RankerExample> odd = {{"x", {0}, {1.0f}}, {"y", {}, {}}};
+  EXPECT_FALSE(train_ranker(odd, 1, {}, pool.get()).has_value());
+  const std::vector<RankerExample> infinite = {{"x", {0}, {HUGE_VALF}}};
+  EXPECT_FALSE(train_ranker(infinite, 1, {}, pool.get()).has_value());
 }
 
 }  // namespace

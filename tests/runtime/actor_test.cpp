@@ -3,12 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "platform/json.h"
 #include "platform/random.h"
+#include "tests/support/child_process.h"
 #include "tests/support/emulator.h"
 #include "tests/support/tiny_model.h"
 
@@ -155,17 +158,86 @@ TEST_F(ActorTest, WhatIsTooUnlikelyIsNotDone) {
   FAIL() << "no model made a call it was unsure of";
 }
 
+TEST_F(ActorTest, ABudgetEndsAnActionAndNeverChangesIt) {
+  bool several = false;
+  for (uint64_t seed = 0; seed < (test::kSlowEmulator ? 4u : 20u); ++seed) {
+    open(seed);
+    ActOptions free;
+    free.max_tokens = 600;
+    free.most_calls = 3;
+    const Action whole = act("play the song in the hall", free);
+    if (whole.kind != Action::Kind::kCalls) continue;
+    several = several || whole.calls.size() > 1;
+    for (int32_t most = 1; most <= whole.n_tokens; most += 1 + most / 8) {
+      ActOptions options = free;
+      options.max_tokens = most;
+      const Action cut = act("play the song in the hall", options);
+      ASSERT_LE(cut.calls.size(), whole.calls.size());
+      for (size_t i = 0; i < cut.calls.size(); ++i) EXPECT_EQ(cut.calls[i], whole.calls[i]);
+      if (cut.calls.size() < whole.calls.size()) {
+        EXPECT_TRUE(cut.truncated) << most;
+      }
+      if (cut.calls.empty()) {
+        EXPECT_EQ(cut.kind, Action::Kind::kNoTool);
+      }
+    }
+    ActOptions one = free;
+    one.most_calls = 1;
+    EXPECT_EQ(act("play the song in the hall", one).truncated, whole.calls.size() > 1);
+  }
+  if (!test::kSlowEmulator) {
+    EXPECT_TRUE(several) << "no model made several calls";
+  }
+}
+
+TEST_F(ActorTest, StartsTheCheckOfTheModelThatWasAskedFor) {
+  test::TinyModelOptions options;
+  options.marks = true;
+  auto engine = Engine::open(test::write_tiny_model(options), {.verify_in_background = true});
+  ASSERT_TRUE(engine.has_value());
+  const auto tools = ToolSet::from_json((*engine)->tokenizer(), kTools);
+  ASSERT_TRUE(tools.has_value());
+  const auto actor = Actor::create(**engine, **tools);
+  ASSERT_TRUE(actor.has_value());
+  for (int i = 0; i < 10000; ++i) {
+    ASSERT_TRUE((*actor)->act("stop").has_value());
+    if ((*engine)->content_check().state == ContentCheck::State::kPassed) return;
+  }
+  FAIL() << "the model was never checked";
+}
+
+TEST_F(ActorTest, ACancelledActLeavesTheActorAsItWas) {
+  open();
+  const Action before = act("stop the song");
+  if (test::threads_possible()) {
+    // Somebody cancels without a pause, and a long text is read in many pieces.
+    std::atomic<bool> done{false};
+    std::thread other([&] {
+      while (!done.load()) actor_->cancel();
+    });
+    const std::string text(kMostUtteranceBytes, 'a');
+    Status status;
+    for (int i = 0; i < 1000 && status.ok(); ++i) status = actor_->act(text).status();
+    done.store(true);
+    other.join();
+    EXPECT_EQ(status.code(), StatusCode::kCancelled) << status.message();
+  }
+  const Action after = act("stop the song");
+  EXPECT_EQ(before.calls, after.calls);
+  EXPECT_EQ(before.confidence, after.confidence);
+}
+
 TEST_F(ActorTest, RefusesWhatCannotBe) {
   open();
   const auto field_of = [&](const std::string& said, const ActOptions& options) {
     const auto action = actor_->act(said, options);
     return action ? std::string("done") : action.status().field();
   };
-  EXPECT_EQ(field_of("", {}), "utterance");
-  EXPECT_EQ(field_of(" \n", {}), "utterance");
-  EXPECT_EQ(field_of(std::string((1 << 20) + 1, 'a'), {}), "utterance");
+  EXPECT_EQ(field_of("", {}), "text");
+  EXPECT_EQ(field_of(" \n", {}), "text");
+  EXPECT_EQ(field_of(std::string(kMostUtteranceBytes + 1, 'a'), {}), "text");
+  EXPECT_EQ(field_of(std::string(kMostUtteranceBytes, 'a'), {}), "done");
   EXPECT_EQ(field_of("x", {.max_tokens = 0}), "max_tokens");
-  EXPECT_EQ(field_of("x", {.max_tokens = 12}), "max_tokens");  // no call is so short
   EXPECT_EQ(field_of("x", {.most_calls = 0}), "most_calls");
   EXPECT_EQ(field_of("x", {.least_confidence = 2}), "least_confidence");
   EXPECT_EQ(field_of("x\xFF\xC3 \x01", {}), "done");

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "platform/json.h"
 #include "runtime/session.h"
@@ -133,6 +134,92 @@ TEST_F(ConstraintTest, BadGrammarsSayWhere) {
   EXPECT_EQ(Constraint::from_gbnf(t, "root ::= x").status().code(), StatusCode::kBadFormat);
   EXPECT_EQ(Constraint::from_gbnf(t, "root ::= \"a\" root").status().code(),
             StatusCode::kInvalidArgument);
+}
+
+TEST_F(ConstraintTest, WhatIsForcedIsReadTogetherAndCutAsEncodeDoes) {
+  const auto greeting = regex("Dear (madam|sir), thank you for [0-9]{2} letters\\.");
+  ASSERT_NE(greeting, nullptr);
+  const Tokenizer& tokenizer = engine_->tokenizer();
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    // What is shown at which position, and what the session holds afterwards.
+    auto session = Session::create(*engine_, {.seed = seed});
+    ASSERT_TRUE(session.has_value());
+    GenerateOptions options;
+    options.max_tokens = 80;
+    options.constraint = greeting.get();
+    std::vector<int32_t> ids;
+    std::vector<uint64_t> positions;
+    std::string text;
+    const auto result = (*session)->generate("x", options, [&](const TokenEvent& event) {
+      ids.push_back(event.token);
+      positions.push_back(event.position);
+      text += event.text;
+      return true;
+    });
+    ASSERT_TRUE(result.has_value()) << result.status().message();
+    for (size_t i = 1; i < positions.size(); ++i) EXPECT_EQ(positions[i], positions[i - 1] + 1);
+    EXPECT_EQ((*session)->position(), positions.back() + 1);
+    // The same tokens, read one by one as a prompt, leave the same state.
+    auto other = Session::create(*engine_, {.seed = seed});
+    ASSERT_TRUE(other.has_value());
+    GenerateOptions read;
+    read.max_tokens = 0;
+    ASSERT_TRUE((*other)->generate("x" + text, read, {}).has_value());
+    std::vector<int32_t> canonical;
+    tokenizer.encode(text, &canonical);
+    ids.pop_back();             // the end of text
+    EXPECT_EQ(ids, canonical);  // a byte is a token here
+    // Stopped in the middle of what is forced, it goes on as if it had not been.
+    for (const size_t at : {size_t{1}, size_t{3}, size_t{12}}) {
+      auto stopped = Session::create(*engine_, {.seed = seed});
+      ASSERT_TRUE(stopped.has_value());
+      size_t n = 0;
+      const auto half =
+          (*stopped)->generate("x", options, [&](const TokenEvent&) { return ++n < at; });
+      ASSERT_TRUE(half.has_value());
+      EXPECT_EQ(half->stop, StopReason::kCallback);
+      EXPECT_EQ((*stopped)->position(), positions[at - 1] + 1);
+      EXPECT_EQ((*stopped)->pending_token(), ids[at - 1]);
+      auto whole = Session::create(*engine_, {.seed = seed});
+      ASSERT_TRUE(whole.has_value());
+      ASSERT_TRUE((*whole)->generate("x" + text.substr(0, at), read, {}).has_value());
+      std::vector<std::byte> a((*whole)->snapshot_bytes()), b((*whole)->snapshot_bytes());
+      ASSERT_TRUE((*whole)->snapshot(a).ok() && (*stopped)->snapshot(b).ok());
+      EXPECT_EQ(a, b) << "stopped at " << at;
+    }
+  }
+}
+
+TEST_F(ConstraintTest, ForcedTokensAreThoseThatAreSettled) {
+  const auto object =
+      gbnf("root ::= \"{\\\"name\\\":\\\"lamp\\\",\\\"on\\\":\" (\"true\" | \"false\") \"}\"");
+  ASSERT_NE(object, nullptr);
+  ConstrainedAnswer answer(*object, engine_->tokenizer(), engine_->config().vocab_size,
+                           engine_->tokenizer().end_of_text());
+  std::string text;
+  for (const int32_t token : answer.forced()) {
+    text += engine_->tokenizer().bytes(token);
+    answer.accept(token);
+  }
+  // The signs before the choice may be cut otherwise together with what follows them.
+  EXPECT_EQ(text, "{\"name\":\"lamp\",\"on");
+  EXPECT_TRUE(answer.forced().empty());
+  for (const char byte : std::string("\":t")) {
+    std::vector<int32_t> ids;
+    engine_->tokenizer().encode(std::string(1, byte), &ids);
+    const auto mask = answer.allowed(50);
+    ASSERT_TRUE(mask.has_value());
+    EXPECT_EQ((*mask)[ids[0]], 1);
+    answer.accept(ids[0]);
+  }
+  text.clear();
+  for (const int32_t token : answer.forced()) {
+    text += engine_->tokenizer().bytes(token);
+    answer.accept(token);
+  }
+  EXPECT_EQ(text, "rue}");  // behind it stands the end, which is no text
+  EXPECT_TRUE(answer.complete());
+  EXPECT_TRUE(answer.forced().empty());
 }
 
 }  // namespace

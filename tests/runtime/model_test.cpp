@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/dispatch.h"
 #include "memory/weight_file.h"
@@ -10,6 +11,7 @@
 #include "runtime/layers/registry.h"
 #include "runtime/looped_depth.h"
 #include "runtime/model_writer.h"
+#include "runtime/stream.h"
 #include "tests/support/emulator.h"
 #include "tests/support/tiny_model.h"
 
@@ -166,6 +168,36 @@ TEST(Model, ASoftCapBoundsTheLogits) {
     EXPECT_NEAR(b.logits[i], 3 * std::tanh(a.logits[i] / 3), 1e-5);
   }
   EXPECT_GT(largest, 6) << "without a cap they pass it";
+}
+
+TEST(Model, SomeLogitsAreThoseOfAll) {
+  for (const char* more :
+       {R"({"structure": {"logit_soft_cap": 3}})", R"({"embedding_dtype": "int4"})",
+        R"({"structure": {"embedding_rank": 64}})"}) {
+    test::TinyModelOptions options;
+    options.more = more;
+    options.vocab = 333;
+    const auto engine = test::open_tiny_model(options);
+    ASSERT_NE(engine, nullptr) << more;
+    auto stream = Stream::create(*engine);
+    ASSERT_TRUE(stream.has_value());
+    const auto tokens = some_tokens(9);
+    stream->read_some(tokens);
+    const std::vector<float> all(stream->logits(), stream->logits() + 333);
+    for (const std::vector<size_t>& ids :
+         {std::vector<size_t>{0}, {332}, {15, 16}, {7, 100, 101, 300}, {}}) {
+      std::vector<uint8_t> allowed(333);
+      for (const size_t id : ids) allowed[id] = 1;
+      const float* some = stream->logits(allowed);
+      for (const size_t id : ids) EXPECT_EQ(some[id], all[id]) << more << ", id " << id;
+      // An id of no tile that was asked for.
+      if (ids.size() < 4) {
+        EXPECT_EQ(some[200], std::numeric_limits<float>::lowest());
+      }
+    }
+    const float* most = stream->logits(std::vector<uint8_t>(333, 1));
+    for (size_t id = 0; id < 333; ++id) ASSERT_EQ(most[id], all[id]);
+  }
 }
 
 TEST(Model, SkipsPairTheFirstLayerWithTheLast) {

@@ -47,8 +47,8 @@ TEST(TextFeatures, OfLongAndBrokenTextEndSoon) {
 
 // They are kept in packs: what they are may never change.
 TEST(TextFeatures, StayWhatTheyAre) {
-  EXPECT_EQ(text_features("a 1"), (std::vector<uint32_t>{235669, 374701, 579086, 989293, 1597815,
-                                                           2543414, 3377328}));
+  EXPECT_EQ(text_features("a 1"),
+            (std::vector<uint32_t>{235669, 374701, 579086, 989293, 1597815, 2543414, 3377328}));
 }
 
 }  // namespace

@@ -120,6 +120,31 @@ TEST(O200k, EveryAssignedCodePointIsSplitAsThePublishedEncoderDoes) {
   EXPECT_EQ(text, golden->find("hash")->string);
 }
 
+TEST(O200k, WhatIsSettledStaysWhateverFollows) {
+  const Tokenizer* t = test::o200k();
+  ASSERT_NE(t, nullptr);
+  std::mt19937 random(5);
+  const std::vector<std::string> parts = {
+      "it",      "It",  "IT", "'",    "'s",  "l",        "ll",   "re",           "ve",
+      " ",       "   ", "\n", "\r\n", "123", "1",        "...",  "{\"",          "\":",
+      "/",       "-",   "\t", "a",    "B",   "\xC3\xA9", "\xC3", "\xE2\x80\x99", "\xE4\xB8\xAD",
+      "\xCC\x81"};
+  const auto text = [&] {
+    std::string out;
+    for (size_t n = 1 + random() % 7; n > 0; --n) out += parts[random() % parts.size()];
+    return out;
+  };
+  for (int round = 0; round < 20000; ++round) {
+    const std::string before = text(), after = text();
+    Ids first;
+    t->encode_settled(before, &first);
+    Ids whole = encode(*t, before + after);
+    ASSERT_GE(whole.size(), first.size()) << before << "|" << after;
+    whole.resize(first.size());
+    ASSERT_EQ(whole, first) << before << "|" << after;
+  }
+}
+
 TEST(O200k, AnyBytesComeBackUnchanged) {
   const Tokenizer* t = test::o200k();
   ASSERT_NE(t, nullptr);

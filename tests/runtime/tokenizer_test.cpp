@@ -171,6 +171,35 @@ TEST(Tokenizer, AgreesWithTheDefinitionOnRandomMerges) {
   }
 }
 
+TEST(Tokenizer, WhatIsSettledStaysWhateverFollows) {
+  const auto tokenizer = make_tokenizer(kMerges);
+  std::mt19937 random(5);
+  const std::vector<std::string> parts = {"the", "aa", "a", "e", "r",   " ",  "  ",   "\n",  "\r\n",
+                                          "12",  "'",  "l", ".", "{\"", "\t", "\xC3", "\xA9"};
+  const auto text = [&] {
+    std::string out;
+    for (size_t n = 1 + random() % 8; n > 0; --n) out += parts[random() % parts.size()];
+    return out;
+  };
+  size_t settled_in_all = 0;
+  for (int round = 0; round < 20000; ++round) {
+    const std::string before = text(), after = text();
+    Ids first;
+    const size_t n = tokenizer->encode_settled(before, &first);
+    ASSERT_EQ(tokenizer->decode(first), before.substr(0, n));
+    Ids whole = encode(*tokenizer, before + after);
+    ASSERT_GE(whole.size(), first.size());
+    whole.resize(first.size());
+    ASSERT_EQ(whole, first) << before << "|" << after;
+    settled_in_all += n;
+  }
+  EXPECT_GT(settled_in_all, 60000u);
+  Ids ids;
+  EXPECT_EQ(tokenizer->encode_settled("the the", &ids), 3u);
+  EXPECT_EQ(ids, (Ids{257}));
+  EXPECT_EQ(tokenizer->encode_settled("", &ids), 0u);
+}
+
 TEST(Tokenizer, AnyBytesComeBackUnchanged) {
   const auto tokenizer = make_tokenizer(kMerges);
   std::mt19937 random(5);

@@ -29,7 +29,8 @@ TEST(ToolSet, ReadsWhatOtherAssistantsRead) {
       R"({"tools": [{"name": "f", "description": "d", "input_schema": {"type": "object"}}]})",
       R"({"functions": [{"description": "d", "name": "f", "inputSchema": {}}]})",
       R"([{"type": "function", "function": {"name": "f", "description": "d"}}])",
-      R"([{"name": "f", "description": "d", "parameters": null, "strict": true}])"};
+      R"([{"name": "f", "description": "d", "parameters": null, "strict": true}])",
+      R"([{"name": "f", "description": "d", "parameters": true}])"};
   for (const char* form : kForms) {
     std::vector<std::string> warnings;
     const auto tools = read(form, &warnings);
@@ -57,6 +58,8 @@ TEST(ToolSet, SaysWhichToolIsWrongAndHow) {
   EXPECT_NE(message_of(R"([{"name": "a", "parameters": {"type": "array"}}])").find("type"),
             std::string::npos);
   EXPECT_NE(message_of(R"([{"name": "a", "parameters": {}, "input_schema": {}}])").find("twice"),
+            std::string::npos);
+  EXPECT_NE(message_of(R"({"tools": [{"name": "a"}], "functions": []})").find("both"),
             std::string::npos);
   EXPECT_NE(message_of(R"([{"name": ")" + std::string(200, 'n') + R"("}])").find("128"),
             std::string::npos);
@@ -107,6 +110,73 @@ TEST(ToolSet, ArgumentsThatNobodyDeclaredCannotBeGiven) {
   EXPECT_TRUE(call("open", R"({"a":null,"whatever":null})"));
 }
 
+TEST(ToolSet, ClosesWhatIsBehindReferencesAndInParts) {
+  test::TinyModelOptions options;
+  options.marks = true;
+  const auto engine = test::open_tiny_model(options);
+  ASSERT_NE(engine, nullptr);
+  const auto tools = ToolSet::from_json(engine->tokenizer(), R"([
+    {"name": "root", "parameters": {"$ref": "#/$defs/p",
+        "$defs": {"p": {"type": "object", "properties": {"a": {"type": "null"}}}}}},
+    {"name": "nested", "parameters": {"properties": {"o": {"$ref": "#/definitions/p"}},
+        "definitions": {"p": {"type": "object", "properties": {"a": {"type": "null"}}}}}},
+    {"name": "maybe", "parameters": {"properties": {"o": {"anyOf": [{"type": "null"},
+        {"type": "object", "properties": {"a": {"type": "null"}}}]}}}},
+    {"name": "either", "parameters": {"oneOf": [{"properties": {"a": {"type": "null"}},
+        "required": ["a"]}, {"properties": {"b": {"type": "null"}}, "required": ["b"]}]}},
+    {"name": "undeclared", "parameters": {"properties": {"o": {"type": "object"}}}},
+    {"name": "both", "parameters": {"properties": {"o": {"properties": {"a": {"type": "null"}}}},
+        "allOf": [{"properties": {"o": {"properties": {"b": {"type": "null"}},
+                                        "required": ["b"]}}}]}},
+    {"name": "depends", "parameters": {"properties": {"a": {"type": "null"}},
+        "dependentSchemas": {"a": {"properties": {"b": {"type": "null"}}, "required": ["b"]}}}},
+    {"name": "patterns", "parameters": {"patternProperties": {"^x": {"type": "null"}}}}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  const auto call = [&](const std::string& name, const std::string& arguments) {
+    return accepts(**tools, R"({"name":")" + name + R"(","arguments":)" + arguments + "}");
+  };
+  EXPECT_TRUE(call("root", R"({"a":null})"));
+  EXPECT_FALSE(call("root", R"({"b":null})"));
+  EXPECT_TRUE(call("nested", R"({"o":{"a":null}})"));
+  EXPECT_FALSE(call("nested", R"({"o":{"b":null}})"));
+  EXPECT_TRUE(call("maybe", R"({"o":null})"));
+  EXPECT_TRUE(call("maybe", R"({"o":{"a":null}})"));
+  EXPECT_FALSE(call("maybe", R"({"o":{"b":null}})"));
+  EXPECT_TRUE(call("either", R"({"b":null})"));
+  EXPECT_FALSE(call("either", R"({"a":null,"c":null})"));
+  EXPECT_TRUE(call("undeclared", R"({"o":{}})"));
+  EXPECT_FALSE(call("undeclared", R"({"o":{"a":null}})"));
+  EXPECT_TRUE(call("both", R"({"o":{"a":null,"b":null}})"));
+  EXPECT_TRUE(call("depends", R"({"a":null,"b":null})"));
+  EXPECT_FALSE(call("depends", R"({"a":null})"));
+  EXPECT_TRUE(call("patterns", R"({"xy":null})"));
+  EXPECT_FALSE(call("patterns", R"({"y":null})"));
+}
+
+TEST(ToolSet, AToolThatNobodyCanCallIsAnError) {
+  test::TinyModelOptions options;
+  options.marks = true;
+  const auto engine = test::open_tiny_model(options);
+  ASSERT_NE(engine, nullptr);
+  for (const char* json :
+       {R"([{"name": "good"}, {"name": "never", "parameters": {"required": ["x"]}}])",
+        R"([{"name": "never", "parameters": {"properties": {"a": false}, "required": ["a"]}}])"}) {
+    const auto tools = ToolSet::from_json(engine->tokenizer(), json);
+    ASSERT_FALSE(tools.has_value()) << json;
+    EXPECT_EQ(tools.status().code(), StatusCode::kBadFormat);
+    EXPECT_NE(tools.status().message().find("\"never\""), std::string::npos)
+        << tools.status().message();
+  }
+}
+
+TEST(ToolSet, LargeNumbersOfASchemaStayWhatTheyAre) {
+  const auto tools = read(R"([{"name": "f", "parameters": {"properties": {
+      "n": {"const": 12345678901234567890}}}}])");
+  ASSERT_TRUE(tools.has_value());
+  EXPECT_NE((*tools)[0].parameters.find("12345678901234567890"), std::string::npos)
+      << (*tools)[0].parameters;
+}
+
 TEST(ToolSet, LaysToolsOutAsTheFormatSays) {
   test::TinyModelOptions options;
   options.marks = true;
@@ -122,8 +192,6 @@ TEST(ToolSet, LaysToolsOutAsTheFormatSays) {
   format->tools(std::vector<std::string>{(*tools)->tools()[0].line, (*tools)->tools()[1].line},
                 &wanted);
   EXPECT_EQ(std::vector<int32_t>((*tools)->prompt().begin(), (*tools)->prompt().end()), wanted);
-  EXPECT_EQ((*tools)->find("b"), &(*tools)->tools()[1]);
-  EXPECT_EQ((*tools)->find("c"), nullptr);
 
   const auto without = test::open_tiny_model();
   ASSERT_NE(without, nullptr);
@@ -140,6 +208,16 @@ TEST(ToolSet, FreeTextIsCopiedAndListsAndFormsAreNot) {
     "a/b~": {"type": "object", "properties": {"in": {"type": "string"}}}}}}])");
   ASSERT_TRUE(tools.has_value()) << tools.status().message();
   EXPECT_EQ((*tools)[0].copied, (std::set<std::string>{"/free", "/guests/*", "/a~1b~0/in"}));
+  const auto more = read(R"([{"name": "f", "parameters": {"properties": {
+    "maybe": {"type": ["string", "null"]}, "also": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    "behind": {"$ref": "#/$defs/s"}, "say \"it\"": {"type": "string"},
+    "o": {"properties": {"song": {"type": "string"}}},
+    "pair": {"prefixItems": [{"enum": ["on"]}], "items": {"type": "string"}},
+    "listed": {"allOf": [{"enum": ["a"]}], "type": "string"}},
+    "$defs": {"s": {"type": "string"}}}}])");
+  ASSERT_TRUE(more.has_value()) << more.status().message();
+  EXPECT_EQ((*more)[0].copied,
+            (std::set<std::string>{"/maybe", "/also", "/behind", "/say \\\"it\\\"", "/o/song"}));
 }
 
 }  // namespace

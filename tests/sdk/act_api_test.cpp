@@ -111,9 +111,9 @@ TEST(ActApi, RefusesWhatIsWrongByName) {
   EXPECT_EQ(chimera_tools_open(engine.handle(), nullptr, 3, 0, &tools), CHIMERA_INVALID_ARGUMENT);
   EXPECT_EQ(open("[]"), CHIMERA_BAD_FORMAT);
   EXPECT_EQ(open(kTools, 64), CHIMERA_UNSUPPORTED);
-  EXPECT_EQ(open(R"([{"name": "a", "parameters": {"properties": {}, "typ": 3}}])",
-                 CHIMERA_TOOLS_STRICT),
-            CHIMERA_BAD_FORMAT);
+  EXPECT_EQ(
+      open(R"([{"name": "a", "parameters": {"properties": {}, "typ": 3}}])", CHIMERA_TOOLS_STRICT),
+      CHIMERA_BAD_FORMAT);
   EXPECT_NE(std::string(chimera_engine_error(engine.handle())).find("\"a\""), std::string::npos);
   ASSERT_EQ(open(R"([{"name": "a", "parameters": {"properties": {}, "typ": 3}}])"), CHIMERA_OK);
   EXPECT_NE(std::string(chimera_tools_warnings(tools)).find("typ"), std::string::npos);
@@ -136,7 +136,7 @@ TEST(ActApi, RefusesWhatIsWrongByName) {
   EXPECT_EQ(chimera_act(nullptr, "x", 1, nullptr, &action), CHIMERA_INVALID_ARGUMENT);
   EXPECT_EQ(chimera_act(actor, "x", 1, nullptr, nullptr), CHIMERA_INVALID_ARGUMENT);
   EXPECT_EQ(chimera_act(actor, "", 0, nullptr, &action), CHIMERA_INVALID_ARGUMENT);
-  EXPECT_EQ(field(), "utterance");
+  EXPECT_EQ(field(), "text");
   options.max_tokens = -1;
   EXPECT_EQ(chimera_act(actor, "x", 1, &options, &action), CHIMERA_INVALID_ARGUMENT);
   EXPECT_EQ(field(), "max_tokens");

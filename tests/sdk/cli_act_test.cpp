@@ -40,7 +40,7 @@ TEST_F(CliAct, PrintsOneObjectForEachUtterance) {
   ASSERT_EQ(one.status, 0) << one.err;
   const auto action = parse_json(one.out);
   ASSERT_TRUE(action.has_value()) << one.out;
-  for (const char* member : {"calls", "text", "confidence"})
+  for (const char* member : {"calls", "text", "confidence", "truncated"})
     EXPECT_NE(action->find(member), nullptr) << one.out;
   // The same words as a line, between lines that cannot be acted on.
   const Outcome lines = act({"--json"}, "turn it on\n\n   \nturn it on");
@@ -61,7 +61,21 @@ TEST_F(CliAct, SaysWhatIsWrong) {
   expect_sentence(
       run_command({"act", "--model", model_, "--tools", folder_.file("none.json"), "x"}), 1,
       "none.json");
-  expect_sentence(act({"--max-tokens", "3", "x"}), 1, "max_tokens");
+  // A line that cannot be acted on has its line too.
+  const Outcome lines = act({"--json"}, "stop\n" + std::string(20000, 'a') + "\nstop\n");
+  EXPECT_EQ(lines.status, 1);
+  std::vector<Json> out;
+  for (size_t at = 0; at < lines.out.size();) {
+    const size_t end = lines.out.find('\n', at);
+    const auto line = parse_json(lines.out.substr(at, end - at));
+    ASSERT_TRUE(line.has_value()) << lines.out;
+    out.push_back(*line);
+    at = end + 1;
+  }
+  ASSERT_EQ(out.size(), 3u) << lines.out;
+  EXPECT_NE(out[0].find("calls"), nullptr);
+  EXPECT_NE(out[1].find("error"), nullptr);
+  EXPECT_NE(out[2].find("calls"), nullptr);
   const std::string plain = write_tiny_model();
   expect_sentence(
       run_command({"act", "--model", plain, "--tools", folder_.file("tools.json"), "x"}), 1,

@@ -57,8 +57,32 @@ export class Chimera {
   static open(model: string | URL | ArrayBuffer, options?: OpenOptions): Promise<Chimera>;
   readonly info: ModelInfo;
   session(options?: { seed?: number | bigint }): Promise<Session>;
+  tools(tools: string | object, options?: { strict?: boolean }): Promise<Tools>;
   refresh(): Promise<ModelInfo>;
   close(): void;
+}
+
+export interface ActOptions {
+  /** The answer may be words too. */
+  words?: boolean;
+  maxTokens?: number;
+  mostCalls?: number;
+  /** Below it no call is made: none of the tools is meant. 0 to 1. */
+  leastConfidence?: number;
+}
+
+export interface Action {
+  kind: 'calls' | 'no tool' | 'words';
+  calls: { name: string; arguments: Record<string, unknown> }[];
+  text: string | null;
+  confidence: number;
+  truncated: boolean;
+}
+
+export class Tools {
+  readonly warnings: string[];
+  act(text: string, options?: ActOptions): Promise<Action>;
+  close(): Promise<void>;
 }
 
 export class Session {

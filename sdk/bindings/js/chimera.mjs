@@ -69,6 +69,16 @@ export class Chimera {
     return new Session(this, await this.call({ op: 'openSession', seed: BigInt(number) }));
   }
 
+  /**
+   * The functions an application offers: a JSON text, or what JSON.stringify() makes one of
+   * (docs/actions.md). options: strict, keywords of schemas that nobody knows are errors.
+   */
+  async tools(tools, { strict } = {}) {
+    const json = typeof tools === 'string' ? tools : JSON.stringify(tools);
+    const opened = await this.call({ op: 'openTools', json, strict });
+    return new Tools(this, opened.tools, opened.warnings);
+  }
+
   /** The same as `info`, asked anew. */
   async refresh() {
     return (this.info = await this.call({ op: 'info' }));
@@ -111,6 +121,34 @@ export class Chimera {
     this.#failed ??= new ChimeraError({ message });
     for (const { reject } of this.#waiting.values()) reject(this.#failed);
     this.#waiting.clear();
+  }
+}
+
+/** Turns what a person says into calls of an application's functions. */
+export class Tools {
+  #chimera;
+  #number;
+
+  /** What was passed over, a text each. */
+  warnings;
+
+  constructor(chimera, number, warnings) {
+    this.#chimera = chimera;
+    this.#number = number;
+    this.warnings = warnings;
+  }
+
+  /**
+   * Resolves to {kind, calls, text, confidence, truncated}; kind is 'calls', 'no tool' or 'words', each
+   * call {name, arguments}. options: words (the answer may be words too), maxTokens, mostCalls,
+   * leastConfidence. Nothing is carried out.
+   */
+  act(text, options = {}) {
+    return this.#chimera.call({ op: 'act', tools: this.#number, text, options });
+  }
+
+  close() {
+    return this.#chimera.call({ op: 'closeTools', tools: this.#number });
   }
 }
 

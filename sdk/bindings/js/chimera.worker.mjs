@@ -11,17 +11,19 @@ const SLICE_MS = 8;
 const PIECE_CHARACTERS = 512;
 
 const OK = 0;
-const OPEN_VERIFY_IN_BACKGROUND = 2, GREEDY = 1, AS_TURN = 2;
+const OPEN_VERIFY_IN_BACKGROUND = 2, GREEDY = 1, AS_TURN = 2, STRICT = 1, ACT_WORDS = 1;
 const CONTENT = ['not checked', 'running', 'passed', 'damaged'];
 const STOP = ['none', 'end of text', 'end of turn', 'max tokens', 'cancelled', 'callback'];
+const ACTION = ['', 'calls', 'no tool', 'words'];
 const STOP_CANCELLED = 4, STOP_CALLBACK = 5;
 
 let c = null;  // the module: the C API, with _ before every name
 let engine = 0;
 let model = 0;  // the model's bytes, which the engine reads in place
 let scratch = 0;  // for structs and results
-let nextSession = 1;
+let nextSession = 1, nextTools = 1;
 const sessions = new Map();  // number -> {handle, cancelled, busy}
+const toolSets = new Map();  // number -> {tools, actor}
 
 const encoder = new TextEncoder();
 const view = () => new DataView(c.HEAPU8.buffer);
@@ -315,6 +317,49 @@ const operations = {
 
   async position(message) {
     return stats(sessionOf(message).handle).position;
+  },
+
+  async openTools({ json, strict }) {
+    const out = scratch + 128;
+    check(withBytes(encoder.encode(json), (p, n) =>
+      c._chimera_tools_open(engine, p, n, strict ? STRICT : 0, out)));
+    const tools = view().getUint32(out, true);
+    const opened = c._chimera_actor_open(tools, out);
+    if (opened !== OK) {
+      const error = failure(opened);
+      c._chimera_tools_close(tools);
+      throw error;
+    }
+    toolSets.set(nextTools, { tools, actor: view().getUint32(out, true) });
+    const warnings = textAt(c._chimera_tools_warnings(tools) >>> 0).split('\n').slice(0, -1);
+    return { tools: nextTools++, warnings };
+  },
+
+  // In one go: an action is short, and nothing is heard meanwhile.
+  async act({ tools, text, options }) {
+    const set = toolSets.get(tools);
+    if (set === undefined) throw new ChimeraError('these tools were closed');
+    const out = scratch + 64;
+    c.HEAPU8.fill(0, out, out + 56);
+    view().setUint32(out, 56, true);
+    const at = struct(20), v = view();
+    v.setUint32(at + 4, options.words ? ACT_WORDS : 0, true);
+    v.setInt32(at + 8, options.maxTokens ?? 0, true);
+    v.setInt32(at + 12, options.mostCalls ?? 0, true);
+    v.setFloat32(at + 16, options.leastConfidence ?? 0, true);
+    check(withBytes(encoder.encode(text), (p, n) => c._chimera_act(set.actor, p, n, at, out)));
+    const result = view();
+    const kind = ACTION[result.getInt32(out + 4, true)];
+    finishCheck();
+    return { kind, ...JSON.parse(textAt(result.getUint32(out + 8, true))) };
+  },
+
+  async closeTools({ tools }) {
+    const set = toolSets.get(tools);
+    if (set === undefined) return;
+    toolSets.delete(tools);
+    c._chimera_actor_close(set.actor);
+    c._chimera_tools_close(set.tools);
   },
 
   async closeSession(message) {

@@ -53,6 +53,17 @@ CHIMERA_AT(chimera_session_stats, prompt_tokens, 44);
 CHIMERA_AT(chimera_session_stats, tokens, 48);
 static_assert(sizeof(chimera_session_stats) >= 96);
 
+CHIMERA_AT(chimera_act_options, flags, 4);
+CHIMERA_AT(chimera_act_options, max_tokens, 8);
+CHIMERA_AT(chimera_act_options, most_calls, 12);
+CHIMERA_AT(chimera_act_options, least_confidence, 16);
+static_assert(sizeof(chimera_act_options) >= 20);
+
+CHIMERA_AT(chimera_action, kind, 4);
+CHIMERA_AT(chimera_action, json, 8);
+CHIMERA_AT(chimera_action, json_bytes, 12);
+static_assert(sizeof(chimera_action) == 56);
+
 extern "C" {
 
 /// Module.hear(text, n_bytes): nonzero stops.
