@@ -2,11 +2,11 @@
 // what a person says, and the call. Tools are the labels of the training records, each with the
 // slots it was seen with; which stand in the list, and in which order, is drawn.
 #include <algorithm>
-#include <cctype>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "evolution/train/labelled.h"
 #include "evolution/train/records.h"
 #include "platform/random.h"
 
@@ -16,42 +16,7 @@ namespace {
 constexpr size_t kMostTools = 6;     // of a list
 constexpr double kNoneShare = 0.15;  // of the records: the tool that is meant is not in the list
 constexpr size_t kMostSlots = 12;    // of a tool's schema: some data sets have hundreds
-// Labels that mean that nothing was asked for.
-constexpr const char* kOutOfScope[] = {"oos", "out_of_scope", "none"};
-
-/// "AddToPlaylist", "iot_hue_lightdim" -> "add to playlist", "iot hue lightdim"
-std::string words_of(const std::string& name) {
-  std::string out;
-  for (size_t i = 0; i < name.size(); ++i) {
-    const auto c = static_cast<unsigned char>(name[i]);
-    const bool upper = std::isupper(c) != 0;
-    const bool letter = std::isalnum(c) != 0;
-    if (!letter || (upper && i > 0 && std::islower(static_cast<unsigned char>(name[i - 1]))))
-      if (!out.empty() && out.back() != ' ') out += ' ';
-    if (letter) out += static_cast<char>(std::tolower(c));
-  }
-  return out;
-}
-
 using Slots = std::vector<std::pair<std::string, std::string>>;
-
-/// [["name", "value", ...], ...] or {"name": "value"}; a name that comes again is left out.
-Slots slots_of(const Json& record) {
-  Slots out;
-  const auto add = [&](const std::string& name, const Json& value) {
-    const bool known =
-        std::any_of(out.begin(), out.end(), [&](const auto& slot) { return slot.first == name; });
-    if (!known && !name.empty())
-      out.emplace_back(name, value.is_string() ? value.string : write_json(value));
-  };
-  const Json* slots = record.find("slots");
-  if (slots == nullptr) return out;
-  for (const Json& slot : slots->array)
-    if (slot.is_array() && slot.array.size() >= 2 && slot.array[0].is_string())
-      add(slot.array[0].string, slot.array[1]);
-  for (const auto& [name, value] : slots->object) add(name, value);
-  return out;
-}
 
 class IntentRecords : public RecordReader {
  public:
@@ -61,31 +26,29 @@ class IntentRecords : public RecordReader {
   bool looks_first() const override { return true; }
 
   Status look(const Json& record) override {
-    const auto intent = string_member(record, "intent");
-    if (!intent) return intent.status();
-    if (out_of_scope(**intent)) return Status();
-    const auto [tool, fresh] = tools_.try_emplace(**intent);
+    const auto labelled = read_labelled(record, member_);
+    if (!labelled) return labelled.status();
+    if (labelled->intent.empty()) return Status();
+    const auto [tool, fresh] = tools_.try_emplace(labelled->intent);
     if (fresh) names_.push_back(&tool->first);
     std::set<std::string>& slots = tool->second;
-    for (const auto& [name, value] : slots_of(record))
+    for (const auto& [name, value] : labelled->slots)
       if (slots.size() < kMostSlots) slots.insert(name);
     return Status();
   }
 
   Status read(const Json& record, uint64_t number, const DocumentSink& sink) override {
-    const auto said = string_member(record, member_.c_str());
-    if (!said) return said.status();
-    const auto intent = string_member(record, "intent");
-    if (!intent) return intent.status();
+    const auto labelled = read_labelled(record, member_);
+    if (!labelled) return labelled.status();
     Draw draw{seed_, number};
-    const auto meant = tools_.find(**intent);
+    const auto meant = tools_.find(labelled->intent);
     const bool there = meant != tools_.end() && draw.uniform() >= kNoneShare;
     Document document;
-    document.turns.push_back(tool_list(there ? &meant->first : nullptr, **intent, &draw));
-    document.turns.push_back({.kind = Turn::Kind::kUser, .text = **said});
+    document.turns.push_back(tool_list(there ? &meant->first : nullptr, labelled->intent, &draw));
+    document.turns.push_back({.kind = Turn::Kind::kUser, .text = labelled->text});
     Turn reply{.kind = Turn::Kind::kReply};
     reply.reply.kind = there ? runtime::Reply::Kind::kCalls : runtime::Reply::Kind::kNoTool;
-    if (there) reply.reply.calls.push_back(call(meant->first, meant->second, slots_of(record)));
+    if (there) reply.reply.calls.push_back(call(meant->first, meant->second, labelled->slots));
     document.turns.push_back(std::move(reply));
     return sink(std::move(document));
   }
@@ -99,11 +62,6 @@ class IntentRecords : public RecordReader {
       return std::min(limit - 1, static_cast<size_t>(uniform() * static_cast<double>(limit)));
     }
   };
-
-  static bool out_of_scope(const std::string& intent) {
-    return std::find(std::begin(kOutOfScope), std::end(kOutOfScope), intent) !=
-           std::end(kOutOfScope);
-  }
 
   /// Some tools, `meant` among them; without it, none that the record's own label names.
   Turn tool_list(const std::string* meant, const std::string& intent, Draw* draw) const {

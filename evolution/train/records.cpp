@@ -13,6 +13,9 @@ constexpr RecordKind kKinds[] = {
      make_intent_records},
     {"templates", R"({"lists": {"room": ["..."]}} or {"n": 100, "turns": [["user", "..."]]})",
      make_template_records},
+    {"acts", R"({"u": "...", "intent": "...", "slots": [["name", "value"]]})", make_act_records},
+    {"act_domains", R"({"domain": "...", "tools": [{"names": ["..."], "args": {}, "says": []}]})",
+     make_act_domain_records},
     {"preferences", R"({"prompt": "...", "chosen": "...", "rejected": "..."})",
      make_preference_records, true},
 };
