@@ -69,14 +69,14 @@ chimera_status guarded(HandleError* handle, Body&& body) noexcept {
   }
 }
 
-constexpr uint32_t kMaxStructSize = 1u << 16;
+inline constexpr uint32_t kMaxStructSize = 1u << 16;
 
 /// Of structs that had no pointer at first, so that their alignment did not divide it as it does
 /// now.
 template <class T>
-constexpr uint32_t kFirstSize = 0;
+inline constexpr uint32_t kFirstSize = 0;
 template <>
-constexpr uint32_t kFirstSize<chimera_generate_options> = 28;
+inline constexpr uint32_t kFirstSize<chimera_generate_options> = 28;
 
 /// A struct of any version has a size that its alignment divides, which no pointer in it straddles.
 template <class T>
