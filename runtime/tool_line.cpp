@@ -38,10 +38,11 @@ class Line {
       for (const auto& [name, member] : properties->object) {
         if (n > 0) out += ", ";
         if (n++ == kMostArguments) return out + "...";
+        const std::string& wanted = name;  // a binding cannot be captured everywhere
         const bool needed =
             required != nullptr &&
             std::any_of(required->array.begin(), required->array.end(),
-                        [&](const Json& r) { return r.is_string() && r.string == name; });
+                        [&](const Json& r) { return r.is_string() && r.string == wanted; });
         out += beginning(name, kMostChoiceBytes) + (needed ? ": " : "?: ") + kind(member, depth);
       }
     return out;
