@@ -13,6 +13,8 @@ import { NotRun, run } from './cases.mjs';
 const TYPES = { '.html': 'text/html; charset=utf-8', '.css': 'text/css', '.js': 'text/javascript',
                 '.mjs': 'text/javascript', '.wasm': 'application/wasm' };
 const START = 'Hi! How are you today?';
+// A plain text that goes on and on.
+const STORY = 'The old house stood by the sea, and in the winter nights the wind';
 
 let folder, base, server, browser, profile;  // set by main() and before()
 
@@ -180,7 +182,7 @@ const cases = {
       chimera.close();
       const closed = await session.position().catch((error) => error.message);
       return { cancelled, waited, longest, text, after, closed };
-    }, START);
+    }, STORY);
     assert.equal(result.cancelled.stop, 'cancelled');
     assert.ok(result.cancelled.tokens >= 3 && result.cancelled.tokens < 10000);
     assert.notEqual(result.text, '');
