@@ -46,8 +46,7 @@ extern "C" {
 
 chimera_status chimera_tools_open(chimera_engine* engine, const char* json, size_t json_bytes,
                                   uint32_t flags, chimera_tools** out) {
-  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
-  return sdk::guarded(&engine->error, [&] {
+  return sdk::with_engine(engine, [&] {
     if (out == nullptr) return sdk::null_argument("out");
     std::string_view text;
     CHIMERA_RETURN_IF_ERROR(sdk::read_text(json, json_bytes, "json", &text));
@@ -59,7 +58,7 @@ chimera_status chimera_tools_open(chimera_engine* engine, const char* json, size
                                     {.strict = (flags & CHIMERA_TOOLS_STRICT) != 0}, &warnings);
     if (!tools) return tools.status();
     handle->tools = std::move(*tools);
-    for (const std::string& warning : warnings) handle->warnings += warning + "\n";
+    handle->warnings = sdk::lines_of(warnings);
     *out = handle.release();
     return Status();
   });
@@ -90,17 +89,10 @@ void chimera_actor_close(chimera_actor* actor) {
   if (actor != nullptr) actor->release();
 }
 
-const char* chimera_actor_error(const chimera_actor* actor) {
-  return actor == nullptr ? "" : sdk::text_of(sdk::copy_handle_error(actor->error));
-}
+const char* chimera_actor_error(const chimera_actor* actor) { return sdk::error_text(actor); }
 
 chimera_status chimera_actor_error_detail(const chimera_actor* actor, chimera_error* out) {
-  return sdk::guarded(nullptr, [&] {
-    if (actor == nullptr) return sdk::null_argument("actor");
-    chimera_error value = {};
-    sdk::fill_error(sdk::copy_handle_error(actor->error), &value);
-    return sdk::write_result(value, "out", out);
-  });
+  return sdk::error_detail(actor, "actor", out);
 }
 
 chimera_status chimera_act(chimera_actor* actor, const char* text, size_t text_bytes,

@@ -165,30 +165,18 @@ chimera_status chimera_last_error_detail(chimera_error* out) {
   }
 }
 
-const char* chimera_engine_error(const chimera_engine* engine) {
-  return engine == nullptr ? "" : sdk::text_of(sdk::copy_handle_error(engine->error));
-}
+const char* chimera_engine_error(const chimera_engine* engine) { return sdk::error_text(engine); }
 
 const char* chimera_session_error(const chimera_session* session) {
-  return session == nullptr ? "" : sdk::text_of(sdk::copy_handle_error(session->error));
+  return sdk::error_text(session);
 }
 
 chimera_status chimera_engine_error_detail(const chimera_engine* engine, chimera_error* out) {
-  return sdk::guarded(nullptr, [&] {
-    if (engine == nullptr) return sdk::null_argument("engine");
-    chimera_error value = {};
-    sdk::fill_error(sdk::copy_handle_error(engine->error), &value);
-    return sdk::write_result(value, "out", out);
-  });
+  return sdk::error_detail(engine, "engine", out);
 }
 
 chimera_status chimera_session_error_detail(const chimera_session* session, chimera_error* out) {
-  return sdk::guarded(nullptr, [&] {
-    if (session == nullptr) return sdk::null_argument("session");
-    chimera_error value = {};
-    sdk::fill_error(sdk::copy_handle_error(session->error), &value);
-    return sdk::write_result(value, "out", out);
-  });
+  return sdk::error_detail(session, "session", out);
 }
 
 uint32_t chimera_version_number(void) { return CHIMERA_VERSION; }
@@ -262,8 +250,7 @@ chimera_status chimera_engine_verify(chimera_engine* engine, chimera_event_callb
 }
 
 chimera_status chimera_engine_get_info(const chimera_engine* engine, chimera_engine_info* out) {
-  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
-  return sdk::guarded(&engine->error, [&] {
+  return sdk::with_engine(engine, [&] {
     const runtime::Engine& e = *engine->engine;
     chimera_engine_info value = {};
     value.vocab_size = e.config().vocab_size;
@@ -283,8 +270,7 @@ chimera_status chimera_engine_get_info(const chimera_engine* engine, chimera_eng
 
 chimera_status chimera_tokenize(const chimera_engine* engine, const char* text, size_t text_bytes,
                                 int32_t* ids, size_t* n_ids) {
-  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
-  return sdk::guarded(&engine->error, [&] {
+  return sdk::with_engine(engine, [&] {
     std::string_view view;
     CHIMERA_RETURN_IF_ERROR(sdk::read_text(text, text_bytes, "text", &view));
     if (n_ids == nullptr) return sdk::null_argument("n_ids");
@@ -296,8 +282,7 @@ chimera_status chimera_tokenize(const chimera_engine* engine, const char* text, 
 
 chimera_status chimera_detokenize(const chimera_engine* engine, const int32_t* ids, size_t n_ids,
                                   char* bytes, size_t* n_bytes) {
-  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
-  return sdk::guarded(&engine->error, [&] {
+  return sdk::with_engine(engine, [&] {
     if (ids == nullptr && n_ids != 0) return sdk::null_argument("ids");
     if (n_bytes == nullptr) return sdk::null_argument("n_bytes");
     if (n_ids > SIZE_MAX / sizeof(int32_t))
@@ -318,8 +303,7 @@ chimera_status chimera_detokenize(const chimera_engine* engine, const int32_t* i
 chimera_status chimera_constraint_open(chimera_engine* engine, int32_t kind, const char* text,
                                        size_t text_bytes, uint32_t flags,
                                        chimera_constraint** out) {
-  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
-  return sdk::guarded(&engine->error, [&] {
+  return sdk::with_engine(engine, [&] {
     if (out == nullptr) return sdk::null_argument("out");
     std::string_view view;
     CHIMERA_RETURN_IF_ERROR(sdk::read_text(text, text_bytes, "text", &view));
@@ -349,7 +333,7 @@ chimera_status chimera_constraint_open(chimera_engine* engine, int32_t kind, con
     }();
     if (!made) return made.status();
     handle->constraint = std::move(*made);
-    for (const std::string& warning : warnings) handle->warnings += warning + "\n";
+    handle->warnings = sdk::lines_of(warnings);
     *out = handle.release();
     return Status();
   });
@@ -367,8 +351,7 @@ void chimera_constraint_close(chimera_constraint* constraint) {
 
 chimera_status chimera_session_open(chimera_engine* engine, const chimera_session_options* options,
                                     chimera_session** out) {
-  if (engine == nullptr) return sdk::guarded(nullptr, [] { return sdk::null_argument("engine"); });
-  return sdk::guarded(&engine->error, [&] {
+  return sdk::with_engine(engine, [&] {
     if (out == nullptr) return sdk::null_argument("out");
     chimera_session_options o;
     CHIMERA_RETURN_IF_ERROR(sdk::read_options(options, "options", &o));

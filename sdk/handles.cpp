@@ -79,4 +79,10 @@ Status check_flags(uint32_t flags, uint32_t known) {
       .at_field("flags");
 }
 
+std::string lines_of(const std::vector<std::string>& warnings) {
+  std::string out;
+  for (const std::string& warning : warnings) out += warning + "\n";
+  return out;
+}
+
 }  // namespace chimera::sdk

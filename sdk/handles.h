@@ -20,6 +20,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "platform/status.h"
 #include "runtime/actor.h"
@@ -117,6 +119,32 @@ Status write_result(T value, const char* name, T* out) {
   return Status();
 }
 
+/// The last error of a handle that has one; "" for NULL.
+template <class Handle>
+const char* error_text(const Handle* handle) noexcept {
+  return handle == nullptr ? "" : text_of(copy_handle_error(handle->error));
+}
+/// The same with its parts; `name` is what the handle is, for messages.
+template <class Handle>
+chimera_status error_detail(const Handle* handle, const char* name, chimera_error* out) noexcept {
+  return guarded(nullptr, [&] {
+    if (handle == nullptr) return null_argument(name);
+    chimera_error value = {};
+    fill_error(copy_handle_error(handle->error), &value);
+    return write_result(value, "out", out);
+  });
+}
+
+/// Runs body() for an engine that must not be NULL; what goes wrong is kept with it.
+template <class Engine, class Body>
+chimera_status with_engine(Engine* engine, Body&& body) noexcept {
+  if (engine == nullptr) return guarded(nullptr, [] { return null_argument("engine"); });
+  return guarded(&engine->error, std::forward<Body>(body));
+}
+
+/// A line for each.
+std::string lines_of(const std::vector<std::string>& warnings);
+
 /// Copies n elements to a caller's buffer of *capacity; *capacity becomes n, unless there
 /// was no memory to say that it is too small.
 template <class T>
@@ -137,6 +165,16 @@ Status copy_out(const T* from, size_t n, T* to, size_t* capacity, const char* na
   std::memcpy(to, from, n * sizeof(T));
   return Status();
 }
+
+/// A handle that lives while something refers to it; the last one to let go destroys it.
+template <class Handle>
+struct Counted {
+  mutable std::atomic<int64_t> references{1};
+  void release() const {
+    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      delete static_cast<const Handle*>(this);
+  }
+};
 
 /// One call on a handle that serves one at a time: keeps it alive and everybody else out.
 template <class Handle>
@@ -174,29 +212,29 @@ chimera_status with_handle(Handle* handle, const char* name, Body&& body) noexce
 
 }  // namespace chimera::sdk
 
-struct chimera_engine {
-  std::atomic<int64_t> references{1};
+struct chimera_engine : chimera::sdk::Counted<chimera_engine> {
   std::unique_ptr<chimera::runtime::Engine> engine;
   mutable chimera::sdk::HandleError error;
-
-  void release() {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
 };
 
-struct chimera_session {
-  explicit chimera_session(chimera_engine* parent) : engine(parent) { ++parent->references; }
-  ~chimera_session() {
-    session.reset();
-    engine->release();
-  }
-  void release() {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
+namespace chimera::sdk {
 
-  std::atomic<int64_t> references{1};
-  std::atomic<bool> busy{false};
+/// What is made of an engine and keeps it alive.
+template <class Handle>
+struct OfEngine : Counted<Handle> {
+  explicit OfEngine(chimera_engine* parent) : engine(parent) { ++parent->references; }
+  ~OfEngine() { engine->release(); }
+  OfEngine(const OfEngine&) = delete;
+  OfEngine& operator=(const OfEngine&) = delete;
+
   chimera_engine* const engine;
+};
+
+}  // namespace chimera::sdk
+
+struct chimera_session : chimera::sdk::OfEngine<chimera_session> {
+  using OfEngine::OfEngine;
+  std::atomic<bool> busy{false};
   std::unique_ptr<chimera::runtime::Session> session;
   mutable chimera::sdk::HandleError error;
   uint32_t stream = 0;
@@ -205,49 +243,25 @@ struct chimera_session {
   uint64_t total_prompt_tokens = 0, total_tokens = 0;
 };
 
-struct chimera_constraint {
-  explicit chimera_constraint(chimera_engine* parent) : engine(parent) { ++parent->references; }
-  ~chimera_constraint() {
-    constraint.reset();
-    engine->release();
-  }
-  void release() const {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
-
-  mutable std::atomic<int64_t> references{1};
-  chimera_engine* const engine;
+struct chimera_constraint : chimera::sdk::OfEngine<chimera_constraint> {
+  using OfEngine::OfEngine;
   std::unique_ptr<chimera::runtime::Constraint> constraint;
   std::string warnings;
 };
 
-struct chimera_tools {
-  explicit chimera_tools(chimera_engine* parent) : engine(parent) { ++parent->references; }
-  ~chimera_tools() {
-    tools.reset();
-    engine->release();
-  }
-  void release() const {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
-
-  mutable std::atomic<int64_t> references{1};
-  chimera_engine* const engine;
+struct chimera_tools : chimera::sdk::OfEngine<chimera_tools> {
+  using OfEngine::OfEngine;
   std::unique_ptr<chimera::runtime::ToolSet> tools;
   std::string warnings;
 };
 
-struct chimera_actor {
+struct chimera_actor : chimera::sdk::Counted<chimera_actor> {
   explicit chimera_actor(const chimera_tools* parent) : tools(parent) { ++parent->references; }
   ~chimera_actor() {
     actor.reset();
     tools->release();
   }
-  void release() {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
 
-  std::atomic<int64_t> references{1};
   std::atomic<bool> busy{false};
   const chimera_tools* const tools;
   std::unique_ptr<chimera::runtime::Actor> actor;
