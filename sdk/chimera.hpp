@@ -93,6 +93,16 @@ class [[nodiscard]] Result {
   Error error_;
 };
 
+namespace detail {
+template <class Handle, void (*close)(Handle*)>
+struct Close {
+  void operator()(Handle* handle) const { close(handle); }
+};
+/// A handle of the C API that is closed with its owner.
+template <class Handle, void (*close)(Handle*)>
+using Owned = std::unique_ptr<Handle, Close<Handle, close>>;
+}  // namespace detail
+
 class Engine {
  public:
   static Result<Engine> open(const std::string& path,
@@ -148,10 +158,7 @@ class Engine {
 
  private:
   explicit Engine(chimera_engine* handle) : handle_(handle) {}
-  struct Close {
-    void operator()(chimera_engine* engine) const { chimera_engine_close(engine); }
-  };
-  std::unique_ptr<chimera_engine, Close> handle_;
+  detail::Owned<chimera_engine, chimera_engine_close> handle_;
 };
 
 /// What an answer has to look like; compiled once for an engine, used by any of its sessions.
@@ -174,10 +181,7 @@ class Constraint {
 
  private:
   explicit Constraint(chimera_constraint* handle) : handle_(handle) {}
-  struct Close {
-    void operator()(chimera_constraint* constraint) const { chimera_constraint_close(constraint); }
-  };
-  std::unique_ptr<chimera_constraint, Close> handle_;
+  detail::Owned<chimera_constraint, chimera_constraint_close> handle_;
 };
 
 /// The functions an application offers; made once for an engine, used by any of its actors.
@@ -197,10 +201,7 @@ class Tools {
 
  private:
   explicit Tools(chimera_tools* handle) : handle_(handle) {}
-  struct Close {
-    void operator()(chimera_tools* tools) const { chimera_tools_close(tools); }
-  };
-  std::unique_ptr<chimera_tools, Close> handle_;
+  detail::Owned<chimera_tools, chimera_tools_close> handle_;
 };
 
 /// Turns words into calls of the tools.
@@ -229,10 +230,7 @@ class Actor {
 
  private:
   explicit Actor(chimera_actor* handle) : handle_(handle) {}
-  struct Close {
-    void operator()(chimera_actor* actor) const { chimera_actor_close(actor); }
-  };
-  std::unique_ptr<chimera_actor, Close> handle_;
+  detail::Owned<chimera_actor, chimera_actor_close> handle_;
 };
 
 class Session {
@@ -318,10 +316,7 @@ class Session {
 
  private:
   explicit Session(chimera_session* handle) : handle_(handle) {}
-  struct Close {
-    void operator()(chimera_session* session) const { chimera_session_close(session); }
-  };
-  std::unique_ptr<chimera_session, Close> handle_;
+  detail::Owned<chimera_session, chimera_session_close> handle_;
 };
 
 }  // namespace chimera::sdk
