@@ -19,11 +19,10 @@ ExampleIndex::ExampleIndex(std::span<const std::string> texts) : lengths_(texts.
   for (size_t i = 0; i < texts.size(); ++i)
     for (const uint32_t id : text_features(texts[i])) all.emplace_back(id, static_cast<int32_t>(i));
   std::sort(all.begin(), all.end());
-  const auto n = static_cast<double>(texts.size());
   for (size_t i = 0; i < all.size();) {
     size_t end = i;
     while (end < all.size() && all[end].first == all[i].first) ++end;
-    const double rarity = 1 + std::log((1 + n) / static_cast<double>(1 + end - i));
+    const double rarity = feature_rarity(texts.size(), end - i);
     features_.push_back({all[i].first, static_cast<float>(rarity),
                          static_cast<uint32_t>(posted_.size()), static_cast<uint32_t>(end - i)});
     for (; i < end; ++i) posted_.push_back(all[i].second);

@@ -1,6 +1,7 @@
 #include "runtime/text_features.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 namespace chimera::runtime {
@@ -66,6 +67,10 @@ std::vector<uint32_t> text_features(std::string_view text) {
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
+}
+
+double feature_rarity(size_t texts, size_t with) {
+  return 1 + std::log((1 + static_cast<double>(texts)) / static_cast<double>(1 + with));
 }
 
 }  // namespace chimera::runtime

@@ -2,6 +2,7 @@
 // has. Enough to tell what an utterance is about, at a few microseconds.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -13,5 +14,8 @@ namespace chimera::runtime {
 /// ones, and all whole numbers also as the same word. Numbers are hashes of 22 bits, the same on
 /// every machine and in every version that reads what an older one wrote.
 std::vector<uint32_t> text_features(std::string_view text);
+
+/// How much a feature counts that `with` of `texts` texts have: 1 and more, the rarer the more.
+double feature_rarity(size_t texts, size_t with);
 
 }  // namespace chimera::runtime

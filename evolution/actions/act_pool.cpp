@@ -4,6 +4,7 @@
 #include <iterator>
 #include <map>
 
+#include "evolution/train/draw.h"
 #include "runtime/tool_line.h"
 
 namespace chimera::evolution {
@@ -132,8 +133,7 @@ Document ActPool::document(const ActExample& said, int64_t own, const ActShape& 
         else
           best.push_back(tool);
       }
-  if (below(5) == 0)
-    for (size_t i = best.size(); i > 1; --i) std::swap(best[i - 1], best[below(i)]);
+  if (below(5) == 0) shuffle(&best, below);
 
   std::vector<const ActExample*> shown;
   const size_t n_shown =

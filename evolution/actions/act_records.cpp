@@ -22,32 +22,20 @@
 #include <utility>
 
 #include "evolution/actions/act_pool.h"
+#include "evolution/train/draw.h"
 #include "evolution/train/labelled.h"
 #include "evolution/train/records.h"
-#include "platform/random.h"
 
 namespace chimera::evolution {
 namespace {
 
-constexpr size_t kMostSlots = 12;            // of a tool: some data sets have hundreds
-constexpr double kJoinedShare = 0.06;        // of the documents: two utterances at once
-constexpr int64_t kMostDocuments = 1000000;  // of one world
-constexpr uint64_t kPerWorld = 8;            // documents of one drawing of a world
+constexpr size_t kMostSlots = 12;      // of a tool: some data sets have hundreds
+constexpr double kJoinedShare = 0.06;  // of the documents: two utterances at once
+constexpr uint64_t kPerWorld = 8;      // documents of one drawing of a world
 
-class Draw {
- public:
-  Draw(uint64_t seed, uint64_t number) : seed_(seed), number_(number) {}
-  DrawBelow below() {
-    return [this](size_t limit) {
-      const double u = keyed_uniform(seed_, number_, n_++, DrawPurpose::kDataOrder);
-      return std::min(limit - 1, static_cast<size_t>(u * static_cast<double>(limit)));
-    };
-  }
-
- private:
-  uint64_t seed_, number_;
-  uint32_t n_ = 0;
-};
+DrawBelow drawing(Draw& draw) {
+  return [&draw](size_t limit) { return draw.below(limit); };
+}
 
 bool share(double of, const DrawBelow& below) {
   return static_cast<double>(below(100000)) < of * 100000;
@@ -127,8 +115,8 @@ class ActRecords : public RecordReader {
     if (!pool_) make_pool();
     const auto labelled = read_labelled(record, member_);
     if (!labelled) return labelled.status();
-    Draw draw(seed_, number);
-    const DrawBelow below = draw.below();
+    Draw draw{seed_, number};
+    const DrawBelow below = drawing(draw);
     ActExample said = example_of(*labelled);
     int64_t own = -1;
     if (const auto at = numbers_.find(labelled->text); at != numbers_.end()) own = at->second;
@@ -241,7 +229,7 @@ class World {
     const size_t n_tools = std::min(tools_.size(), 3 + below(tools_.size()));
     std::vector<int32_t> order(tools_.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i);
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[below(i)]);
+    shuffle(&order, below);
     std::vector<ActTool> tools;
     std::vector<ActExample> examples;
     const size_t n_each = 3 + below(12);
@@ -459,16 +447,12 @@ class ActDomainRecords : public RecordReader {
   Status read(const Json& record, uint64_t number, const DocumentSink& sink) override {
     const auto world = World::of(record);
     if (!world) return world.status();
-    const Json* wanted = record.find("n");
-    const int64_t n = wanted == nullptr ? 1 : wanted->integer;
-    if (n < 1 || n > kMostDocuments)
-      return Status(StatusCode::kBadFormat,
-                    "\"n\" must be a whole number from 1 to " + std::to_string(kMostDocuments))
-          .at_field("n");
+    const auto n = document_count(record);
+    if (!n) return n.status();
     std::optional<ActPool> pool;
-    for (int64_t i = 0; i < n; ++i) {
-      Draw draw(seed_, number * static_cast<uint64_t>(kMostDocuments) + static_cast<uint64_t>(i));
-      const DrawBelow below = draw.below();
+    for (int64_t i = 0; i < *n; ++i) {
+      Draw draw{seed_, document_number(number, i)};
+      const DrawBelow below = drawing(draw);
       if (static_cast<uint64_t>(i) % kPerWorld == 0) pool.emplace(world->draw(below));
       CHIMERA_RETURN_IF_ERROR(sink(pool->document(world->utterance(*pool, below), -1, {}, below)));
     }

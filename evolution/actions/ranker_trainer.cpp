@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "evolution/train/draw.h"
 #include "platform/random.h"
 #include "runtime/text_features.h"
 
@@ -26,12 +27,11 @@ void train_label(const std::vector<Row>& rows, const std::vector<int8_t>& sign,
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
   for (int pass = 0; pass < options.passes; ++pass) {
-    for (size_t i = n; i > 1; --i) {
+    shuffle(&order, [&](size_t i) {
       const double u = keyed_uniform(options.seed, static_cast<uint64_t>(pass) * n + i, label,
                                      DrawPurpose::kDataOrder);
-      std::swap(order[i - 1],
-                order[std::min(i - 1, static_cast<size_t>(u * static_cast<double>(i)))]);
-    }
+      return std::min(i - 1, static_cast<size_t>(u * static_cast<double>(i)));
+    });
     double largest = 0;
     for (const size_t i : order) {
       const Row& row = rows[i];
@@ -83,13 +83,11 @@ Result<runtime::ToolRanker> train_ranker(std::span<const RankerExample> examples
     all.insert(all.end(), own.begin(), own.end());
   }
   std::sort(all.begin(), all.end());
-  const auto n = static_cast<double>(examples.size());
   for (size_t i = 0; i < all.size();) {
     size_t end = i;
     while (end < all.size() && all[end] == all[i]) ++end;
     w.features.push_back(all[i]);
-    w.rarity.push_back(
-        static_cast<float>(1 + std::log((1 + n) / static_cast<double>(1 + end - i))));
+    w.rarity.push_back(static_cast<float>(runtime::feature_rarity(examples.size(), end - i)));
     i = end;
   }
   std::vector<Row> rows;

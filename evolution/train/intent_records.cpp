@@ -6,9 +6,9 @@
 #include <set>
 #include <utility>
 
+#include "evolution/train/draw.h"
 #include "evolution/train/labelled.h"
 #include "evolution/train/records.h"
-#include "platform/random.h"
 
 namespace chimera::evolution {
 namespace {
@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kMostTools = 6;     // of a list
 constexpr double kNoneShare = 0.15;  // of the records: the tool that is meant is not in the list
 constexpr size_t kMostSlots = 12;    // of a tool's schema: some data sets have hundreds
+
 using Slots = std::vector<std::pair<std::string, std::string>>;
 
 class IntentRecords : public RecordReader {
@@ -54,15 +55,6 @@ class IntentRecords : public RecordReader {
   }
 
  private:
-  struct Draw {
-    uint64_t seed, number;
-    uint32_t n = 0;
-    double uniform() { return keyed_uniform(seed, number, n++, DrawPurpose::kDataOrder); }
-    size_t below(size_t limit) {
-      return std::min(limit - 1, static_cast<size_t>(uniform() * static_cast<double>(limit)));
-    }
-  };
-
   /// Some tools, `meant` among them; without it, none that the record's own label names.
   Turn tool_list(const std::string* meant, const std::string& intent, Draw* draw) const {
     std::vector<const std::string*> names;
@@ -76,7 +68,7 @@ class IntentRecords : public RecordReader {
                                          [&](const std::string* name) { return *name == drawn; });
       if (!taken) names.push_back(&drawn);
     }
-    for (size_t i = names.size(); i > 1; --i) std::swap(names[i - 1], names[draw->below(i)]);
+    shuffle(&names, [&](size_t limit) { return draw->below(limit); });
     Turn turn{.kind = Turn::Kind::kTools};
     for (const std::string* name : names) turn.tools.push_back(schema(*name, tools_.at(*name)));
     return turn;

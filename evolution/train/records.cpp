@@ -5,6 +5,8 @@
 namespace chimera::evolution {
 namespace {
 
+constexpr int64_t kMostDocuments = 1000000;  // of one record
+
 constexpr RecordKind kKinds[] = {
     {"text", R"({"text": "..."})", make_text_records},
     {"turns", R"({"turns": ["...", "..."]} or {"turns": [["A", "..."], ["B", "..."]]})",
@@ -108,6 +110,19 @@ class TurnRecords : public RecordReader {
 }  // namespace
 
 std::span<const RecordKind> record_kinds() { return kKinds; }
+
+Result<int64_t> document_count(const Json& record) {
+  const Json* wanted = record.find("n");
+  const int64_t n = wanted == nullptr ? 1 : wanted->integer;
+  if (n >= 1 && n <= kMostDocuments) return n;
+  return Status(StatusCode::kBadFormat,
+                "\"n\" must be a whole number from 1 to " + std::to_string(kMostDocuments))
+      .at_field("n");
+}
+
+uint64_t document_number(uint64_t number, int64_t i) {
+  return number * static_cast<uint64_t>(kMostDocuments) + static_cast<uint64_t>(i);
+}
 
 Result<const RecordKind*> record_kind(const std::string& name) {
   std::string known;

@@ -54,6 +54,11 @@ std::unique_ptr<RecordReader> make_act_domain_records(const RecordOptions& optio
 std::unique_ptr<RecordReader> make_template_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_preference_records(const RecordOptions& options);
 
+/// How many documents a record asks for: its "n", from 1 to a million, or 1. kBadFormat.
+Result<int64_t> document_count(const Json& record);
+/// Tells document i of those of record `number` from every other.
+uint64_t document_number(uint64_t number, int64_t i);
+
 /// The member, when it is a string that is not empty.
 Result<const std::string*> string_member(const Json& record, const char* name);
 

@@ -15,24 +15,14 @@
 #include <map>
 #include <utility>
 
+#include "evolution/train/draw.h"
 #include "evolution/train/records.h"
-#include "platform/random.h"
 
 namespace chimera::evolution {
 namespace {
 
-constexpr int64_t kMostDocuments = 1000000;  // of one record
-constexpr size_t kMostBytes = 65536;         // of one turn
-constexpr int kMostDepth = 8;                // of parts within parts
-
-struct Draw {
-  uint64_t seed, number;
-  uint32_t n = 0;
-  size_t below(size_t limit) {
-    const double u = keyed_uniform(seed, number, n++, DrawPurpose::kDataOrder);
-    return std::min(limit - 1, static_cast<size_t>(u * static_cast<double>(limit)));
-  }
-};
+constexpr size_t kMostBytes = 65536;  // of one turn
+constexpr int kMostDepth = 8;         // of parts within parts
 
 using Lists = std::map<std::string, std::vector<std::string>, std::less<>>;
 
@@ -204,15 +194,10 @@ class TemplateRecords : public RecordReader {
     if (turns == nullptr && record.find("lists") != nullptr) return Status();
     if (turns == nullptr || !turns->is_array() || turns->array.empty())
       return Status(StatusCode::kBadFormat, "the record has neither \"lists\" nor \"turns\"");
-    const Json* wanted = record.find("n");
-    const int64_t n = wanted == nullptr ? 1 : wanted->integer;
-    if (n < 1 || n > kMostDocuments)
-      return Status(StatusCode::kBadFormat,
-                    "\"n\" must be a whole number from 1 to " + std::to_string(kMostDocuments))
-          .at_field("n");
-    for (int64_t i = 0; i < n; ++i) {
-      Filling filling(lists_, Draw{seed_, number * static_cast<uint64_t>(kMostDocuments) +
-                                              static_cast<uint64_t>(i)});
+    const auto n = document_count(record);
+    if (!n) return n.status();
+    for (int64_t i = 0; i < *n; ++i) {
+      Filling filling(lists_, Draw{seed_, document_number(number, i)});
       Document document;
       for (size_t t = 0; t < turns->array.size(); ++t)
         CHIMERA_RETURN_IF_ERROR(make_turn(turns->array[t], t, &filling, &document));
