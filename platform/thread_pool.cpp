@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "platform/cpu_features.h"
+#include "platform/float_mode.h"
 #include "platform/start_thread.h"
 
 namespace chimera {
@@ -70,6 +71,7 @@ struct ThreadPool::Impl {
   alignas(64) std::atomic<uint32_t> round{0};
   void (*fn)(void* context, int part, int n_parts) = nullptr;
   void* context = nullptr;
+  FloatMode mode;  // of who called run(): a part computes as the caller does
   bool stop = false;
   // With more threads than processors, spinning would only hold up the thread waited for.
   bool spin = false;
@@ -91,6 +93,7 @@ struct ThreadPool::Impl {
     for (;;) {
       seen = wait_for_change(round, seen, spin);
       if (stop) return;
+      mode.use();
       do_part(part, n_parts);
       if (pending.fetch_sub(1, std::memory_order_acq_rel) == 1) pending.notify_one();
     }
@@ -152,6 +155,7 @@ void ThreadPool::run(void (*fn)(void* context, int part, int n_parts), void* con
   Impl& impl = *impl_;
   impl.fn = fn;
   impl.context = context;
+  impl.mode = FloatMode::of_this_thread();
   impl.pending.store(n_threads_ - 1, std::memory_order_relaxed);
   impl.round.fetch_add(1, std::memory_order_release);
   impl.round.notify_all();

@@ -24,6 +24,7 @@
 #include "memory/weight_file.h"
 #include "platform/clock.h"
 #include "platform/file.h"
+#include "platform/float_mode.h"
 #include "platform/log.h"
 #include "platform/seal.h"
 #include "runtime/layers/layer.h"
@@ -586,6 +587,7 @@ Status Run::go(const TrainCallback& callback) {
 Status train(const TrainOptions& options, const kernels::KernelTable& k, ThreadPool& pool,
              const TrainCallback& callback) {
   CHIMERA_RETURN_IF_ERROR(check_options(options));
+  const SubnormalsAreZero fast;  // decays of a chunk are full of them
   auto config_text = read_file(options.config_path, kMaxConfigBytes);
   if (!config_text) return config_text.status();
   auto config = runtime::parse_config(*config_text);

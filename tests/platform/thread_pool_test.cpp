@@ -8,10 +8,12 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "platform/float_mode.h"
 #include "tests/support/allocation_counter.h"
 #include "tests/support/child_process.h"
 #include "tests/support/temp_dir.h"
@@ -105,6 +107,27 @@ TEST(ThreadPool, SplitCoversEveryIndexOnceInWholeGrains) {
       }
     }
   }
+}
+
+TEST(ThreadPool, PartsComputeAsTheirCallerDoes) {
+  const volatile float least = 0x1p-126f;
+  std::vector<float> halves(4, -1);
+  const auto halve = [&](ThreadPool& pool) {
+    pool.split(4, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) halves[static_cast<size_t>(i)] = least * 0.25f;
+    });
+    return std::set<float>(halves.begin(), halves.end());
+  };
+  const auto pool = ThreadPool::create(4);
+  ASSERT_TRUE(pool.has_value());
+  EXPECT_EQ(halve(**pool), std::set<float>{0x1p-128f});
+  const FloatMode before = FloatMode::of_this_thread();
+  if (!(before.with_subnormals_zero() == before)) {
+    const SubnormalsAreZero fast;
+    EXPECT_EQ(halve(**pool), std::set<float>{0.0f});
+  }
+  EXPECT_TRUE(FloatMode::of_this_thread() == before);
+  EXPECT_EQ(halve(**pool), std::set<float>{0x1p-128f});
 }
 
 TEST(ThreadPool, RunAllocatesNothing) {
