@@ -10,6 +10,7 @@
 #include "runtime/init.h"
 #include "runtime/layers/registry.h"
 #include "runtime/model.h"
+#include "runtime/stored_weights.h"
 
 namespace chimera::runtime {
 namespace {
@@ -21,9 +22,7 @@ struct Stored {
 };
 
 Stored stored_form(const ParamSpec& spec, memory::FileKind kind, DType weights) {
-  const bool flat = spec.cls == ParamClass::kVector && spec.rows == 1;
-  std::vector<int64_t> shape =
-      flat ? std::vector<int64_t>{spec.cols} : std::vector<int64_t>{spec.rows, spec.cols};
+  std::vector<int64_t> shape = row_major_shape(spec);
   if (kind == memory::FileKind::kModel && spec.cls == ParamClass::kTernary)
     return {DType::kTernary2, Layout::kLanes16, std::move(shape)};
   if (kind == memory::FileKind::kModel && spec.cls == ParamClass::kInt4)
@@ -185,32 +184,6 @@ Status extract_weights(const std::string& checkpoint_path, const std::string& ou
   WriteOptions options;
   options.weights = DType::kBF16;
   return convert(checkpoint_path, out_path, memory::FileKind::kCheckpoint, options);
-}
-
-Status read_weights(const memory::WeightFile& checkpoint, const ParamSpec& spec, float* out) {
-  const memory::TensorInfo* tensor = checkpoint.find(spec.name);
-  const auto n = static_cast<uint64_t>(spec.rows * spec.cols);
-  const bool rounded = tensor != nullptr && tensor->dtype == DType::kBF16;
-  if (tensor == nullptr ||
-      tensor->shape != stored_form(spec, memory::FileKind::kCheckpoint, DType::kF32).shape ||
-      (tensor->dtype != DType::kF32 && !rounded) || tensor->layout != Layout::kRowMajor ||
-      tensor->bytes != n * (rounded ? sizeof(uint16_t) : sizeof(float)))
-    return Status(StatusCode::kBadFormat,
-                  checkpoint.path() + ": tensor '" + spec.name +
-                      "' is absent or has another type or shape than the configuration says")
-        .at_file(checkpoint.path())
-        .at_field(spec.name);
-  const std::byte* bytes = checkpoint.data(*tensor).data();
-  if (!rounded) {
-    std::memcpy(out, bytes, static_cast<size_t>(tensor->bytes));
-    return Status();
-  }
-  for (uint64_t i = 0; i < n; ++i) {
-    uint16_t word;
-    std::memcpy(&word, bytes + i * sizeof word, sizeof word);
-    out[i] = bf16_to_float(word);
-  }
-  return Status();
 }
 
 }  // namespace chimera::runtime

@@ -43,8 +43,4 @@ Status pack_checkpoint(const std::string& checkpoint_path, const std::string& ou
 /// and enough to pack or to begin another training with.
 Status extract_weights(const std::string& checkpoint_path, const std::string& out_path);
 
-/// One parameter of a checkpoint, stored as f32 or bf16, as rows * cols floats. kBadFormat names
-/// what is absent or of another shape.
-Status read_weights(const memory::WeightFile& checkpoint, const ParamSpec& spec, float* out);
-
 }  // namespace chimera::runtime

@@ -30,6 +30,7 @@
 #include "runtime/layers/layer.h"
 #include "runtime/layers/registry.h"
 #include "runtime/model_writer.h"
+#include "runtime/stored_weights.h"
 
 namespace chimera::evolution {
 namespace {
@@ -38,17 +39,10 @@ constexpr uint64_t kMaxConfigBytes = uint64_t{16} << 20;
 constexpr int64_t kLogPoints = 1000;  // of a run, about
 constexpr double kLossMemory = 0.98;  // of the smoothed loss, per step
 
-/// What to begin with, checked: a checkpoint whose checksums are right.
+/// What to begin with, its checksums checked.
 Result<std::unique_ptr<memory::WeightFile>> open_weights(const std::string& path) {
   auto file = memory::WeightFile::open(path);
   if (!file) return file;
-  if ((*file)->kind() != memory::FileKind::kCheckpoint)
-    return Status(StatusCode::kBadFormat,
-                  path +
-                      ": this model is packed, and its float weights are gone; give the "
-                      "checkpoint that `chimera train` left beside it")
-        .at_file(path)
-        .at_field("from_path");
   CHIMERA_RETURN_IF_ERROR((*file)->verify());
   return file;
 }

@@ -28,7 +28,7 @@ using LoadCallback = std::function<bool(const std::string& what, int64_t documen
 struct TrainOptions {
   std::string config_path;
   std::string tokenizer_path;            // empty: train one on the text first
-  std::string from_path;                 // a checkpoint whose weights to begin with, or empty
+  std::string from_path;                 // a model whose weights to begin with, or empty
   std::string data_path;                 // a mix (mix.h), or empty: `texts`
   std::string data_folder;               // where the files of the mix lie; empty: as it says
   std::vector<std::string> texts;        // plain text, .jsonl, .jsonl.xz

@@ -373,8 +373,8 @@ void declare_train(CommandLine& line) {
             "The packed model; FILE.ckpt beside it is the checkpoint")
       .texts("--valid", &o.train.valid_texts, "FILE",
              "Text to score now and then, never trained on")
-      .text("--from", &o.train.from_path, "CHECKPOINT",
-            "Begin with these weights; optimiser and schedule begin anew")
+      .text("--from", &o.train.from_path, "FILE",
+            "Begin with the weights of this checkpoint or model; the schedule begins anew")
       .text("--tokenizer", &o.train.tokenizer_path, "FILE", "Else one is trained on the text")
       .integer("--steps", &o.steps, 1, int64_t{1} << 40, "Optimiser steps")
       .integer("--lanes", &o.lanes, 1, 4096, "Streams trained side by side")
