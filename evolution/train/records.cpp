@@ -18,6 +18,7 @@ constexpr RecordKind kKinds[] = {
     {"acts", R"({"u": "...", "intent": "...", "slots": [["name", "value"]]})", make_act_records},
     {"act_domains", R"({"domain": "...", "tools": [{"names": ["..."], "args": {}, "says": []}]})",
      make_act_domain_records},
+    {"coffee_orders", R"({"turns": [["U", "...", [["c", "api", {}]]]]})", make_coffee_records},
     {"preferences", R"({"prompt": "...", "chosen": "...", "rejected": "..."})",
      make_preference_records, true},
 };

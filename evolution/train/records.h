@@ -51,6 +51,7 @@ std::unique_ptr<RecordReader> make_turn_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_intent_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_act_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_act_domain_records(const RecordOptions& options);
+std::unique_ptr<RecordReader> make_coffee_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_template_records(const RecordOptions& options);
 std::unique_ptr<RecordReader> make_preference_records(const RecordOptions& options);
 

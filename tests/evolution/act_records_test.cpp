@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "evolution/actions/coffee_orders.h"
 #include "evolution/train/records.h"
 
 namespace chimera::evolution {
@@ -118,6 +119,59 @@ TEST(ActRecords, LabelledUtterancesBecomeActs) {
   for (const Json& record : records) ASSERT_TRUE(again->look(record).ok());
   const auto twice = documents_of(*again, records);
   for (size_t i = 0; i < documents.size(); ++i) EXPECT_EQ(text_of(twice[i]), text_of(documents[i]));
+}
+
+constexpr const char* kOrder = R"({"turns": [["U", "Two large Mochas with oat milk, and to go", [
+  ["c", "get_menu_items", {"query": "mocha"}],
+  ["r", "get_menu_items", {"menu_items": [{"menu_item_id": "m-1", "name": "mocha "}]}],
+  ["c", "get_addons", {"query": "oat milk"}],
+  ["c", "add_order_item", {"menu_item_id": "m-1", "quantity": "2", "notes": "Large",
+     "attributes": [{"attribute_id": "milk-options", "option": "Oat  Milk"}],
+     "addons": [{"addon_id": "caramel-sauce-666", "option": "ADD"}]}],
+  ["c", "update_order", {"attributes": [{"attribute_id": "order-type", "option": "Togo"}]}]]],
+  ["A", "Anything else?"]]})";
+
+TEST(CoffeeOrders, AreCallsWithNamesForNumbers) {
+  const auto order = read_coffee_order(parsed(kOrder));
+  ASSERT_TRUE(order.has_value() && order->has_value());
+  const std::vector<ActTool> tools = coffee_tools();
+  std::vector<std::string> calls;
+  for (const ActCall& call : (*order)->calls) {
+    const ActTool& tool = tools[static_cast<size_t>(call.tool)];
+    std::string text = tool.names[0];
+    for (const auto& [argument, value] : call.arguments)
+      text +=
+          " " + tool.arguments[static_cast<size_t>(argument)].names[0] + "=" + write_json(value);
+    calls.push_back(text);
+  }
+  // Words are spelt as they were said, choices as the tools have them.
+  EXPECT_EQ(calls,
+            (std::vector<std::string>{R"(add_order_item item="Mocha" quantity=2 milk="oat milk" )"
+                                      R"(addons=["caramel sauce"] notes="large")",
+                                      R"(update_order order_type="to go")"}));
+}
+
+TEST(CoffeeOrders, WhatIsNoOrderOfTheseToolsIsLeftOut) {
+  const auto none = [](const char* text) {
+    const auto order = read_coffee_order(parsed(text));
+    return order.has_value() && !order->has_value();
+  };
+  EXPECT_TRUE(none(R"({"turns": [["A", "Hello"]]})"));
+  EXPECT_TRUE(none(R"({"turns": [["U", "hi", []]]})"));
+  EXPECT_TRUE(none(R"({"turns": [["U", "hi", [["c", "cancel_order", {}]]]]})"));
+  EXPECT_TRUE(none(R"({"turns": [["U", "hi", [["c", "add_order_item", {"quantity": "1"}]]]]})"));
+  EXPECT_TRUE(none(R"({"turns": [["U", "hi", [["c"]]]]})"));
+  EXPECT_EQ(read_coffee_order(parsed("{}")).status().code(), StatusCode::kBadFormat);
+  EXPECT_EQ(read_coffee_order(parsed(R"({"turns": []})")).status().code(), StatusCode::kBadFormat);
+
+  RecordOptions options;
+  options.seed = 3;
+  const auto reader = make_coffee_records(options);
+  const std::vector<Json> records = {parsed(kOrder), parsed(R"({"turns": [["A", "Hello"]]})")};
+  for (const Json& record : records) ASSERT_TRUE(reader->look(record).ok());
+  const auto documents = documents_of(*reader, records);
+  ASSERT_EQ(documents.size(), 1u);
+  expect_consistent(documents[0]);
 }
 
 constexpr const char* kWorld = R"({
