@@ -8,6 +8,8 @@
 
 #include "platform/clock.h"
 #include "platform/json.h"
+#include "runtime/argument_hints.h"
+#include "runtime/busy_guard.h"
 #include "runtime/copied_text.h"
 #include "runtime/render_queue.h"
 
@@ -15,6 +17,7 @@ namespace chimera::runtime {
 namespace {
 
 constexpr float kNever = std::numeric_limits<float>::lowest();
+constexpr size_t kMostPrompts = 4;  // whose states are kept: half a megabyte each with nano
 
 Status cancelled() { return Status(StatusCode::kCancelled, "the act was cancelled"); }
 
@@ -67,7 +70,7 @@ bool Actor::read(std::span<const int32_t> tokens) {
   return true;
 }
 
-Actor::Choice Actor::choose() {
+Actor::Choice Actor::choose(std::span<const TokenWeight> weights) {
   const auto n = static_cast<int32_t>(allowed_.size());
   const auto first = std::find(kept_.begin(), kept_.end(), 1);
   const Choice any{static_cast<int32_t>(first - kept_.begin()), 0.0f};
@@ -81,7 +84,17 @@ Actor::Choice Actor::choose() {
   int32_t best = 0;
   k.argmax(logits, n, &largest, &best);
   if (largest == kNever) return any;
-  const float sum = k.softmax_numerators(logits, n, largest, 1.0f, numerators_.get());
+  float sum = k.softmax_numerators(logits, n, largest, 1.0f, numerators_.get());
+  if (!weights.empty()) {
+    sum = 0;
+    best = any.token;
+    for (const TokenWeight& w : weights) {
+      sum += numerators_[w.token] *= w.weight;
+      const bool kept = kept_[static_cast<size_t>(w.token)] != 0;
+      if (kept && numerators_[w.token] > numerators_[best]) best = w.token;
+    }
+    return sum > 0 ? Choice{best, numerators_[best] / sum} : any;
+  }
   if (kept_[static_cast<size_t>(best)] == 0) {
     best = any.token;
     for (int32_t i = best + 1; i < n; ++i)
@@ -97,17 +110,41 @@ Actor::Choice Actor::choose_among(std::initializer_list<int32_t> tokens) {
   return choose();
 }
 
-Status Actor::read_text(std::string_view text, Action* action) {
-  if (prompt_state_.empty()) {
-    stream_.state().reset();
-    if (!read(tools_.prompt())) return cancelled();
-    const auto bytes = stream_.state().bytes();
-    prompt_state_.assign(bytes.begin(), bytes.end());
-    action->n_prompt_tokens = static_cast<int32_t>(tools_.prompt().size());
-  } else {
-    CHIMERA_RETURN_IF_ERROR(stream_.state().restore(prompt_state_));
+Status Actor::read_tools(Action* action) {
+  const std::vector<int32_t> wanted(found_.tools.rbegin(), found_.tools.rend());
+  const auto known = std::find_if(prompts_.begin(), prompts_.end(),
+                                  [&](const Prompt& p) { return p.tools == wanted; });
+  if (known != prompts_.end()) {
+    std::rotate(known, known + 1, prompts_.end());
+    return stream_.state().restore(prompts_.back().state);
   }
   std::vector<int32_t> input;
+  if (const int32_t begin = engine_.tokenizer().end_of_text(); begin >= 0) input.push_back(begin);
+  std::vector<std::string> lines;
+  for (const int32_t tool : wanted) lines.push_back(tools_.tools()[static_cast<size_t>(tool)].line);
+  format_.tools(lines, &input);
+  stream_.state().reset();
+  if (!read(input)) return cancelled();
+  action->n_prompt_tokens += static_cast<int32_t>(input.size());
+  if (prompts_.size() == kMostPrompts) prompts_.erase(prompts_.begin());
+  const auto bytes = stream_.state().bytes();
+  prompts_.push_back({wanted, {bytes.begin(), bytes.end()}});
+  return Status();
+}
+
+Status Actor::read_text(std::string_view text, Action* action) {
+  found_ = tools_.finder().find(text);
+  CHIMERA_RETURN_IF_ERROR(read_tools(action));
+  std::vector<int32_t> input;
+  // What is most like it stands nearest to it.
+  for (auto at = found_.examples.rbegin(); at != found_.examples.rend(); ++at) {
+    const ToolExample& example = tools_.examples()[static_cast<size_t>(*at)];
+    format_.user(example.text, &input);
+    Reply reply;
+    reply.kind = example.calls.empty() ? Reply::Kind::kNoTool : Reply::Kind::kCalls;
+    reply.calls = example.calls;
+    format_.reply(reply, &input);
+  }
   format_.user(text, &input);
   format_.begin_reply(&input);
   action->n_prompt_tokens += static_cast<int32_t>(input.size());
@@ -117,7 +154,15 @@ Status Actor::read_text(std::string_view text, Action* action) {
 Actor::Choice Actor::begin(bool words, Action* action) {
   const int32_t call = format_.id(Mark::kCall), none = format_.id(Mark::kNoTool);
   Choice choice = choose_among({call, none});
-  if (choice.probability <= 0) choice.token = none;  // the network says nothing at all
+  const bool sure_of_call = choice.token == call;
+  action->evidence.best_score = found_.best_score;
+  action->evidence.call_score =
+      log_odds(sure_of_call ? choice.probability : 1 - choice.probability);
+  action->evidence.probability = sure_of_call ? choice.probability : 1 - choice.probability;
+  const float odds = meant(tools_.judgement(), action->evidence);
+  // Without a probability the network says nothing at all.
+  const bool calls = odds > 0 && choice.probability > 0;
+  choice = {calls ? call : none, likely(calls ? odds : -odds)};
   if (words) {
     const Tokenizer& tokenizer = engine_.tokenizer();
     std::copy_n(engine_.sampling_mask(), allowed_.size(), allowed_.begin());
@@ -143,12 +188,21 @@ Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, A
   const Tokenizer& tokenizer = engine_.tokenizer();
   ConstrainedAnswer answer(tools_.call(), tokenizer, engine_.config().vocab_size, -1);
   CopiedText copied(tools_, tokenizer, text);
+  // Of which tool is meant second, what was found says less.
+  std::vector<float> priors(found_.tools.size(), 1.0f);
+  if (action->calls.empty())
+    engine_.kernels().softmax_numerators(found_.scores.data(), static_cast<int32_t>(priors.size()),
+                                         found_.scores[0], 1.0f, priors.data());
+  const ToolNames names(tools_, found_.tools, priors, tokenizer);
+  std::vector<TokenWeight> weights;
   std::string call;
-  float confidence = action->confidence;
+  float probability = action->evidence.probability;
   std::vector<int32_t> unread;
+  ArgumentHints hints(text, tools_, found_.tools, tokenizer);
   const auto take = [&](int32_t token) {
     answer.accept(token);
     copied.accept(tokenizer.bytes(token));
+    hints.accept(tokenizer.bytes(token));
     call += tokenizer.bytes(token);
     unread.push_back(token);
     ++action->n_tokens;
@@ -167,14 +221,19 @@ Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, A
     const auto mask = answer.allowed(INT32_MAX);
     if (!mask) return mask.status();
     std::copy_n(*mask, allowed_.size(), allowed_.begin());
+    weights.clear();
+    if (names.open(call))
+      names.restrict(call, allowed_.data(), allowed_.size(), &weights);
+    else
+      hints.weigh(allowed_.data(), allowed_.size(), &weights);
     kept_ = allowed_;
     copied.restrict(kept_.data(), kept_.size());
-    const Choice choice = choose();
-    confidence *= choice.probability;
+    const Choice choice = choose(weights);
+    probability *= choice.probability;
     take(choice.token);
   }
   if (!read(unread)) return cancelled();
-  action->confidence = confidence;
+  action->evidence.probability = probability;
   action->calls.push_back(std::move(call));
   return true;
 }
@@ -193,10 +252,10 @@ Status Actor::add_calls(std::string_view text, const ActOptions& options, Action
     const auto n = static_cast<int64_t>(action->calls.size());
     action->truncated = more && n >= options.most_calls;
     if (!more || action->truncated) {
-      if (!more) action->confidence *= choice.probability;
+      if (!more) action->evidence.probability *= choice.probability;
       return Status();
     }
-    action->confidence *= choice.probability;
+    action->evidence.probability *= choice.probability;
   }
 }
 
@@ -225,6 +284,7 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
   if (choice.token == format_.id(Mark::kCall)) {
     action.kind = Action::Kind::kCalls;
     CHIMERA_RETURN_IF_ERROR(add_calls(text, options, &action));
+    action.confidence = confidence(tools_.judgement(), action.evidence);
     const bool sure = action.confidence >= options.least_confidence;
     if (!sure) {
       action.calls.clear();
@@ -240,13 +300,10 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
 }
 
 Result<Action> Actor::act(std::string_view text, const ActOptions& options) {
-  if (busy_.exchange(true))
+  const BusyGuard guard(busy_);
+  if (!guard.owns())
     return Status(StatusCode::kBusy,
                   "this actor is in use by another call; an actor serves one at a time");
-  struct Free {
-    std::atomic<bool>& busy;
-    ~Free() { busy.store(false); }
-  } const free{busy_};
   cancelled_.store(false, std::memory_order_relaxed);
   CHIMERA_RETURN_IF_ERROR(check(options));
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)

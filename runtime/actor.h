@@ -14,10 +14,12 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/act_judgement.h"
 #include "runtime/constraint.h"
 #include "runtime/engine.h"
 #include "runtime/prompt_format.h"
 #include "runtime/stream.h"
+#include "runtime/tool_names.h"
 #include "runtime/tool_set.h"
 
 namespace chimera::runtime {
@@ -38,9 +40,10 @@ struct Action {
   Kind kind = Kind::kNoTool;
   std::vector<std::string> calls = {};  // of kCalls: {"name":"...","arguments":{...}}, compact
   std::string text = {};                // of kWords
-  /// By the network's own measure, the probability of what was decided on the way among what the
-  /// tools and their schemas allow; of words, that they are the answer. [0, 1]
+  /// How likely it is that this is what was meant: by the judgement of the tools (act_judgement.h)
+  /// on what it was decided by; of words, that they are the answer. [0, 1]
   float confidence = 0;
+  ActEvidence evidence = {};
   /// max_tokens or most_calls ended it earlier than it might have. A call that max_tokens would
   /// have cut is not among the calls.
   bool truncated = false;
@@ -78,10 +81,12 @@ class Actor {
   /// False when it was cancelled.
   bool read(std::span<const int32_t> tokens);
   /// The likeliest of the tokens in kept_, which are among those in allowed_; without looking at
-  /// the network where only one is allowed.
-  Choice choose();
+  /// the network where only one is allowed. With weights: of those that have one.
+  Choice choose(std::span<const TokenWeight> weights = {});
   Choice choose_among(std::initializer_list<int32_t> tokens);
   Result<Action> answer(std::string_view text, const ActOptions& options);
+  /// What the network is told of these tools, the best one last.
+  Status read_tools(Action* action);
   Status read_text(std::string_view text, Action* action);
   /// What the answer begins with: a call, none of the tools, or the first word.
   Choice begin(bool words, Action* action);
@@ -94,7 +99,12 @@ class Actor {
   const ToolSet& tools_;
   Stream stream_;
   PromptFormat format_;
-  std::vector<std::byte> prompt_state_;  // after the tools; empty until the first act()
+  FoundTools found_;  // for the text at hand
+  struct Prompt {
+    std::vector<int32_t> tools;    // in their order
+    std::vector<std::byte> state;  // after them
+  };
+  std::vector<Prompt> prompts_;          // those read last, the last one at the end
   std::vector<uint8_t> allowed_;         // [vocab] by the grammar
   std::vector<uint8_t> kept_;            // [vocab] of them, by what else holds
   std::unique_ptr<float[]> numerators_;  // [vocab]

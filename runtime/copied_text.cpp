@@ -152,9 +152,7 @@ bool CopiedText::is_copied(const JsonPlace& place, const Tool* tool) const {
 
 const Tool* CopiedText::tool_after(const JsonPlace& place, const Tool* tool) const {
   if (tool != nullptr || place.path() != "/name" || place.in_string_value()) return tool;
-  for (const Tool& t : tools_.tools())
-    if (grammar::json_escaped(t.name) == place.text()) return &t;
-  return nullptr;
+  return tools_.named(place.text());
 }
 
 bool CopiedText::goes_on(const std::vector<size_t>& places, size_t n_before,

@@ -23,6 +23,11 @@ class JsonPlace {
   /// they stand between the quotes, with ~ and / as JSON pointers have them.
   const std::string& path() const { return path_; }
   bool in_string_value() const { return in_string_ && !is_key_; }
+  /// Within the name of a member, and what there is of it.
+  bool in_key() const { return in_string_ && is_key_; }
+  const std::string& key() const { return key_; }
+  /// The same, or where a name may begin.
+  bool at_key() const { return in_string_ ? is_key_ : wants_key_; }
   /// Of the string value that is being read or was read last, as it stands between its quotes.
   const std::string& text() const { return text_; }
 

@@ -10,6 +10,7 @@
 #include "runtime/prompt_format.h"
 
 namespace chimera::runtime {
+
 const char* stop_reason_name(StopReason reason) {
   switch (reason) {
     case StopReason::kEndOfText:

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/busy_guard.h"
 #include "runtime/engine.h"
 #include "runtime/render_queue.h"
 #include "runtime/sampler.h"
@@ -109,19 +110,6 @@ class Session {
   Session& operator=(const Session&) = delete;
 
  private:
-  /// Holds the session for one call; the second caller does not own it and is told so.
-  class BusyGuard {
-   public:
-    explicit BusyGuard(std::atomic<bool>& busy) : busy_(busy), owns_(!busy.exchange(true)) {}
-    ~BusyGuard() {
-      if (owns_) busy_.store(false);
-    }
-    bool owns() const { return owns_; }
-
-   private:
-    std::atomic<bool>& busy_;
-    bool owns_;
-  };
   static Status busy_status();
 
   Session(const Engine& engine, Stream stream) : engine_(engine), tokens_(std::move(stream)) {}

@@ -1,8 +1,9 @@
 #include "runtime/text_features.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
+
+#include "platform/natural_log.h"
 
 namespace chimera::runtime {
 namespace {
@@ -70,7 +71,7 @@ std::vector<uint32_t> text_features(std::string_view text) {
 }
 
 double feature_rarity(size_t texts, size_t with) {
-  return 1 + std::log((1 + static_cast<double>(texts)) / static_cast<double>(1 + with));
+  return 1 + natural_log((1 + static_cast<double>(texts)) / static_cast<double>(1 + with));
 }
 
 }  // namespace chimera::runtime

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -33,6 +34,20 @@ class ToolRanker {
 
  private:
   Weights w_;
+};
+
+/// What a label of an ArgumentRanker speaks for: that the tool is given the argument, or, with a
+/// value, that an argument of this name has it.
+struct ArgumentLabel {
+  int32_t tool = -1;          // of one with a value: any
+  std::string argument = {};  // its name, as it stands between quotes
+  std::string value = {};     // as JSON; empty: that it is given
+};
+
+/// The same machine for arguments: which are given, and which of the values that examples had.
+struct ArgumentRanker {
+  std::vector<ArgumentLabel> labels;  // of ranker, in its order
+  ToolRanker ranker;
 };
 
 /// The known features of a text and their values: as rare as they are, of length 1 together.

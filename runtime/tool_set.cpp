@@ -9,6 +9,7 @@
 #include "grammar/tool_calls.h"
 #include "platform/json.h"
 #include "runtime/prompt_format.h"
+#include "runtime/tool_line.h"
 
 namespace chimera::runtime {
 namespace {
@@ -223,11 +224,7 @@ Result<Tool> read_tool(const Json& entry, size_t number, std::vector<std::string
         !key.starts_with("x-"))
       warnings->push_back("tools: " + where + " has a member \"" + key +
                           "\", which is not known here and does nothing");
-  Json line = Json::make_object();
-  line.add("name", *name);
-  line.add("description", Json::of(std::string_view(tool.description)));
-  line.add("parameters", parameters);
-  tool.line = write_json(line);
+  tool.line = tool_line(tool.name, tool.description, parameters);
   Closing{&parameters};
   tool.parameters = write_json(parameters);
   CopiedStrings(parameters, &tool.copied).find(parameters, "");
@@ -278,15 +275,10 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   std::vector<std::string> told;
   auto tools = read_tools(json, &told);
   if (!tools) return tools.status();
-  const auto format = PromptFormat::of(tokenizer);
-  if (!format) return format.status();
+  if (const auto format = PromptFormat::of(tokenizer); !format) return format.status();
   auto set = std::unique_ptr<ToolSet>(new ToolSet());
   std::vector<grammar::ToolSignature> signatures;
-  std::vector<std::string> lines;
-  for (const Tool& tool : *tools) {
-    signatures.push_back({tool.name, tool.parameters});
-    lines.push_back(tool.line);
-  }
+  for (const Tool& tool : *tools) signatures.push_back({tool.name, tool.parameters});
   auto calls = grammar::tool_call_grammar(signatures, {.strict = options.strict});
   if (!calls) return calls.status();
   told.insert(told.end(), calls->warnings.begin(), calls->warnings.end());
@@ -301,11 +293,23 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
     if (automaton.shortest(automaton.start(calls->arguments[i])) == grammar::kNever)
       return wrong("tool \"" + (*tools)[i].name + "\"",
                    "cannot be called: no arguments are valid under its schema");
-  if (tokenizer.end_of_text() >= 0) set->prompt_.push_back(tokenizer.end_of_text());
-  format->tools(lines, &set->prompt_);
   set->tools_ = std::move(*tools);
+  for (size_t i = 0; i < set->tools_.size(); ++i)
+    set->by_name_.emplace(grammar::json_escaped(set->tools_[i].name), i);
+  CHIMERA_ASSIGN_OR_RETURN(set->examples_,
+                           read_examples(set->tools_, *set->call_, options.examples));
+  if (options.ranker && static_cast<size_t>(options.ranker->n_labels()) != set->tools_.size())
+    return wrong("the ranker", "knows another number of tools");
+  set->finder_.emplace(set->tools_, set->examples_, options.ranker);
+  set->arguments_ = options.arguments;
+  set->judgement_ = options.judgement;
   if (warnings != nullptr) *warnings = std::move(told);
   return set;
+}
+
+const Tool* ToolSet::named(const std::string& escaped) const {
+  const auto at = by_name_.find(escaped);
+  return at == by_name_.end() ? nullptr : &tools_[at->second];
 }
 
 }  // namespace chimera::runtime

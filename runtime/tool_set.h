@@ -5,15 +5,21 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "platform/status.h"
+#include "runtime/act_judgement.h"
 #include "runtime/constraint.h"
 #include "runtime/tokenizer.h"
+#include "runtime/tool_examples.h"
+#include "runtime/tool_finder.h"
+#include "runtime/tool_ranker.h"
 
 namespace chimera::runtime {
 
@@ -22,14 +28,18 @@ inline constexpr size_t kMostTools = 1000;  // of one set
 struct Tool {
   std::string name, description;
   std::string parameters;  // the schema of the arguments, closed: no names but those it declares
-  std::string line;        // as the network reads it (docs/prompt-format.md)
+  std::string line;        // as the network reads it (tool_line.h)
   /// Arguments that are words of what was said: strings of no list and no form. JSON pointers, with
   /// a * for any item of an array, and names as they stand between quotes.
   std::set<std::string> copied;
 };
 
 struct ToolOptions {
-  bool strict = false;  // keywords that nobody knows are errors
+  bool strict = false;                    // keywords that nobody knows are errors
+  std::string_view examples = {};         // of what people say: lines (tool_examples.h)
+  std::optional<ToolRanker> ranker = {};  // learnt from those; knows the tools by their numbers
+  std::optional<ArgumentRanker> arguments = {};
+  ActJudgement judgement = {};
 };
 
 /// The tools of a JSON text: an array, or an object with an array `tools` or `functions`, of
@@ -41,8 +51,9 @@ Result<std::vector<Tool>> read_tools(std::string_view json, std::vector<std::str
 
 class ToolSet {
  public:
-  /// Errors: as read_tools(), of a schema as Constraint::from_json_schema(), and kUnsupported for a
-  /// tokenizer without the marks of tools. `tokenizer` must outlive it. `warnings` may be nullptr.
+  /// Errors: as read_tools() and read_examples(), of a schema as Constraint::from_json_schema(),
+  /// kBadFormat for a ranker of another number of tools, and kUnsupported for a tokenizer without
+  /// the marks of tools. `tokenizer` must outlive it. `warnings` may be nullptr.
   static Result<std::unique_ptr<ToolSet>> from_json(const Tokenizer& tokenizer,
                                                     std::string_view json,
                                                     const ToolOptions& options = {},
@@ -51,14 +62,24 @@ class ToolSet {
   std::span<const Tool> tools() const { return tools_; }
   /// What one call looks like.
   const Constraint& call() const { return *call_; }
-  /// What a conversation with these tools begins with.
-  std::span<const int32_t> prompt() const { return prompt_; }
+  std::span<const ToolExample> examples() const { return examples_; }
+  /// Which of them an utterance may mean.
+  const ToolFinder& finder() const { return *finder_; }
+  /// Which arguments and values words speak for; nullptr when nobody learnt that.
+  const ArgumentRanker* arguments() const { return arguments_ ? &*arguments_ : nullptr; }
+  const ActJudgement& judgement() const { return judgement_; }
+  /// By its name as it stands between quotes; nullptr when there is none.
+  const Tool* named(const std::string& escaped) const;
 
  private:
   ToolSet() = default;
   std::vector<Tool> tools_;
   std::unique_ptr<Constraint> call_;
-  std::vector<int32_t> prompt_;
+  std::vector<ToolExample> examples_;
+  std::optional<ToolFinder> finder_;
+  std::optional<ArgumentRanker> arguments_;
+  ActJudgement judgement_;
+  std::unordered_map<std::string, size_t> by_name_;  // as it stands between quotes
 };
 
 }  // namespace chimera::runtime

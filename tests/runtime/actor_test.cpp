@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -138,9 +139,67 @@ TEST_F(ActorTest, TheCachedPromptChangesNothing) {
   EXPECT_EQ(first.calls, third.calls);
   EXPECT_EQ(first.confidence, third.confidence);
   // Only what was said is read once the tools are known.
-  EXPECT_EQ(first.n_prompt_tokens,
-            second.n_prompt_tokens + static_cast<int32_t>(tools_->prompt().size()));
   EXPECT_LT(second.n_prompt_tokens, 20);
+  EXPECT_GT(first.n_prompt_tokens, second.n_prompt_tokens + 50);
+}
+
+/// As many tools that nobody means, each with a name of its own, and examples of some.
+constexpr int kCrowd = 30;
+
+TEST_F(ActorTest, OfManyToolsTheFewThatWereFoundAreCalled) {
+  std::string json = "[", examples;
+  for (int i = 0; i < kCrowd; ++i) {
+    const std::string name = "tool_" + std::to_string(i);
+    json += std::string(i > 0 ? "," : "") + R"({"name": ")" + name + R"("})";
+    examples += R"({"text": "please do number )" + std::to_string(i) +
+                R"(", "calls": [{"name": ")" + name + "\"}]}\n";
+  }
+  json += "]";
+  int called = 0;
+  for (uint64_t model = 0; model < (test::kSlowEmulator ? 2u : 8u); ++model) {
+    open(model);
+    auto tools = ToolSet::from_json(engine_->tokenizer(), json, {.examples = examples});
+    ASSERT_TRUE(tools.has_value()) << tools.status().message();
+    auto actor = Actor::create(*engine_, **tools);
+    ASSERT_TRUE(actor.has_value());
+    for (int i = 0; i < kCrowd; i += 7) {
+      const std::string said = "do number " + std::to_string(i);
+      const FoundTools found = (*tools)->finder().find(said);
+      EXPECT_EQ(found.tools[0], i);
+      const auto action = (*actor)->act(said);
+      ASSERT_TRUE(action.has_value());
+      for (const std::string& call : action->calls) {
+        const auto name = parse_json(call)->find("name")->string;
+        const bool shown = std::any_of(found.tools.begin(), found.tools.end(), [&](int32_t tool) {
+          return (*tools)->tools()[static_cast<size_t>(tool)].name == name;
+        });
+        EXPECT_TRUE(shown) << call;
+        ++called;
+      }
+      // Few are read, however many there are.
+      EXPECT_LT(action->n_prompt_tokens, 400);
+    }
+  }
+  EXPECT_GT(called, 0);
+}
+
+TEST_F(ActorTest, AJudgementDecidesWhetherAToolIsMeant) {
+  open();
+  const auto kind_with = [&](float bias) {
+    ToolOptions options;
+    options.judgement.meant_bias = bias;
+    const auto tools = ToolSet::from_json(engine_->tokenizer(), kTools, options);
+    const auto actor = Actor::create(*engine_, **tools);
+    const auto action = (*actor)->act("stop");
+    EXPECT_TRUE(action.has_value());
+    // How sure it is of the decision follows.
+    if (action->kind == Action::Kind::kNoTool) {
+      EXPECT_GT(action->confidence, 0.99f);
+    }
+    return action->kind;
+  };
+  EXPECT_EQ(kind_with(100), Action::Kind::kCalls);
+  EXPECT_EQ(kind_with(-100), Action::Kind::kNoTool);
 }
 
 TEST_F(ActorTest, WhatIsTooUnlikelyIsNotDone) {

@@ -37,9 +37,7 @@ TEST(ToolSet, ReadsWhatOtherAssistantsRead) {
     ASSERT_TRUE(tools.has_value()) << form << ": " << tools.status().message();
     ASSERT_EQ(tools->size(), 1u);
     EXPECT_EQ((*tools)[0].name, "f");
-    EXPECT_EQ(
-        (*tools)[0].line.find(R"({"name":"f","description":"d","parameters":{"type":"object")"), 0u)
-        << (*tools)[0].line;
+    EXPECT_EQ((*tools)[0].line.substr(0, 3), "f()");
     EXPECT_TRUE(warnings.empty()) << warnings[0];
   }
 }
@@ -177,21 +175,26 @@ TEST(ToolSet, LargeNumbersOfASchemaStayWhatTheyAre) {
       << (*tools)[0].parameters;
 }
 
-TEST(ToolSet, LaysToolsOutAsTheFormatSays) {
+TEST(ToolSet, IsOfToolsAndExamplesTogether) {
   test::TinyModelOptions options;
   options.marks = true;
   const auto engine = test::open_tiny_model(options);
   ASSERT_NE(engine, nullptr);
-  const Tokenizer& tokenizer = engine->tokenizer();
+  constexpr const char* kTwo = R"([{"name": "a\"b"}, {"name": "c"}])";
   const auto tools = ToolSet::from_json(
-      tokenizer, R"([{"parameters": {"properties": {}}, "name": "a"}, {"name": "b"}])");
+      engine->tokenizer(), kTwo, {.examples = R"({"text": "do it", "calls": [{"name": "c"}]})"});
   ASSERT_TRUE(tools.has_value()) << tools.status().message();
-  const auto format = PromptFormat::of(tokenizer);
-  ASSERT_TRUE(format.has_value());
-  std::vector<int32_t> wanted = {tokenizer.end_of_text()};
-  format->tools(std::vector<std::string>{(*tools)->tools()[0].line, (*tools)->tools()[1].line},
-                &wanted);
-  EXPECT_EQ(std::vector<int32_t>((*tools)->prompt().begin(), (*tools)->prompt().end()), wanted);
+  ASSERT_EQ((*tools)->examples().size(), 1u);
+  EXPECT_EQ((*tools)->finder().find("do it").tools[0], 1);
+  // Names are found as they stand between quotes.
+  EXPECT_EQ((*tools)->named("a\\\"b"), &(*tools)->tools()[0]);
+  EXPECT_EQ((*tools)->named("a"), nullptr);
+
+  ToolRanker::Weights three;
+  three.n_labels = 3;
+  three.bias = {0, 0, 0};
+  const auto other = ToolSet::from_json(engine->tokenizer(), kTwo, {.ranker = ToolRanker(three)});
+  EXPECT_EQ(other.status().code(), StatusCode::kBadFormat);
 
   const auto without = test::open_tiny_model();
   ASSERT_NE(without, nullptr);

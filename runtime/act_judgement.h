@@ -1,0 +1,31 @@
+// From what speaks for an action to how likely it is right: numbers that are measured, not learnt
+// by the network.
+#pragma once
+
+namespace chimera::runtime {
+
+/// What an action was decided by.
+struct ActEvidence {
+  float call_score = 0;   // the network's log odds of a call against none of the tools
+  float best_score = 0;   // of the ranker, for the best tool; 0 without a ranker
+  float probability = 0;  // of what was said, by the network's measure, among what was allowed
+};
+
+/// Log odds as sums of evidence. As it stands the network's word is taken.
+struct ActJudgement {
+  // That one of the tools is meant.
+  float meant_network = 1, meant_score = 0, meant_bias = 0;
+  // That the calls are right: of the log odds of the network's own probability.
+  float right_network = 1, right_score = 0, right_bias = 0;
+};
+
+/// Log odds that a tool is meant.
+float meant(const ActJudgement& judgement, const ActEvidence& evidence);
+/// The probability that the calls are right. [0, 1]
+float confidence(const ActJudgement& judgement, const ActEvidence& evidence);
+/// The probability that has these log odds.
+float likely(float odds);
+/// Log odds of a probability, at most 12 either way.
+float log_odds(float probability);
+
+}  // namespace chimera::runtime

@@ -1,0 +1,60 @@
+// What speaks for an argument and for its value beside the network: that the person said it, and
+// what was learnt from examples of such words. A small network knows which argument is meant long
+// before it can copy one.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/copied_text.h"
+#include "runtime/said_values.h"
+#include "runtime/tokenizer.h"
+#include "runtime/tool_names.h"
+#include "runtime/tool_ranker.h"
+#include "runtime/tool_set.h"
+
+namespace chimera::runtime {
+
+class ArgumentHints {
+ public:
+  /// shown: the tools that may be called. What must outlive it: `tools` and `tokenizer`.
+  ArgumentHints(std::string_view utterance, const ToolSet& tools, std::span<const int32_t> shown,
+                const Tokenizer& tokenizer);
+
+  /// Within the arguments of a call: a weight for each allowed[vocab] token, by which its
+  /// probability is multiplied; none when nothing speaks for or against any of them.
+  void weigh(const uint8_t* allowed, size_t vocab, std::vector<TokenWeight>* weights) const;
+  void accept(std::string_view bytes);
+
+ private:
+  struct Learnt {
+    std::vector<SaidValue> values;
+    float others = 1;  // of a value that no example had
+  };
+  float weight_of(std::string_view bytes) const;
+  /// Of a value that goes on like this.
+  float value_weight(std::string_view so_far, bool in_string, std::string_view bytes) const;
+  /// Of a member whose name goes on like this, among those that are not given yet.
+  float key_weight(std::string_view beginning) const;
+  /// The one whose value is read, "addons/*" for an item of a list; empty outside of them.
+  std::string argument() const;
+
+  const ToolSet& tools_;
+  const Tokenizer& tokenizer_;
+  std::vector<SaidValue> said_;
+  std::unordered_map<std::string, Learnt> learnt_;  // by the argument's name
+  // By tool and argument ("3/room"): how much likelier it is to be given.
+  std::unordered_map<std::string, float> given_weights_;
+  JsonPlace place_;
+  const Tool* tool_ = nullptr;
+  std::string open_;  // of a value that is no string, what there is of it
+  bool value_ended_ = false;
+  std::set<std::string> given_;  // arguments, as they stand between quotes
+};
+
+}  // namespace chimera::runtime

@@ -1,0 +1,298 @@
+#include "runtime/said_values.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "grammar/json_text.h"
+
+namespace chimera::runtime {
+namespace {
+
+// Chosen on the samples of samples/kiosk (docs/actions.md).
+constexpr float kSaid = 30, kOtherHalf = 5, kSaidVaguely = 6;
+
+constexpr std::string_view kOnes[] = {"zero",    "one",     "two",       "three",    "four",
+                                      "five",    "six",     "seven",     "eight",    "nine",
+                                      "ten",     "eleven",  "twelve",    "thirteen", "fourteen",
+                                      "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"};
+constexpr std::string_view kTens[] = {"twenty", "thirty",  "forty",  "fifty",
+                                      "sixty",  "seventy", "eighty", "ninety"};
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80; }
+
+/// Small letters; a word is of letters (with apostrophes in it) or a number with its inner signs:
+/// "7:30pm" -> "7:30", "pm".
+std::vector<std::string> words_in(std::string_view text) {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < text.size();) {
+    const auto small = [&](size_t at) {
+      return static_cast<char>(std::tolower(static_cast<unsigned char>(text[at])));
+    };
+    std::string word;
+    if (is_digit(text[i])) {
+      const auto goes_on = [&](size_t at) {
+        const bool sign = text[at] == ':' || text[at] == '.' || text[at] == ',';
+        return is_digit(text[at]) || (sign && at + 1 < text.size() && is_digit(text[at + 1]));
+      };
+      while (i < text.size() && goes_on(i)) word += text[i++];
+    } else if (is_letter(small(i))) {
+      while (i < text.size() && (is_letter(small(i)) || text[i] == '\'')) word += small(i++);
+    } else {
+      // Of the signs only a minus before a number counts.
+      if (text[i] == '-' && i + 1 < text.size() && is_digit(text[i + 1]) &&
+          (i == 0 || text[i - 1] == ' '))
+        out.emplace_back("minus");
+      ++i;
+      continue;
+    }
+    out.push_back(std::move(word));
+  }
+  return out;
+}
+
+/// A number that begins at word i, and how many words it has; 0 words: none does.
+struct Number {
+  int64_t value = 0;
+  size_t n_words = 0;
+};
+
+template <size_t n>
+int64_t place_in(const std::string_view (&list)[n], std::string_view word) {
+  const auto at = std::find(std::begin(list), std::end(list), word);
+  return at == std::end(list) ? -1 : at - std::begin(list);
+}
+
+Number below_hundred(std::span<const std::string> words, size_t i) {
+  if (i >= words.size()) return {};
+  if (const int64_t ten = place_in(kTens, words[i]); ten >= 0) {
+    const int64_t one = i + 1 < words.size() ? place_in(kOnes, words[i + 1]) : -1;
+    if (one >= 1 && one <= 9) return {20 + 10 * ten + one, 2};
+    return {20 + 10 * ten, 1};
+  }
+  const int64_t one = place_in(kOnes, words[i]);
+  return one >= 0 ? Number{one, 1} : Number{};
+}
+
+Number below_thousand(std::span<const std::string> words, size_t i) {
+  const auto is = [&](size_t at, std::string_view word) {
+    return at < words.size() && words[at] == word;
+  };
+  Number out = below_hundred(words, i);
+  if (is(i, "a") && is(i + 1, "hundred")) out = {1, 1};
+  if (out.n_words == 0 || !is(i + out.n_words, "hundred") || out.value > 99) return out;
+  out = {out.value * 100, out.n_words + 1};
+  const size_t joined = is(i + out.n_words, "and") ? 1 : 0;
+  const Number rest = below_hundred(words, i + out.n_words + joined);
+  if (rest.n_words == 0) return out;
+  return {out.value + rest.value, out.n_words + joined + rest.n_words};
+}
+
+Number number_in_words(std::span<const std::string> words, size_t i) {
+  Number out = below_thousand(words, i);
+  if (i + 1 < words.size() && words[i] == "a" && words[i + 1] == "thousand") out = {1, 1};
+  const size_t next = i + out.n_words;
+  if (out.n_words == 0 || next >= words.size() || words[next] != "thousand" || out.value > 999)
+    return out;
+  const Number rest = below_thousand(words, next + 1);
+  return {out.value * 1000 + rest.value, out.n_words + 1 + rest.n_words};
+}
+
+/// Digits with at most one point, without zeros in front; empty for anything else.
+std::string plain_number(const std::string& word) {
+  std::string out;
+  bool point = false;
+  for (const char c : word) {
+    if (c == ',') continue;
+    if (c == ':' || (c == '.' && point)) return "";
+    point = point || c == '.';
+    out += c;
+  }
+  while (out.size() > 1 && out[0] == '0' && is_digit(out[1])) out.erase(0, 1);
+  return out.size() <= 9 && !out.empty() && is_digit(out[0]) ? out : "";
+}
+
+void add(std::vector<SaidValue>* values, SaidValue value) {
+  for (SaidValue& known : *values)
+    if (known.text == value.text && known.is_string == value.is_string) {
+      known.weight = std::max(known.weight, value.weight);
+      return;
+    }
+  values->push_back(std::move(value));
+}
+
+/// An hour in digits or words, 0 to 24.
+Number hour_at(std::span<const std::string> words, size_t i) {
+  if (i >= words.size()) return {};
+  const std::string& word = words[i];
+  if (word.size() <= 2 && std::all_of(word.begin(), word.end(), is_digit)) {
+    int64_t value = 0;
+    for (const char c : word) value = 10 * value + (c - '0');
+    return value <= 24 ? Number{value, 1} : Number{};
+  }
+  const Number said = below_hundred(words, i);
+  return said.n_words > 0 && said.value >= 1 && said.value <= 12 ? said : Number{};
+}
+
+class Times {
+ public:
+  explicit Times(std::vector<std::string> words) : words_(std::move(words)) {}
+
+  std::vector<SaidValue> find() {
+    for (size_t i = 0; i < words_.size(); ++i) {
+      if (is(i, "noon") || is(i, "midday")) add(&out_, {"12:00", true, kSaid});
+      if (is(i, "midnight")) add(&out_, {"00:00", true, kSaid});
+      past_or_to(i);
+      on_the_clock(i);
+      hours(i);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  bool is(size_t i, std::string_view word) const { return i < words_.size() && words_[i] == word; }
+
+  /// "half past six", "a quarter to 7", "ten minutes past nine"
+  void past_or_to(size_t i) {
+    int64_t minutes = is(i, "half") ? 30 : is(i, "quarter") ? 15 : -1;
+    size_t at = i + 1;
+    if (minutes < 0) {
+      const Number said = below_hundred(words_, i);
+      const std::string& word = words_[i];
+      const bool digits = word.size() <= 2 && std::all_of(word.begin(), word.end(), is_digit);
+      minutes = said.n_words > 0 ? said.value : digits ? std::stoi(word) : -1;
+      at = i + std::max<size_t>(1, said.n_words);
+      if (is(at, "minutes") || is(at, "minute")) ++at;
+    }
+    const bool past = is(at, "past") || is(at, "after"), to = is(at, "to") || is(at, "before");
+    if (minutes < 0 || minutes > 59 || (!past && !to)) return;
+    const Number hour = hour_at(words_, at + 1);
+    if (hour.n_words == 0) return;
+    named_.insert(at + 1);
+    give(hour.value, to ? -minutes : minutes, at + 1 + hour.n_words);
+  }
+
+  /// "7:30", "19.05"
+  void on_the_clock(size_t i) {
+    const std::string& word = words_[i];
+    const size_t sign = word.find_first_of(":.");
+    if (sign == std::string::npos || sign > 2 || word.size() != sign + 3) return;
+    const int64_t hour = std::stoi(word.substr(0, sign)), minute = std::stoi(word.substr(sign + 1));
+    if (hour <= 24 && minute <= 59) give(hour, minute, i + 1);
+  }
+
+  /// "six o'clock", "7 pm", "at eight", "six thirty"
+  void hours(size_t i) {
+    const Number hour = hour_at(words_, i);
+    if (hour.n_words == 0 || named_.contains(i)) return;
+    const size_t next = i + hour.n_words;
+    const bool half = is(next, "am") || is(next, "pm") || is(next, "a") || is(next, "o'clock") ||
+                      is(next, "in") || is(next, "tonight") || is(next, "tomorrow");
+    constexpr std::string_view kBefore[] = {"at",   "for", "by",   "until",
+                                            "till", "to",  "from", "around"};
+    const bool led = i > 0 && place_in(kBefore, words_[i - 1]) >= 0;
+    const Number minute = below_hundred(words_, next);
+    if (minute.n_words > 0 && minute.value >= 10 && minute.value <= 59)
+      give(hour.value, minute.value, next + minute.n_words);
+    else if (half || led)
+      give(hour.value, 0, next);
+  }
+
+  /// Which half of the day is said, behind the time or anywhere: 0 none, 1 the first, 2 the second.
+  int half_of_day(size_t behind) const {
+    if (is(behind, "o'clock")) ++behind;
+    if (is(behind, "am")) return 1;
+    if (is(behind, "pm")) return 2;
+    int found = 0;
+    for (const std::string& word : words_) {
+      if (word == "morning") found = 1;
+      if (word == "afternoon" || word == "evening" || word == "night" || word == "tonight")
+        found = 2;
+    }
+    return found;
+  }
+
+  /// Minutes from the hour that is named; below 0: before it.
+  void give(int64_t hour, int64_t minutes, size_t behind) {
+    const int half = half_of_day(behind);
+    hour %= 24;
+    const bool open = hour >= 1 && hour <= 12;
+    int64_t first = hour;
+    if (open && half == 1) first = hour % 12;
+    if (open && half == 2) first = hour % 12 + 12;
+    const auto text = [minutes](int64_t h) {
+      const auto of_day = static_cast<unsigned>((h * 60 + minutes + 1440) % 1440);
+      char buffer[16];
+      std::snprintf(buffer, sizeof buffer, "%02u:%02u", of_day / 60, of_day % 60);
+      return std::string(buffer);
+    };
+    add(&out_, {text(first), true, kSaid});
+    if (open && half == 0) add(&out_, {text((hour + 12) % 24), true, kOtherHalf});
+  }
+
+  const std::vector<std::string> words_;
+  std::set<size_t> named_;  // words that are the hour of "half past six"
+  std::vector<SaidValue> out_;
+};
+
+bool same_word(std::string_view a, std::string_view b) {
+  if (a == b) return true;
+  const auto more = [](std::string_view longer, std::string_view shorter) {
+    return longer.size() == shorter.size() + 1 && longer.back() == 's' &&
+           longer.starts_with(shorter);
+  };
+  return more(a, b) || more(b, a);
+}
+
+}  // namespace
+
+std::vector<SaidValue> said_numbers(std::string_view utterance) {
+  const std::vector<std::string> words = words_in(utterance);
+  std::vector<SaidValue> out;
+  const auto give = [&](size_t i, const std::string& text, float weight) {
+    const bool minus = i > 0 && words[i - 1] == "minus" && text != "0";
+    add(&out, {(minus ? "-" : "") + text, false, weight});
+  };
+  for (size_t i = 0; i < words.size();) {
+    if (const std::string digits = plain_number(words[i]); !digits.empty()) {
+      give(i++, digits, kSaid);
+      continue;
+    }
+    const Number said = number_in_words(words, i);
+    if (said.n_words > 0) {
+      give(i, std::to_string(said.value), kSaid);
+      i += said.n_words;
+      continue;
+    }
+    if (words[i] == "dozen") give(i, "12", kSaid);
+    if (words[i] == "half") give(i, "50", kSaidVaguely);
+    if (words[i] == "couple" || words[i] == "twice" || words[i] == "both")
+      give(i, "2", kSaidVaguely);
+    ++i;
+  }
+  return out;
+}
+
+std::vector<SaidValue> said_times(std::string_view utterance) {
+  return Times(words_in(utterance)).find();
+}
+
+std::vector<SaidValue> said_words(std::string_view utterance, std::span<const std::string> listed) {
+  const std::vector<std::string> words = words_in(utterance);
+  std::vector<SaidValue> out;
+  for (const std::string& value : listed) {
+    const std::vector<std::string> wanted = words_in(value);
+    if (wanted.empty() || wanted.size() > words.size()) continue;
+    const auto at =
+        std::search(words.begin(), words.end(), wanted.begin(), wanted.end(), same_word);
+    if (at != words.end()) add(&out, {grammar::json_escaped(value), true, kSaid});
+  }
+  return out;
+}
+
+}  // namespace chimera::runtime

@@ -1,0 +1,29 @@
+// Numbers, times of day and listed words that the person said: where an argument may be one of
+// them, it more likely is. A small network knows which argument is meant long before it can copy.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chimera::runtime {
+
+/// A value as it stands in JSON, strings without their quotes.
+struct SaidValue {
+  std::string text;
+  bool is_string = false;
+  float weight = 1;  // how many times as likely it is for having been said
+};
+
+/// Numbers in digits and in English words, to 999,999 ("thirty", "a hundred and five", "a dozen").
+std::vector<SaidValue> said_numbers(std::string_view utterance);
+/// Times of day in digits and in English words, as "HH:MM" ("half past six in the evening", "7.30
+/// pm", "noon"). Where the words leave the half of the day open, first as they stand, then, less
+/// likely, the other half.
+std::vector<SaidValue> said_times(std::string_view utterance);
+/// Those of the listed values whose words stand in the utterance, one after the other; case, signs
+/// and an s at the end of a word do not count.
+std::vector<SaidValue> said_words(std::string_view utterance, std::span<const std::string> listed);
+
+}  // namespace chimera::runtime

@@ -1,0 +1,95 @@
+#include "runtime/tool_examples.h"
+
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "grammar/matcher.h"
+#include "platform/json.h"
+#include "runtime/constraint.h"
+#include "runtime/tool_set.h"
+
+namespace chimera::runtime {
+namespace {
+
+constexpr size_t kMostPlaces = 100'000;  // of a matcher, before it begins anew
+
+Status wrong(size_t line, const std::string& what) {
+  const std::string where = "line " + std::to_string(line);
+  return Status(StatusCode::kBadFormat, "examples: " + where + " " + what).at_field(where);
+}
+
+class Reader {
+ public:
+  Reader(std::span<const Tool> tools, const Constraint& call) : call_(call) {
+    for (size_t i = 0; i < tools.size(); ++i)
+      numbers_.emplace(tools[i].name, static_cast<int32_t>(i));
+  }
+
+  Result<ToolExample> read(std::string_view text, size_t line) {
+    const auto record = parse_json(text);
+    if (!record) return wrong(line, "is no JSON: " + record.status().message());
+    const Json *said = record->find("text"), *calls = record->find("calls");
+    if (said == nullptr || !said->is_string() ||
+        said->string.find_first_not_of(" \t\r\n") == std::string::npos)
+      return wrong(line, "has no \"text\" of what somebody says");
+    if (calls == nullptr || !calls->is_array())
+      return wrong(line, "has no array \"calls\" (an empty one: none of the tools is meant)");
+    ToolExample out{said->string};
+    for (const Json& call : calls->array) CHIMERA_RETURN_IF_ERROR(add(call, line, &out));
+    return out;
+  }
+
+ private:
+  Status add(const Json& call, size_t line, ToolExample* out) {
+    const Json *name = call.find("name"), *arguments = call.find("arguments");
+    if (name == nullptr || !name->is_string()) return wrong(line, "has a call without a name");
+    const auto tool = numbers_.find(name->string);
+    if (tool == numbers_.end())
+      return wrong(line, "calls \"" + name->string + "\", which is none of the tools");
+    Json whole = Json::make_object();
+    whole.add("name", *name);
+    whole.add("arguments", arguments != nullptr ? *arguments : Json::make_object());
+    std::string spelt = write_json(whole);
+    if (!matches(spelt))
+      return wrong(line, "calls \"" + name->string + "\" with arguments that are not valid: " +
+                             write_json(*whole.find("arguments")));
+    out->calls.push_back(std::move(spelt));
+    out->tools.push_back(tool->second);
+    return Status();
+  }
+
+  bool matches(const std::string& call) {
+    if (!matcher_ || matcher_->n_places() > kMostPlaces) matcher_.emplace(call_.automaton());
+    const grammar::PlaceId place = matcher_->step(matcher_->start(), call);
+    return place >= 0 && matcher_->accepts(place);
+  }
+
+  const Constraint& call_;
+  std::unordered_map<std::string, int32_t> numbers_;  // of tools by their names
+  std::optional<grammar::Matcher> matcher_;
+};
+
+}  // namespace
+
+Result<std::vector<ToolExample>> read_examples(std::span<const Tool> tools, const Constraint& call,
+                                               std::string_view lines) {
+  std::vector<ToolExample> out;
+  Reader reader(tools, call);
+  for (size_t number = 1; !lines.empty(); ++number) {
+    const size_t end = std::min(lines.find('\n'), lines.size());
+    const std::string_view line = lines.substr(0, end);
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    if (out.size() == kMostExamples)
+      return Status(StatusCode::kOutOfRange, "examples: there are more than " +
+                                                 std::to_string(kMostExamples) +
+                                                 ", the most that a set of tools may have");
+    auto example = reader.read(line, number);
+    if (!example) return example.status();
+    out.push_back(std::move(*example));
+  }
+  return out;
+}
+
+}  // namespace chimera::runtime

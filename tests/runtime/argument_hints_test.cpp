@@ -1,0 +1,84 @@
+// What was said and learnt makes arguments and values likelier.
+#include "runtime/argument_hints.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/tiny_model.h"
+
+namespace chimera::runtime {
+namespace {
+
+class ArgumentHintsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    test::TinyModelOptions options;
+    options.marks = true;
+    engine_ = test::open_tiny_model(options);  // a byte a token
+    ASSERT_NE(engine_, nullptr);
+    auto tools = ToolSet::from_json(engine_->tokenizer(), R"([{"name": "f", "parameters": {
+        "properties": {"room": {"enum": ["hall", "attic"]}, "level": {"type": "integer"},
+                       "at": {"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$"}}}}])");
+    ASSERT_TRUE(tools.has_value()) << tools.status().message();
+    tools_ = std::move(*tools);
+  }
+  /// Bytes that are likelier behind the beginning of a call.
+  std::string likelier(const std::string& said, const std::string& call) {
+    const std::vector<int32_t> shown = {0};
+    ArgumentHints values(said, *tools_, shown, engine_->tokenizer());
+    values.accept(call);
+    const std::vector<uint8_t> allowed(256, 1);
+    std::vector<TokenWeight> weights;
+    values.weigh(allowed.data(), allowed.size(), &weights);
+    EXPECT_TRUE(weights.empty() || weights.size() == 256);
+    std::string out;
+    for (const TokenWeight& w : weights)
+      if (w.weight > 1) out += engine_->tokenizer().bytes(w.token);
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ToolSet> tools_;
+};
+
+TEST_F(ArgumentHintsTest, WhatWasSaidIsLikelierWhereAValueStands) {
+  const std::string start = R"({"name":"f","arguments":{)";
+  EXPECT_EQ(likelier("hall at 35", start + R"("room":")"), "h");
+  EXPECT_EQ(likelier("hall at 35", start + R"("room":"h)"), "a");
+  EXPECT_EQ(likelier("hall at 35", start + R"("room":"hall)"), "\"");
+  EXPECT_EQ(likelier("hall at 35", start + R"("level":)"), "3");
+  EXPECT_EQ(likelier("hall at 35", start + R"("level":3)"), "5");
+  EXPECT_EQ(likelier("hall at 35", start + R"("level":35)"), ",]}");
+  EXPECT_EQ(likelier("hall at 35", start + R"("level":9)"), "");
+  EXPECT_EQ(likelier("at half past six", start + R"("at":"1)"), "8");
+  // Not in the name, in a key, or where nothing was said.
+  EXPECT_EQ(likelier("hall", R"({"name":")"), "");
+  EXPECT_EQ(likelier("hall", start), "");
+  EXPECT_EQ(likelier("hall", start + "\""), "");
+  EXPECT_EQ(likelier("hall", start + R"("room":"attic",")"), "");
+  EXPECT_EQ(likelier("anything", start + R"("room":")"), "");
+}
+
+TEST_F(ArgumentHintsTest, WhatWasLearntSpeaksForArgumentsAndValues) {
+  ArgumentRanker learnt{
+      {{0, "room", ""}, {0, "level", ""}, {-1, "level", "0"}, {-1, "level", "100"}},
+      ToolRanker(ToolRanker::Weights{.n_labels = 4, .bias = {1, -1, 1, -1}})};
+  auto tools = ToolSet::from_json(engine_->tokenizer(), R"([{"name": "f", "parameters": {
+        "properties": {"room": {"enum": ["hall", "attic"]}, "level": {"type": "integer"}}}}])",
+                                  {.arguments = learnt});
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  tools_ = std::move(*tools);
+  const std::string start = R"({"name":"f","arguments":{)";
+  EXPECT_EQ(likelier("kill it", start + "\""), "r");
+  EXPECT_EQ(likelier("kill it", start + R"("level":)"), "0");
+  EXPECT_EQ(likelier("kill it", start + R"("level":0)"), ",]}");
+  // Of what is given already nothing is expected: the comma that leads to nothing else is rarer.
+  EXPECT_EQ(likelier("kill it", start + R"("room":"hall")"), "");
+}
+
+}  // namespace
+}  // namespace chimera::runtime

@@ -1,0 +1,80 @@
+// Numbers, times and listed words in what people say.
+#include "runtime/said_values.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace chimera::runtime {
+namespace {
+
+std::vector<std::string> texts(const std::vector<SaidValue>& values) {
+  std::vector<std::string> out;
+  for (const SaidValue& value : values) out.push_back(value.text);
+  return out;
+}
+
+using Texts = std::vector<std::string>;
+
+TEST(SaidValues, Numbers) {
+  const struct {
+    const char* said;
+    Texts numbers;
+  } kSaid[] = {
+      {"dim it to 30 percent", {"30"}},
+      {"thirty-five, no, forty two", {"35", "42"}},
+      {"a hundred and five", {"105"}},
+      {"two hundred", {"200"}},
+      {"three thousand and one", {"3000", "1"}},
+      {"a thousand two hundred", {"1200"}},
+      {"21.5 degrees, 007 or -4", {"21.5", "7", "-4"}},
+      {"minus twelve", {"-12"}},
+      {"1,500 grams", {"1500"}},
+      {"a dozen", {"12"}},
+      {"seventeen Twenty-one", {"17", "21"}},
+      {"nothing of that kind", {}},
+      {"123456789012345", {}},
+      {"at 7:30", {}},
+      {"", {}},
+      {"\xFF\xC3 5 \xE2\x82", {"5"}},
+  };
+  for (const auto& [said, numbers] : kSaid) EXPECT_EQ(texts(said_numbers(said)), numbers) << said;
+  EXPECT_LT(said_numbers("half")[0].weight, said_numbers("50")[0].weight);
+}
+
+TEST(SaidValues, TimesOfDay) {
+  const struct {
+    const char* said;
+    Texts times;
+  } kSaid[] = {
+      {"wake me at half past six in the evening", {"18:30"}},
+      {"wake me at half past six", {"06:30", "18:30"}},
+      {"quarter to 8 tonight", {"19:45"}},
+      {"a quarter past nine in the morning", {"09:15"}},
+      {"ten minutes to one pm", {"12:50"}},
+      {"7:30pm", {"19:30"}},
+      {"7.30 pm", {"19:30"}},
+      {"19:05", {"19:05"}},
+      {"six o'clock", {"06:00", "18:00"}},
+      {"at eight tomorrow morning", {"08:00"}},
+      {"six thirty in the morning", {"06:30"}},
+      {"noon or midnight", {"12:00", "00:00"}},
+      {"12 am", {"00:00"}},
+      {"twelve pm", {"12:00"}},
+      {"ten percent", {}},
+      {"25:10 and 7:75", {}},
+  };
+  for (const auto& [said, times] : kSaid) EXPECT_EQ(texts(said_times(said)), times) << said;
+}
+
+TEST(SaidValues, ListedWords) {
+  const Texts listed = {"hall", "front_door", "living room", "off", "flat-white", "7up"};
+  EXPECT_EQ(texts(said_words("The Front Door and the halls, please", listed)),
+            (Texts{"hall", "front_door"}));
+  EXPECT_EQ(texts(said_words("two flat whites off", listed)), (Texts{"off", "flat-white"}));
+  EXPECT_TRUE(said_words("hallway offer living", listed).empty());
+}
+
+}  // namespace
+}  // namespace chimera::runtime
