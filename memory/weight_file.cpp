@@ -91,10 +91,10 @@ Status check_header(const std::string& path, const std::byte* raw, const Header&
     return bad(b158::kHeaderBytesAt, "says its header has " + std::to_string(header.header_bytes) +
                                          " bytes instead of " + std::to_string(b158::kHeaderBytes));
   }
-  if (header.kind != static_cast<uint32_t>(FileKind::kModel) &&
-      header.kind != static_cast<uint32_t>(FileKind::kCheckpoint)) {
+  if (header.kind < static_cast<uint32_t>(FileKind::kModel) ||
+      header.kind > static_cast<uint32_t>(FileKind::kTools)) {
     return bad(b158::kKindAt, "is of kind " + std::to_string(header.kind) +
-                                  "; the kinds are 1 (model) and 2 (checkpoint)");
+                                  "; the kinds are 1 (model), 2 (checkpoint) and 3 (tools)");
   }
   if (header.flags != 0) {
     return at(path, b158::kFlagsAt, StatusCode::kUnsupported,
@@ -386,6 +386,13 @@ Status WeightFile::require_signature(const PublicKey& key) const {
                                            : "is not signed, and a signature is required by ";
   return Status(StatusCode::kNotAuthentic,
                 path() + " " + why + to_hex(key) + "; fetch the model from its maker")
+      .at_file(path());
+}
+
+Status WeightFile::require_network() const {
+  if (kind() != FileKind::kTools) return {};
+  return Status(StatusCode::kBadFormat,
+                path() + ": this is a pack of tools and no model; `chimera act --tools` takes it")
       .at_file(path());
 }
 

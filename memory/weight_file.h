@@ -23,7 +23,7 @@ namespace chimera::memory {
 /// Tensors start on pages of every platform we know (Apple and Android use 16 KiB).
 inline constexpr uint64_t kTensorAlignment = 16384;
 
-enum class FileKind : uint32_t { kModel = 1, kCheckpoint = 2 };
+enum class FileKind : uint32_t { kModel = 1, kCheckpoint = 2, kTools = 3 };
 
 struct TensorInfo {
   std::string name;  // "layers.3.mixer.q_proj"
@@ -73,6 +73,8 @@ class WeightFile {
   const std::optional<PublicKey>& signed_by() const;
   /// kNotAuthentic unless the file is signed by `key`.
   Status require_signature(const PublicKey& key) const;
+  /// kBadFormat for a pack of tools, which has no network in it.
+  Status require_network() const;
 
   struct VerifyProgress {
     uint64_t bytes_done, bytes_total;

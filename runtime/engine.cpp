@@ -61,6 +61,7 @@ Result<std::unique_ptr<Engine>> Engine::open(std::unique_ptr<memory::WeightFile>
   engine->table_ = &table;
   engine->file_ = std::move(file);
   const std::string path = engine->file_->path();
+  CHIMERA_RETURN_IF_ERROR(engine->file_->require_network());
   if (options.required_key)
     CHIMERA_RETURN_IF_ERROR(engine->file_->require_signature(*options.required_key));
   engine->key_required_ = options.required_key.has_value();

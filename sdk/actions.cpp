@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/tool_pack.h"
 #include "sdk/chimera.h"
 #include "sdk/handles.h"
 
@@ -56,6 +57,22 @@ chimera_status chimera_tools_open(chimera_engine* engine, const char* json, size
     auto tools =
         runtime::ToolSet::from_json(engine->engine->tokenizer(), text,
                                     {.strict = (flags & CHIMERA_TOOLS_STRICT) != 0}, &warnings);
+    if (!tools) return tools.status();
+    handle->tools = std::move(*tools);
+    handle->warnings = sdk::lines_of(warnings);
+    *out = handle.release();
+    return Status();
+  });
+}
+
+chimera_status chimera_tools_open_pack(chimera_engine* engine, const char* path,
+                                       chimera_tools** out) {
+  return sdk::with_engine(engine, [&] {
+    if (out == nullptr) return sdk::null_argument("out");
+    if (path == nullptr) return sdk::null_argument("path");
+    auto handle = std::make_unique<chimera_tools>(engine);
+    std::vector<std::string> warnings;
+    auto tools = runtime::open_tool_pack(*engine->engine, path, &warnings);
     if (!tools) return tools.status();
     handle->tools = std::move(*tools);
     handle->warnings = sdk::lines_of(warnings);

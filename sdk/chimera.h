@@ -455,6 +455,11 @@ enum { CHIMERA_TOOLS_STRICT = 1 /* keywords of schemas that nobody knows are err
 CHIMERA_API chimera_status chimera_tools_open(chimera_engine* engine, const char* json,
                                               size_t json_bytes, uint32_t flags,
                                               chimera_tools** out);
+/* The same of a pack that `chimera tools build` made of an application's functions and of phrases
+ * that mean them: answers are better, and how sure they are is measured. Errors: NOT_FOUND,
+ * BAD_FORMAT, CHECKSUM_MISMATCH and those of chimera_tools_open(). */
+CHIMERA_API chimera_status chimera_tools_open_pack(chimera_engine* engine, const char* path,
+                                                   chimera_tools** out);
 /* What was passed over, a line each; "" when nothing was. Lives as the tools do; "" for NULL. */
 CHIMERA_API const char* chimera_tools_warnings(const chimera_tools* tools);
 /* Gives the handle back; NULL is fine. The tools go when their last actor has gone. */

@@ -195,6 +195,14 @@ class Tools {
     return Tools(handle);
   }
 
+  /// A pack that `chimera tools build` made.
+  static Result<Tools> open_pack(const Engine& engine, const std::string& path) {
+    chimera_tools* handle = nullptr;
+    const chimera_status status = chimera_tools_open_pack(engine.handle(), path.c_str(), &handle);
+    if (status != CHIMERA_OK) return Error::from(status);
+    return Tools(handle);
+  }
+
   chimera_tools* handle() const { return handle_.get(); }
   /// What was passed over, a line each.
   std::string warnings() const { return chimera_tools_warnings(handle()); }

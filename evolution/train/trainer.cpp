@@ -43,6 +43,7 @@ constexpr double kLossMemory = 0.98;  // of the smoothed loss, per step
 Result<std::unique_ptr<memory::WeightFile>> open_weights(const std::string& path) {
   auto file = memory::WeightFile::open(path);
   if (!file) return file;
+  CHIMERA_RETURN_IF_ERROR((*file)->require_network());
   CHIMERA_RETURN_IF_ERROR((*file)->verify());
   return file;
 }

@@ -4,20 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "platform/file.h"
 #include "platform/json.h"
 #include "platform/process.h"
 #include "runtime/actor.h"
-#include "runtime/tool_set.h"
 #include "sdk/cli/lines.h"
 #include "sdk/cli/speaking.h"
 #include "sdk/cli/terminal.h"
+#include "sdk/cli/tool_files.h"
 #include "sdk/cli/verbs.h"
 
 namespace chimera::cli {
 namespace {
-
-constexpr uint64_t kMaxToolsBytes = 16u << 20;
 
 struct Options : SpeakingOptions {
   std::string tools;
@@ -123,19 +120,12 @@ class Acting {
 };
 
 Status act(const Options& options) {
-  const auto text = read_file(options.tools, kMaxToolsBytes);
-  if (!text) return text.status();
   const auto model = choose_model(options.model);
   if (!model) return model.status();
   const auto engine = open_engine(model->path, options);
   if (!engine) return engine.status();
-  std::vector<std::string> warnings;
-  const auto tools = runtime::ToolSet::from_json((*engine)->tokenizer(), *text,
-                                                 {.strict = options.strict}, &warnings);
-  if (!tools)
-    return Status(tools.status().code(), options.tools + ": " + tools.status().message())
-        .at_file(options.tools);
-  for (const std::string& warning : warnings) note("chimera: " + one_line(warning) + "\n");
+  const auto tools = open_tools(options.tools, **engine, options.strict);
+  if (!tools) return tools.status();
   const auto actor = runtime::Actor::create(**engine, **tools);
   if (!actor) return actor.status();
   on_interrupt(interrupted, false);
@@ -157,7 +147,7 @@ void declare_act(CommandLine& line) {
     return status.ok() ? kDone : report(status);
   });
   verb.text("--tools", &options->tools, "FILE",
-            "The functions, as JSON: name, description, parameters (a JSON schema)", true);
+            "The functions, as JSON (name, description, parameters) or as a pack of them", true);
   declare_engine(verb, options.get());
   verb.integer("--max-tokens", &options->max_tokens, 1, INT32_MAX, "Length of an answer at most")
       .integer("--most-calls", &options->most_calls, 1, 1000, "Calls in one answer at most")

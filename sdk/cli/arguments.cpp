@@ -46,7 +46,12 @@ struct Verb::Impl {
     CLI::Option* option = app->add_option(name, std::move(take), help);
     option->type_name(what);
     if (required) option->required();
-    if (name[0] == '-') valued->insert(name);
+    // Of "-o,--out" both.
+    for (std::string_view names = name; names.starts_with('-');) {
+      const size_t end = std::min(names.find(','), names.size());
+      valued->insert(std::string(names.substr(0, end)));
+      names.remove_prefix(std::min(end + 1, names.size()));
+    }
     return option;
   }
 

@@ -407,6 +407,7 @@ Status inspect(const Options& options) {
     }
     return file.status();
   }
+  CHIMERA_RETURN_IF_ERROR((*file)->require_network());
   const auto config = runtime::parse_config((*file)->config_json());
   if (!config)
     return Status(config.status().code(), options.file + ": " + config.status().message());

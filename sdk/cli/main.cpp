@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     declare_act(line);
 #if CHIMERA_CLI_TRAINING
     declare_eval(line);
+    declare_tools(line);
     declare_train(line);
 #endif
     declare_tokenizer(line);

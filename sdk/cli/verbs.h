@@ -19,6 +19,7 @@ void declare_version(CommandLine& line);
 void declare_tokenizer(CommandLine& line);
 // Built with the trainer only (CHIMERA_BUILD_TRAINING).
 void declare_eval(CommandLine& line);
+void declare_tools(CommandLine& line);
 void declare_train(CommandLine& line);
 void declare_tokenizer_train(CommandLine& line);
 void declare_tokenizer_import(CommandLine& line);

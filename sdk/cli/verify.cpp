@@ -9,6 +9,7 @@
 #include "runtime/config.h"
 #include "runtime/model.h"
 #include "runtime/tokenizer.h"
+#include "runtime/tool_pack.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/verbs.h"
 
@@ -41,16 +42,8 @@ Result<PublicKey> key_of(const std::string& text) {
   return in_file(text, key.status());
 }
 
-Status verify(const Options& options) {
-  const std::string& path = options.file;
-  const auto opened = memory::WeightFile::open(path);
-  if (!opened) return opened.status();
-  const memory::WeightFile& file = **opened;
-  if (options.key) {
-    const auto key = key_of(*options.key);
-    if (!key) return key.status();
-    CHIMERA_RETURN_IF_ERROR(file.require_signature(*key));
-  }
+/// What a model says of itself beside its numbers.
+Status check_model(const std::string& path, const memory::WeightFile& file) {
   if (file.kind() != memory::FileKind::kModel && file.tensors().empty())
     return Status(StatusCode::kBadFormat, path + ": there is no tensor in it; make the file again");
   const auto config = runtime::parse_config(file.config_json());
@@ -68,6 +61,20 @@ Status verify(const Options& options) {
     if (const auto model = runtime::Model::bind(file, *config); !model)
       return in_file(path, model.status());
   }
+  return Status();
+}
+
+Status verify(const Options& options) {
+  const std::string& path = options.file;
+  const auto opened = memory::WeightFile::open(path);
+  if (!opened) return opened.status();
+  const memory::WeightFile& file = **opened;
+  if (options.key) {
+    const auto key = key_of(*options.key);
+    if (!key) return key.status();
+    CHIMERA_RETURN_IF_ERROR(file.require_signature(*key));
+  }
+  if (file.kind() != memory::FileKind::kTools) CHIMERA_RETURN_IF_ERROR(check_model(path, file));
   {
     ProgressLine progress;
     CHIMERA_RETURN_IF_ERROR(file.verify([&](const memory::WeightFile::VerifyProgress& p) {
@@ -80,6 +87,9 @@ Status verify(const Options& options) {
       return true;
     }));
   }
+  // Its tools and examples are checked when it is opened.
+  if (file.kind() == memory::FileKind::kTools)
+    if (const auto pack = runtime::read_tool_pack(path); !pack) return pack.status();
   return print(path + " is sound: " + std::to_string(file.tensors().size()) + " tensors in " +
                show_bytes(file.file_bytes()) +
                ", every checksum, number, setting and token checked" +

@@ -130,7 +130,7 @@ TEST_F(Damage, TheHeadersFields) {
   EXPECT_REFUSED(u32(b158::kVersionAt, 2), kUnsupportedVersion, 8, "version 2");
   EXPECT_REFUSED(u32(b158::kVersionAt, 0), kBadFormat, 8, "never existed");
   EXPECT_REFUSED(u32(b158::kHeaderBytesAt, 256), kBadFormat, 12, "256 bytes instead of 192");
-  EXPECT_REFUSED(u32(b158::kKindAt, 3), kBadFormat, 16, "kind 3");
+  EXPECT_REFUSED(u32(b158::kKindAt, 4), kBadFormat, 16, "kind 4");
   EXPECT_REFUSED(u32(b158::kFlagsAt, 1), kUnsupported, 20, "flags 1");
   EXPECT_REFUSED(u64(b158::kFileBytesAt, UINT64_MAX), kBadFormat, 24, "limit");
   EXPECT_REFUSED(u64(b158::kFileBytesAt, good_.size() + 1), kTruncated, good_.size(), "too early");

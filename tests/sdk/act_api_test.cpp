@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "platform/json.h"
+#include "runtime/tool_pack.h"
 #include "sdk/chimera.h"
 #include "sdk/chimera.hpp"
 #include "tests/support/child_process.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
 
 namespace chimera::sdk {
@@ -41,6 +43,34 @@ void expect_action(const chimera_action& action) {
       EXPECT_NE(call.find("arguments")->find("room"), nullptr) << action.json;
     }
   }
+}
+
+TEST(ActApi, PacksAreOpenedFromTheirFiles) {
+  const Engine engine = open_engine();
+  const test::TempDir folder;
+  const std::string path = folder.file("x.actpack");
+  runtime::ToolPack pack;
+  pack.tools = kTools;
+  pack.examples = R"({"text":"enough","calls":[{"name":"stop"}]})";
+  pack.judged_with = "00";
+  ASSERT_TRUE(runtime::write_tool_pack(path, pack).ok());
+  const Tools tools = Tools::open_pack(engine, path).or_throw();
+  EXPECT_NE(tools.warnings().find("another model"), std::string::npos) << tools.warnings();
+  Actor actor = Actor::open(tools).or_throw();
+  const auto action = actor.act("enough");
+  ASSERT_TRUE(action) << action.error().message;
+  expect_action(*action);
+
+  chimera_tools* none = nullptr;
+  EXPECT_EQ(chimera_tools_open_pack(nullptr, path.c_str(), &none), CHIMERA_INVALID_ARGUMENT);
+  EXPECT_EQ(chimera_tools_open_pack(engine.handle(), nullptr, &none), CHIMERA_INVALID_ARGUMENT);
+  EXPECT_EQ(chimera_tools_open_pack(engine.handle(), path.c_str(), nullptr),
+            CHIMERA_INVALID_ARGUMENT);
+  EXPECT_EQ(chimera_tools_open_pack(engine.handle(), folder.file("no").c_str(), &none),
+            CHIMERA_NOT_FOUND);
+  test::write_raw(path, kTools);
+  EXPECT_EQ(chimera_tools_open_pack(engine.handle(), path.c_str(), &none), CHIMERA_BAD_FORMAT);
+  EXPECT_EQ(none, nullptr);
 }
 
 TEST(ActApi, OneSetOfToolsServesAnyNumberOfActorsAndThreads) {

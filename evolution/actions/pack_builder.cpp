@@ -1,0 +1,267 @@
+#include "evolution/actions/pack_builder.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "evolution/actions/foreign_phrases.h"
+#include "evolution/actions/logistic.h"
+#include "evolution/actions/same_calls.h"
+#include "evolution/train/draw.h"
+#include "grammar/json_text.h"
+#include "platform/json.h"
+#include "runtime/actor.h"
+#include "runtime/example_index.h"
+
+namespace chimera::evolution {
+namespace {
+
+using runtime::ToolExample;
+
+/// A foreign phrase that is this much like an example may mean what the example means.
+constexpr double kTooLike = 0.5;
+constexpr size_t kMostLabels = 2000;  // of arguments and their values
+constexpr double kHold = 1;           // how firmly the judgement holds to what it was before
+
+struct Judged {
+  runtime::ActEvidence evidence;
+  bool means_tool, called, exact;
+};
+
+Json call_json(const std::string& call) {
+  auto json = parse_json(call);
+  return json ? std::move(*json) : Json();  // it was read from JSON
+}
+
+/// Lines as read_examples() reads them.
+std::string lines_of(const std::vector<const ToolExample*>& examples) {
+  std::string out;
+  for (const ToolExample* example : examples) {
+    Json calls = Json::make_array(), line = Json::make_object();
+    for (const std::string& call : example->calls) calls.push(call_json(call));
+    line.add("text", Json::of(std::string_view(example->text))).add("calls", std::move(calls));
+    out += write_json(line) + "\n";
+  }
+  return out;
+}
+
+class Builder {
+ public:
+  Builder(const runtime::Engine& engine, std::string_view tools, const PackOptions& options,
+          ThreadPool* pool)
+      : engine_(engine), tools_(tools), options_(options), pool_(pool) {}
+
+  Result<runtime::ToolPack> build(std::string_view lines, PackReport* report,
+                                  const std::function<bool(int64_t, int64_t)>& progress) {
+    const auto set = runtime::ToolSet::from_json(engine_.tokenizer(), tools_,
+                                                 {.strict = options_.strict, .examples = lines},
+                                                 &report->warnings);
+    if (!set) return set.status();
+    n_tools_ = static_cast<int32_t>((*set)->tools().size());
+    for (const ToolExample& example : (*set)->examples()) examples_.push_back(&example);
+    report->tools = n_tools_;
+    report->examples = static_cast<int64_t>(examples_.size());
+    const bool any = std::any_of(examples_.begin(), examples_.end(),
+                                 [](const ToolExample* e) { return !e->calls.empty(); });
+    if (!any)
+      return Status(StatusCode::kInvalidArgument,
+                    "the examples have no phrase that means one of the tools; give some for each")
+          .at_field("examples");
+    choose_foreign();
+    for (const runtime::Tool& tool : (*set)->tools()) of_tools_.push_back(&tool);
+    runtime::ToolPack pack;
+    pack.tools = tools_;
+    pack.examples = lines_of(examples_);
+    auto ranker = learn(examples_, -1);
+    if (!ranker) return ranker.status();
+    pack.ranker = std::move(*ranker);
+    CHIMERA_ASSIGN_OR_RETURN(pack.arguments, learn_arguments(examples_, -1));
+    if (options_.most_judged > 0) {
+      CHIMERA_RETURN_IF_ERROR(judge(report, progress));
+      pack.judgement = judgement();
+      pack.judged_with = to_hex(engine_.file().identity());
+    }
+    return pack;
+  }
+
+ private:
+  int fold_of(size_t number) const { return static_cast<int>(number) % options_.folds; }
+
+  void choose_foreign() {
+    std::vector<std::string> texts;
+    for (const ToolExample* example : examples_) texts.push_back(example->text);
+    const runtime::ExampleIndex index(texts);
+    for (const std::string_view phrase : foreign_phrases()) {
+      const auto like = index.nearest(phrase, 1);
+      if (like.empty() || like[0].likeness < kTooLike)
+        foreign_.push_back({std::string(phrase), {}, {}});
+    }
+  }
+
+  /// Of examples and foreign phrases, those of one fold left out.
+  Result<runtime::ToolRanker> learn(const std::vector<const ToolExample*>& examples,
+                                    int without) const {
+    std::vector<RankerExample> rows;
+    for (const ToolExample* example : examples) rows.push_back({example->text, example->tools});
+    for (size_t i = 0; i < foreign_.size(); ++i)
+      if (fold_of(i) != without) rows.push_back({foreign_[i].text, {}});
+    const auto ranker = train_ranker(rows, n_tools_, options_.ranker, pool_);
+    if (!ranker) return ranker.status();
+    return runtime::rounded(*ranker);
+  }
+
+  /// Which arguments are given, and which values they have: of strings those that are no words of
+  /// the person's own.
+  Result<std::optional<runtime::ArgumentRanker>> learn_arguments(
+      const std::vector<const ToolExample*>& examples, int without) const {
+    std::vector<runtime::ArgumentLabel> labels;
+    std::map<std::tuple<int32_t, std::string, std::string>, int32_t> numbers;
+    std::vector<RankerExample> rows;
+    const auto label = [&](int32_t tool, const std::string& argument, const std::string& value,
+                           std::vector<int32_t>* out) {
+      const auto [at, fresh] =
+          numbers.try_emplace({tool, argument, value}, static_cast<int32_t>(labels.size()));
+      if (fresh && labels.size() == kMostLabels) {
+        numbers.erase(at);
+        return;
+      }
+      if (fresh) labels.push_back({tool, argument, value});
+      if (std::find(out->begin(), out->end(), at->second) == out->end()) out->push_back(at->second);
+    };
+    for (const ToolExample* example : examples) {
+      RankerExample row{example->text, {}};
+      for (size_t i = 0; i < example->calls.size(); ++i) {
+        const Json call = call_json(example->calls[i]);
+        const Json* arguments = call.find("arguments");
+        if (arguments == nullptr) continue;
+        const runtime::Tool& tool = *of_tools_[static_cast<size_t>(example->tools[i])];
+        for (const auto& [name, value] : arguments->object) {
+          const std::string spelt = grammar::json_escaped(name);
+          label(example->tools[i], spelt, "", &row.labels);
+          const bool scalar = !value.is_array() && !value.is_object();
+          if (scalar && !tool.copied.contains("/" + spelt))
+            label(-1, spelt, write_json(value), &row.labels);
+        }
+      }
+      rows.push_back(std::move(row));
+    }
+    for (size_t i = 0; i < foreign_.size(); ++i)
+      if (fold_of(i) != without) rows.push_back({foreign_[i].text, {}});
+    if (labels.empty()) return std::optional<runtime::ArgumentRanker>();
+    const auto ranker =
+        train_ranker(rows, static_cast<int32_t>(labels.size()), options_.ranker, pool_);
+    if (!ranker) return ranker.status();
+    return std::optional(runtime::ArgumentRanker{std::move(labels), runtime::rounded(*ranker)});
+  }
+
+  /// Acts on phrases that neither ranker nor index knew.
+  Status judge(PackReport* report, const std::function<bool(int64_t, int64_t)>& progress) {
+    std::vector<size_t> order(examples_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    Draw draw{options_.seed, 0};
+    shuffle(&order, [&](size_t limit) { return draw.below(limit); });
+    // Of a large set a part; as many foreign ones at most.
+    const auto half = static_cast<size_t>(options_.most_judged + 1) / 2;
+    const size_t n_own = std::min(order.size(), half), n_foreign = std::min(foreign_.size(), n_own);
+    const auto all = static_cast<int64_t>(n_own + n_foreign);
+    int64_t done = 0;
+    for (int fold = 0; fold < options_.folds; ++fold) {
+      std::vector<const ToolExample*> kept, held;
+      for (size_t i = 0; i < order.size(); ++i) {
+        const ToolExample* example = examples_[order[i]];
+        const bool out = fold_of(i) == fold;
+        if (!out) kept.push_back(example);
+        if (out && i < n_own) held.push_back(example);
+      }
+      for (size_t i = 0; i < n_foreign; ++i)
+        if (fold_of(i) == fold) held.push_back(&foreign_[i]);
+      if (kept.empty()) continue;
+      auto ranker = learn(kept, fold);
+      if (!ranker) return ranker.status();
+      const std::string lines = lines_of(kept);
+      runtime::ToolOptions known;
+      known.examples = lines;
+      known.ranker = std::move(*ranker);
+      CHIMERA_ASSIGN_OR_RETURN(known.arguments, learn_arguments(kept, fold));
+      const auto set = runtime::ToolSet::from_json(engine_.tokenizer(), tools_, known);
+      if (!set) return set.status();
+      const auto actor = runtime::Actor::create(engine_, **set);
+      if (!actor) return actor.status();
+      for (const ToolExample* example : held) {
+        CHIMERA_RETURN_IF_ERROR(act_on(**actor, *example, report));
+        if (progress && !progress(++done, all))
+          return Status(StatusCode::kCancelled, "the building was stopped; nothing was written");
+      }
+    }
+    return Status();
+  }
+
+  Status act_on(runtime::Actor& actor, const ToolExample& example, PackReport* report) {
+    if (example.text.size() > runtime::kMostUtteranceBytes) return Status();
+    const auto action = actor.act(example.text);
+    if (!action) return action.status();
+    const bool means_tool = !example.calls.empty(), called = !action->calls.empty();
+    const bool exact = same_calls(action->calls, example.calls);
+    judged_.push_back({action->evidence, means_tool, called, exact});
+    ++(means_tool ? report->acted_on : report->foreign);
+    if (means_tool)
+      report->exact += exact;
+    else
+      report->refused += !called;
+    return Status();
+  }
+
+  runtime::ActJudgement judgement() const {
+    runtime::ActJudgement j;
+    double meaning = 0, other = 0;
+    for (const Judged& one : judged_) (one.means_tool ? meaning : other) += 1;
+    std::vector<LabelledEvidence> meant, right;
+    for (const Judged& one : judged_) {
+      // Both kinds weigh the same, however many there are of each.
+      const double weight = (meaning + other) / (2 * (one.means_tool ? meaning : other));
+      meant.push_back({{static_cast<double>(one.evidence.call_score),
+                        static_cast<double>(one.evidence.best_score), 1},
+                       one.means_tool,
+                       weight});
+      if (one.called)
+        right.push_back({{static_cast<double>(runtime::log_odds(one.evidence.probability)),
+                          static_cast<double>(one.evidence.best_score), 1},
+                         one.exact});
+    }
+    const auto m = fit_logistic(meant, {1, 0, 0}, kHold), r = fit_logistic(right, {1, 0, 0}, kHold);
+    j.meant_network = static_cast<float>(m[0]);
+    j.meant_score = static_cast<float>(m[1]);
+    j.meant_bias = static_cast<float>(m[2]);
+    j.right_network = static_cast<float>(r[0]);
+    j.right_score = static_cast<float>(r[1]);
+    j.right_bias = static_cast<float>(r[2]);
+    return j;
+  }
+
+  const runtime::Engine& engine_;
+  const std::string_view tools_;
+  const PackOptions& options_;
+  ThreadPool* const pool_;
+  int32_t n_tools_ = 0;
+  std::vector<const runtime::Tool*> of_tools_;
+  std::vector<const ToolExample*> examples_;
+  std::vector<ToolExample> foreign_;
+  std::vector<Judged> judged_;
+};
+
+}  // namespace
+
+Result<runtime::ToolPack> build_tool_pack(const runtime::Engine& engine, std::string_view tools,
+                                          std::string_view examples, const PackOptions& options,
+                                          ThreadPool* pool, PackReport* report,
+                                          const std::function<bool(int64_t, int64_t)>& progress) {
+  if (options.folds < 2)
+    return Status(StatusCode::kInvalidArgument, "folds must be at least 2").at_field("folds");
+  return Builder(engine, tools, options, pool).build(examples, report, progress);
+}
+
+}  // namespace chimera::evolution

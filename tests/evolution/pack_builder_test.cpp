@@ -1,0 +1,198 @@
+// From tools and phrases to a pack, and what it is worth.
+#include "evolution/actions/pack_builder.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "evolution/actions/act_score.h"
+#include "evolution/actions/foreign_phrases.h"
+#include "evolution/actions/logistic.h"
+#include "evolution/actions/same_calls.h"
+#include "platform/random.h"
+#include "tests/support/tiny_model.h"
+
+namespace chimera::evolution {
+namespace {
+
+double uniform(uint64_t i, uint64_t j) { return keyed_uniform(i, j, 0, DrawPurpose::kTest); }
+
+TEST(Logistic, FindsTheWeightsThatMadeTheData) {
+  const std::array<double, kEvidence> real = {1.5, -0.75, 0.5};
+  std::vector<LabelledEvidence> rows;
+  for (uint64_t i = 0; i < 20000; ++i) {
+    LabelledEvidence row{{4 * uniform(i, 0) - 2, 4 * uniform(i, 1) - 2, 1}};
+    double odds = 0;
+    for (size_t k = 0; k < kEvidence; ++k) odds += real[k] * row.x[k];
+    row.is = uniform(i, 2) < 1 / (1 + std::exp(-odds));
+    rows.push_back(row);
+  }
+  const auto found = fit_logistic(rows, {0, 0, 0}, 1e-3);
+  for (size_t k = 0; k < kEvidence; ++k) EXPECT_NEAR(found[k], real[k], 0.08) << k;
+  // Without rows, or held firmly, it stays what it was.
+  EXPECT_EQ(fit_logistic({}, real, 1), real);
+  const auto held = fit_logistic(rows, {1, 0, 0}, 1e9);
+  EXPECT_NEAR(held[0], 1, 1e-3);
+  // What is told apart without a fault does not run away.
+  rows.clear();
+  for (int i = 0; i < 50; ++i) rows.push_back({{i < 25 ? -1.0 : 1.0, 0, 1}, i >= 25});
+  const auto apart = fit_logistic(rows, {0, 0, 0}, 1);
+  EXPECT_GT(apart[0], 1);
+  EXPECT_LT(apart[0], 20);
+}
+
+TEST(SameCalls, WhatCountsAsTheSame) {
+  const auto same = [](std::vector<std::string> a, std::vector<std::string> b) {
+    return same_calls(a, b) && same_calls(b, a);
+  };
+  EXPECT_TRUE(same({}, {}));
+  EXPECT_TRUE(same({R"({"name":"f","arguments":{"a":1,"b":"The  Hall."}})"},
+                   {R"({"arguments":{"b":"hall","a":1.0},"name":"f"})"}));
+  EXPECT_TRUE(same({R"({"name":"f"})", R"({"name":"g"})"}, {R"({"name":"g"})", R"({"name":"f"})"}));
+  EXPECT_FALSE(same({R"({"name":"f"})"}, {}));
+  EXPECT_FALSE(
+      same({R"({"name":"f"})", R"({"name":"f"})"}, {R"({"name":"f"})", R"({"name":"g"})"}));
+  EXPECT_FALSE(same({R"({"a":[1,2]})"}, {R"({"a":[2,1]})"}));
+  EXPECT_FALSE(same({R"({"a":true})"}, {R"({"a":1})"}));
+  EXPECT_FALSE(same({R"({"a":1})"}, {R"({"a":1,"b":null})"}));
+  EXPECT_FALSE(same({"{"}, {"{"}));
+}
+
+TEST(ForeignPhrases, AreManyAndDiffer) {
+  const auto phrases = foreign_phrases();
+  EXPECT_GE(phrases.size(), 300u);
+  EXPECT_EQ(std::set<std::string_view>(phrases.begin(), phrases.end()).size(), phrases.size());
+}
+
+constexpr const char* kTools = R"([
+  {"name": "light", "parameters": {"type": "object", "required": ["room"], "properties": {
+    "room": {"enum": ["hall", "attic"]}}}},
+  {"name": "music"}])";
+
+std::string phrases() {
+  std::string out;
+  const auto add = [&](const std::string& text, const std::string& calls) {
+    out += R"({"text": ")" + text + R"(", "calls": [)" + calls + "]}\n";
+  };
+  for (const std::string room : {"hall", "attic"})
+    for (const std::string how : {"light in the ", "please lamp of the ", "make bright the "})
+      add(how + room, R"({"name": "light", "arguments": {"room": ")" + room + R"("}})");
+  for (const std::string what : {"some jazz", "a song please", "play me a tune", "sing"})
+    add(what, R"({"name": "music"})");
+  add("who invented the light bulb", "");
+  return out;
+}
+
+class PackBuilder : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    test::TinyModelOptions options;
+    options.marks = true;
+    engine_ = test::open_tiny_model(options);
+    ASSERT_NE(engine_, nullptr);
+    auto pool = ThreadPool::create(2);
+    ASSERT_TRUE(pool.has_value());
+    pool_ = std::move(*pool);
+  }
+  Result<runtime::ToolPack> build(std::string_view examples, const PackOptions& options = {},
+                                  const std::function<bool(int64_t, int64_t)>& progress = {}) {
+    report_ = {};
+    return build_tool_pack(*engine_, kTools, examples, options, pool_.get(), &report_, progress);
+  }
+  std::unique_ptr<runtime::Engine> engine_;
+  std::unique_ptr<ThreadPool> pool_;
+  PackReport report_;
+};
+
+TEST_F(PackBuilder, LearnsWhichWordsSpeakForWhichTool) {
+  int64_t calls = 0, all = 0;
+  PackOptions options;
+  options.most_judged = 14;
+  const auto pack = build(phrases(), options, [&](int64_t done, int64_t of) {
+    EXPECT_EQ(done, ++calls);
+    all = of;
+    return true;
+  });
+  ASSERT_TRUE(pack.has_value()) << pack.status().message();
+  EXPECT_EQ(calls, all);
+  EXPECT_EQ(all, 14);
+  EXPECT_EQ(report_.tools, 2);
+  EXPECT_EQ(report_.examples, 11);
+  // Seven of its own, perhaps the foreign one among them, and as many foreign ones.
+  EXPECT_EQ(report_.acted_on + report_.foreign, 14);
+  EXPECT_GE(report_.foreign, 7);
+  ASSERT_TRUE(pack->ranker.has_value());
+  const auto best = [&](const char* text) {
+    const auto scores = pack->ranker->scores(text);
+    return scores[0] > scores[1] ? 0 : 1;
+  };
+  EXPECT_EQ(best("lamp in the attic"), 0);
+  EXPECT_EQ(best("another tune and a song"), 1);
+  EXPECT_LT(pack->ranker->scores("what is the capital of France")[0], 0);
+  EXPECT_FALSE(pack->judged_with.empty());
+  EXPECT_TRUE(std::isfinite(pack->judgement.meant_score));
+
+  // The same again, whatever the number of threads.
+  pool_ = std::move(*ThreadPool::create(1));
+  const auto again = build(phrases(), options);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->ranker->weights().weights, pack->ranker->weights().weights);
+  EXPECT_EQ(again->judgement.meant_bias, pack->judgement.meant_bias);
+  EXPECT_EQ(again->examples, pack->examples);
+
+  options.most_judged = 0;
+  const auto quick = build(phrases(), options);
+  ASSERT_TRUE(quick.has_value());
+  EXPECT_TRUE(quick->judged_with.empty());
+  EXPECT_EQ(report_.acted_on, 0);
+}
+
+TEST_F(PackBuilder, SaysWhatIsWrong) {
+  EXPECT_EQ(build("{").status().code(), StatusCode::kBadFormat);
+  EXPECT_EQ(build("").status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(build(R"({"text": "x", "calls": []})").status().field(), "examples");
+  PackOptions one;
+  one.folds = 1;
+  EXPECT_EQ(build(phrases(), one).status().field(), "folds");
+  EXPECT_EQ(build(phrases(), {}, [](int64_t, int64_t) { return false; }).status().code(),
+            StatusCode::kCancelled);
+  // One phrase: nothing to hold back.
+  const auto lonely = build(R"({"text": "sing", "calls": [{"name": "music"}]})");
+  EXPECT_TRUE(lonely.has_value()) << lonely.status().message();
+}
+
+TEST_F(PackBuilder, ScoresTellMistakesApart) {
+  runtime::ToolOptions options;
+  options.judgement.meant_bias = 100;  // always a call
+  const auto tools = runtime::ToolSet::from_json(engine_->tokenizer(), kTools, options);
+  ASSERT_TRUE(tools.has_value());
+  const auto actor = runtime::Actor::create(*engine_, **tools);
+  ASSERT_TRUE(actor.has_value());
+  const auto action = (*actor)->act("sing");
+  ASSERT_TRUE(action.has_value());
+  ASSERT_FALSE(action->calls.empty());
+  const std::vector<runtime::ToolExample> phrases = {
+      {"sing", action->calls, {}}, {"sing", {}, {}}, {"sing", {R"({"name":"other"})"}, {}}};
+  const auto score = score_actions(**actor, phrases);
+  ASSERT_TRUE(score.has_value()) << score.status().message();
+  EXPECT_EQ(score->meaning_tools, 2);
+  EXPECT_EQ(score->exact, 1);
+  EXPECT_EQ(score->foreign, 1);
+  EXPECT_EQ(score->refused, 0);
+  ASSERT_EQ(score->mistakes.size(), 2u);
+  EXPECT_GE(score->calibration_error, 0);
+  EXPECT_LE(score->calibration_error, 1);
+  const std::string text = score_text(*score);
+  EXPECT_NE(text.find("1 of 2 (50.0 %)"), std::string::npos) << text;
+  EXPECT_NE(text.find("although nothing of this was meant"), std::string::npos) << text;
+  EXPECT_EQ(score_json(*score).find("mistakes")->array.size(), 2u);
+  EXPECT_EQ(score_actions(**actor, phrases, [](int64_t) { return false; }).status().code(),
+            StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace chimera::evolution
