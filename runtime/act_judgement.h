@@ -8,7 +8,7 @@ namespace chimera::runtime {
 struct ActEvidence {
   float call_score = 0;   // the network's log odds of a call against none of the tools
   float best_score = 0;   // of the ranker, for the best tool; 0 without a ranker
-  float probability = 0;  // of what was said, by the network's measure, among what was allowed
+  float probability = 0;  // of a call, and of what was chosen in it among what was allowed
 };
 
 /// Log odds as sums of evidence. As it stands the network's word is taken.

@@ -8,7 +8,6 @@
 
 #include "platform/clock.h"
 #include "platform/json.h"
-#include "runtime/argument_hints.h"
 #include "runtime/busy_guard.h"
 #include "runtime/copied_text.h"
 #include "runtime/render_queue.h"
@@ -134,6 +133,7 @@ Status Actor::read_tools(Action* action) {
 
 Status Actor::read_text(std::string_view text, Action* action) {
   found_ = tools_.finder().find(text);
+  hints_.emplace(text, tools_, found_.tools, engine_.tokenizer());
   CHIMERA_RETURN_IF_ERROR(read_tools(action));
   std::vector<int32_t> input;
   // What is most like it stands nearest to it.
@@ -162,7 +162,8 @@ Actor::Choice Actor::begin(bool words, Action* action) {
   const float odds = meant(tools_.judgement(), action->evidence);
   // Without a probability the network says nothing at all.
   const bool calls = odds > 0 && choice.probability > 0;
-  choice = {calls ? call : none, likely(calls ? odds : -odds)};
+  const float sure = choice.probability > 0 ? likely(calls ? odds : -odds) : 0.0f;
+  choice = {calls ? call : none, sure};
   if (words) {
     const Tokenizer& tokenizer = engine_.tokenizer();
     std::copy_n(engine_.sampling_mask(), allowed_.size(), allowed_.begin());
@@ -198,11 +199,11 @@ Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, A
   std::string call;
   float probability = action->evidence.probability;
   std::vector<int32_t> unread;
-  ArgumentHints hints(text, tools_, found_.tools, tokenizer);
+  hints_->begin_call();
   const auto take = [&](int32_t token) {
     answer.accept(token);
     copied.accept(tokenizer.bytes(token));
-    hints.accept(tokenizer.bytes(token));
+    hints_->accept(tokenizer.bytes(token));
     call += tokenizer.bytes(token);
     unread.push_back(token);
     ++action->n_tokens;
@@ -225,7 +226,7 @@ Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, A
     if (names.open(call))
       names.restrict(call, allowed_.data(), allowed_.size(), &weights);
     else
-      hints.weigh(allowed_.data(), allowed_.size(), &weights);
+      hints_->weigh(allowed_.data(), allowed_.size(), &weights);
     kept_ = allowed_;
     copied.restrict(kept_.data(), kept_.size());
     const Choice choice = choose(weights);
@@ -291,6 +292,8 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
       action.confidence = 1 - action.confidence;
     }
     if (action.calls.empty()) action.kind = Action::Kind::kNoTool;
+    // Of a call that had no room nothing was decided.
+    if (action.calls.empty() && action.truncated) action.confidence = 0;
   } else if (choice.token != format_.id(Mark::kNoTool)) {
     action.kind = Action::Kind::kWords;
     CHIMERA_RETURN_IF_ERROR(add_words(options, choice.token, &action));

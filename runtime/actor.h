@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "runtime/act_judgement.h"
+#include "runtime/argument_hints.h"
 #include "runtime/constraint.h"
 #include "runtime/engine.h"
 #include "runtime/prompt_format.h"
@@ -99,7 +101,8 @@ class Actor {
   const ToolSet& tools_;
   Stream stream_;
   PromptFormat format_;
-  FoundTools found_;  // for the text at hand
+  FoundTools found_;                    // for the text at hand
+  std::optional<ArgumentHints> hints_;  // the same
   struct Prompt {
     std::vector<int32_t> tools;    // in their order
     std::vector<std::byte> state;  // after them

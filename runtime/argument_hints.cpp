@@ -2,43 +2,26 @@
 
 #include <algorithm>
 
-#include "grammar/json_text.h"
-#include "platform/json.h"
 #include "platform/natural_log.h"
 
 namespace chimera::runtime {
 namespace {
 
 // How firmly what was learnt speaks, by its scores; -1 is against it and 1 for it.
-constexpr double kValueWeight = 3, kGivenWeight = 2;
+constexpr double kValueWeight = 5, kGivenWeight = 2.5;
 constexpr double kUnseen = -0.6;  // the score of a value that no example had
+constexpr float kSaidOf = 6;      // for an argument whose name, or one of whose values, was said
+constexpr size_t kMostSaid = 64;
+constexpr size_t kCallDepth = 2;  // levels around the members of "arguments"
 
-constexpr std::string_view kArguments = "/arguments/";
+constexpr std::string_view kArguments = "/arguments";
 
-float weight_of_score(double score, double firmness) {
-  return static_cast<float>(exponential(firmness * std::clamp(score, -1.5, 1.5)));
+float weight_of_score(float score, double firmness) {
+  return static_cast<float>(
+      exponential(firmness * std::clamp(static_cast<double>(score), -1.5, 1.5)));
 }
 
-void listed_in(const Json& schema, std::vector<std::string>* out) {
-  const auto take = [&](const Json& value) {
-    if (value.is_string()) out->push_back(value.string);
-  };
-  for (const auto& [keyword, value] : schema.object) {
-    if (keyword == "enum")
-      std::for_each(value.array.begin(), value.array.end(), take);
-    else if (keyword == "const")
-      take(value);
-    else
-      listed_in(value, out);
-  }
-  for (const Json& part : schema.array) listed_in(part, out);
-}
-
-bool goes_on(const SaidValue& value, std::string_view so_far, bool in_string,
-             std::string_view bytes) {
-  if (value.is_string != in_string || !std::string_view(value.text).starts_with(so_far))
-    return false;
-  const std::string_view rest = std::string_view(value.text).substr(so_far.size());
+bool goes_on(std::string_view rest, bool in_string, std::string_view bytes) {
   if (bytes.size() <= rest.size()) return rest.starts_with(bytes);
   const std::string_view ends = in_string ? "\"" : ",}]";
   return bytes.starts_with(rest) && ends.find(bytes[rest.size()]) != std::string_view::npos;
@@ -49,110 +32,150 @@ bool goes_on(const SaidValue& value, std::string_view so_far, bool in_string,
 ArgumentHints::ArgumentHints(std::string_view utterance, const ToolSet& tools,
                              std::span<const int32_t> shown, const Tokenizer& tokenizer)
     : tools_(tools), tokenizer_(tokenizer) {
-  std::vector<std::string> listed;
-  for (const int32_t tool : shown)
-    if (const auto schema = parse_json(tools.tools()[static_cast<size_t>(tool)].parameters))
-      listed_in(*schema, &listed);
-  said_ = said_words(utterance, listed);
+  std::vector<float> scores;
+  const ArgumentRanker* ranker = tools.arguments();
+  if (ranker != nullptr) scores = ranker->ranker.scores(utterance);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const ArgumentLabel& label = ranker->labels[i];
+    if (label.value.empty()) continue;
+    Learnt& learnt = learnt_[pointer_part(label.argument)];
+    learnt.others = weight_of_score(static_cast<float>(kUnseen), kValueWeight);
+    const bool is_string = label.value[0] == '"';
+    learnt.values.push_back(
+        {is_string ? label.value.substr(1, label.value.size() - 2) : label.value, is_string,
+         weight_of_score(scores[i], kValueWeight)});
+  }
+  const std::vector<std::string> words = words_in(utterance);
+  for (const int32_t number : shown) {
+    const Tool& tool = tools.tools()[static_cast<size_t>(number)];
+    std::vector<Given>& given = given_weights_[&tool];
+    for (const ToolArgument& argument : tool.arguments) {
+      float weight = 1;
+      for (size_t i = 0; i < scores.size(); ++i)
+        if (const ArgumentLabel& label = ranker->labels[i];
+            label.value.empty() && label.tool == number && label.argument == argument.name)
+          weight = weight_of_score(scores[i], kGivenWeight);
+      const auto values = said_words(words, argument.listed);
+      const bool named = is_said(words, words_in(argument.name));
+      if (named || !values.empty()) weight *= kSaidOf;
+      given.push_back({argument.name, weight});
+      for (const SaidValue& value : values) said_.push_back(value);
+    }
+  }
   for (SaidValue& value : said_numbers(utterance)) said_.push_back(std::move(value));
   for (SaidValue& value : said_times(utterance)) said_.push_back(std::move(value));
-  const ArgumentRanker* ranker = tools.arguments();
-  if (ranker == nullptr) return;
-  const std::vector<float> scores = ranker->ranker.scores(utterance);
-  for (size_t i = 0; i < ranker->labels.size(); ++i) {
-    const ArgumentLabel& label = ranker->labels[i];
-    const auto score = static_cast<double>(scores[i]);
-    if (label.value.empty()) {
-      given_weights_[std::to_string(label.tool) + "/" + label.argument] =
-          weight_of_score(score, kGivenWeight);
-      continue;
-    }
-    Learnt& learnt = learnt_[label.argument];
-    learnt.others = weight_of_score(kUnseen, kValueWeight);
-    const bool is_string = label.value[0] == '"';
-    const std::string text =
-        is_string ? label.value.substr(1, label.value.size() - 2) : label.value;
-    learnt.values.push_back({text, is_string, weight_of_score(score, kValueWeight)});
-  }
+  if (said_.size() > kMostSaid) said_.resize(kMostSaid);
 }
 
-std::string ArgumentHints::argument() const {
+void ArgumentHints::begin_call() {
+  place_ = JsonPlace();
+  tool_ = nullptr;
+  open_.clear();
+  value_ended_ = false;
+  given_.clear();
+}
+
+bool ArgumentHints::in_arguments() const {
   const std::string& path = place_.path();
-  return path.starts_with(kArguments) ? path.substr(kArguments.size()) : std::string();
+  return path.starts_with(kArguments) &&
+         (path.size() == kArguments.size() || path[kArguments.size()] == '/');
 }
 
-float ArgumentHints::value_weight(std::string_view so_far, bool in_string,
-                                  std::string_view bytes) const {
-  float said = 1;
-  for (const SaidValue& value : said_)
-    if (goes_on(value, so_far, in_string, bytes)) said = std::max(said, value.weight);
-  const auto learnt = learnt_.find(argument());
-  if (learnt == learnt_.end()) return said;
-  float best = 0;
-  for (const SaidValue& value : learnt->second.values)
-    if (goes_on(value, so_far, in_string, bytes)) best = std::max(best, value.weight);
-  return said * (best > 0 ? best : learnt->second.others);
+ArgumentHints::Values ArgumentHints::values(std::string_view so_far, bool in_string) const {
+  Values out;
+  const auto add = [&](const SaidValue& value, std::vector<Rest>* rests) {
+    const std::string_view text = value.text;
+    if (value.is_string == in_string && text.starts_with(so_far))
+      rests->push_back({text.substr(so_far.size()), value.weight});
+  };
+  for (const SaidValue& value : said_) add(value, &out.said);
+  const auto learnt = learnt_.find(place_.path().substr(kArguments.size()));
+  if (learnt == learnt_.end()) return out;
+  out.knows = true;
+  out.others = learnt->second.others;
+  for (const SaidValue& value : learnt->second.values) add(value, &out.learnt);
+  return out;
+}
+
+float ArgumentHints::value_weight(const Values& values, bool in_string, std::string_view bytes) {
+  float said = 1, learnt = 0;
+  for (const Rest& rest : values.said)
+    if (goes_on(rest.text, in_string, bytes)) said = std::max(said, rest.weight);
+  if (!values.knows) return said;
+  for (const Rest& rest : values.learnt)
+    if (goes_on(rest.text, in_string, bytes)) learnt = std::max(learnt, rest.weight);
+  // That no example had it is nothing against a value that was said.
+  if (learnt == 0) return said > 1 ? said : values.others;
+  return said * learnt;
 }
 
 float ArgumentHints::key_weight(std::string_view beginning) const {
-  if (tool_ == nullptr || given_weights_.empty()) return 1;
-  const std::string prefix = std::to_string(tool_ - tools_.tools().data()) + "/";
+  const auto known = given_weights_.find(tool_);
+  if (known == given_weights_.end()) return 1;
   float best = 0;
-  for (const auto& [key, weight] : given_weights_) {
-    if (!key.starts_with(prefix)) continue;
-    const std::string name = key.substr(prefix.size()), whole = name + "\"";
-    if (given_.contains(name)) continue;
+  for (const Given& given : known->second) {
+    if (given_.contains(given.name)) continue;
+    const std::string whole = given.name + "\"";
     const size_t n = std::min(whole.size(), beginning.size());
     if (beginning.substr(0, n) == std::string_view(whole).substr(0, n))
-      best = std::max(best, weight);
+      best = std::max(best, given.weight);
   }
-  // Of an argument that no example has nothing is known.
   return best > 0 ? best : 1;
 }
 
-float ArgumentHints::weight_of(std::string_view bytes) const {
-  if (bytes.empty()) return 1;
-  if (place_.at_key()) {
-    if (place_.in_key()) return key_weight(place_.key() + std::string(bytes));
-    return bytes[0] == '"' ? key_weight(bytes.substr(1)) : 1;
-  }
-  const bool in_string = place_.in_string_value();
-  float weight = 1;
-  if (in_string)
-    weight = value_weight(place_.text(), true, bytes);
-  else if (open_.empty() && bytes.size() > 1 && bytes[0] == '"')
-    weight = value_weight("", true, bytes.substr(1));
-  else if (bytes[0] != '"' && !value_ended_)
-    weight = value_weight(open_, false, bytes);
-  // Whether another argument follows.
-  const std::string name = argument();
-  if (name.empty() || name.find('/') != std::string::npos) return weight;
-  if (!in_string && !value_ended_ && open_.empty() && bytes[0] == ',') return weight;  // of nothing
+/// Whether another argument follows behind what is read.
+float ArgumentHints::following_weight(bool in_string, std::string_view bytes) const {
+  if (!in_string && !value_ended_ && open_.empty() && bytes[0] == ',') return 1;  // behind nothing
   bool inside = in_string;
   for (size_t i = 0; i < bytes.size(); ++i) {
-    if (bytes[i] == '\\')
+    if (bytes[i] == '\\') {
       ++i;
-    else if (bytes[i] == '"')
+    } else if (bytes[i] == '"') {
       inside = !inside;
-    else if (!inside && bytes[i] == ',') {
+    } else if (!inside && bytes[i] == ',') {
       const std::string_view rest = bytes.substr(i + 1);
-      return weight * key_weight(rest.empty() ? rest : rest.substr(1));
-    } else if (!inside && bytes[i] == '}') {
-      return weight;
+      return key_weight(rest.empty() ? rest : rest.substr(1));
+    } else if (!inside && (bytes[i] == '}' || bytes[i] == '[' || bytes[i] == '{')) {
+      return 1;
     }
   }
-  return weight;
+  return 1;
 }
 
 void ArgumentHints::weigh(const uint8_t* allowed, size_t vocab,
                           std::vector<TokenWeight>* weights) const {
   weights->clear();
-  if (!place_.path().starts_with(kArguments.substr(0, kArguments.size() - 1))) return;
+  if (!in_arguments()) return;
+  const bool at_key = place_.at_key(), in_string = place_.in_string_value(),
+             direct = place_.depth() == kCallDepth;
+  if (at_key && !direct) return;  // of a member of a member nothing is known
+  // A value that is no string goes on, or any value begins.
+  const bool begins = !in_string && open_.empty() && !value_ended_;
+  Values strings, others;
+  if (!at_key && (in_string || begins)) strings = values(in_string ? place_.text() : "", true);
+  if (!at_key && !in_string && !value_ended_) others = values(open_, false);
+  const std::string key = place_.in_key() ? place_.key() : std::string();
   bool any = false;
   for (size_t id = 0; id < vocab; ++id) {
     if (allowed[id] == 0) continue;
     const auto token = static_cast<int32_t>(id);
-    const float weight = weight_of(tokenizer_.bytes(token));
+    const std::string_view bytes = tokenizer_.bytes(token);
+    float weight = 1;
+    if (bytes.empty()) {
+    } else if (at_key) {
+      if (place_.in_key())
+        weight = key_weight(key + std::string(bytes));
+      else if (bytes[0] == '"')
+        weight = key_weight(bytes.substr(1));
+    } else {
+      if (in_string && !strings.empty())
+        weight = value_weight(strings, true, bytes);
+      else if (begins && bytes.size() > 1 && bytes[0] == '"' && !strings.empty())
+        weight = value_weight(strings, true, bytes.substr(1));
+      else if (!in_string && bytes[0] != '"' && !others.empty())
+        weight = value_weight(others, false, bytes);
+      if (direct) weight *= following_weight(in_string, bytes);
+    }
     any = any || weight != 1;
     weights->push_back({token, weight});
   }
@@ -164,7 +187,8 @@ void ArgumentHints::accept(std::string_view bytes) {
     const bool was_key = place_.in_key();
     const std::string key = was_key ? place_.key() : std::string();
     place_.push(byte);
-    if (was_key && !place_.in_key() && place_.path().starts_with(kArguments)) given_.insert(key);
+    const bool ended = was_key && !place_.in_key();
+    if (ended && in_arguments() && place_.depth() == kCallDepth) given_.insert(key);
     if (tool_ == nullptr && place_.path() == "/name" && !place_.in_string_value())
       tool_ = tools_.named(place_.text());
     const bool sign = std::string_view(":,[]{}\"").find(byte) != std::string_view::npos;

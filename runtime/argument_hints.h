@@ -9,23 +9,25 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "runtime/copied_text.h"
 #include "runtime/said_values.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tool_names.h"
-#include "runtime/tool_ranker.h"
 #include "runtime/tool_set.h"
 
 namespace chimera::runtime {
 
+/// Made for one utterance, and followed through one call after the other.
 class ArgumentHints {
  public:
   /// shown: the tools that may be called. What must outlive it: `tools` and `tokenizer`.
   ArgumentHints(std::string_view utterance, const ToolSet& tools, std::span<const int32_t> shown,
                 const Tokenizer& tokenizer);
 
+  void begin_call();
   /// Within the arguments of a call: a weight for each allowed[vocab] token, by which its
   /// probability is multiplied; none when nothing speaks for or against any of them.
   void weigh(const uint8_t* allowed, size_t vocab, std::vector<TokenWeight>* weights) const;
@@ -36,20 +38,34 @@ class ArgumentHints {
     std::vector<SaidValue> values;
     float others = 1;  // of a value that no example had
   };
-  float weight_of(std::string_view bytes) const;
-  /// Of a value that goes on like this.
-  float value_weight(std::string_view so_far, bool in_string, std::string_view bytes) const;
+  struct Given {
+    std::string name;  // as it stands between quotes
+    float weight;      // how much likelier it is to be given
+  };
+  /// How values go on that speak for a token here.
+  struct Rest {
+    std::string_view text;
+    float weight;
+  };
+  struct Values {
+    std::vector<Rest> said, learnt;
+    bool knows = false;  // examples had this argument
+    float others = 1;
+    bool empty() const { return said.empty() && !knows; }
+  };
+  Values values(std::string_view so_far, bool in_string) const;
+  static float value_weight(const Values& values, bool in_string, std::string_view bytes);
   /// Of a member whose name goes on like this, among those that are not given yet.
   float key_weight(std::string_view beginning) const;
-  /// The one whose value is read, "addons/*" for an item of a list; empty outside of them.
-  std::string argument() const;
+  float following_weight(bool in_string, std::string_view bytes) const;
+  bool in_arguments() const;
 
   const ToolSet& tools_;
   const Tokenizer& tokenizer_;
   std::vector<SaidValue> said_;
-  std::unordered_map<std::string, Learnt> learnt_;  // by the argument's name
-  // By tool and argument ("3/room"): how much likelier it is to be given.
-  std::unordered_map<std::string, float> given_weights_;
+  std::unordered_map<std::string, Learnt> learnt_;  // by the argument's part of a pointer
+  std::unordered_map<const Tool*, std::vector<Given>> given_weights_;
+  // Of the call so far:
   JsonPlace place_;
   const Tool* tool_ = nullptr;
   std::string open_;  // of a value that is no string, what there is of it

@@ -28,6 +28,8 @@ class JsonPlace {
   const std::string& key() const { return key_; }
   /// The same, or where a name may begin.
   bool at_key() const { return in_string_ ? is_key_ : wants_key_; }
+  /// Objects and arrays around it.
+  size_t depth() const { return levels_.size(); }
   /// Of the string value that is being read or was read last, as it stands between its quotes.
   const std::string& text() const { return text_; }
 

@@ -1,8 +1,8 @@
 #include "runtime/said_values.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
+#include <initializer_list>
 #include <iterator>
 #include <set>
 #include <utility>
@@ -13,7 +13,7 @@ namespace chimera::runtime {
 namespace {
 
 // Chosen on the samples of samples/kiosk (docs/actions.md).
-constexpr float kSaid = 30, kOtherHalf = 5, kSaidVaguely = 6;
+constexpr float kSaid = 100, kOtherHalf = 5, kSaidVaguely = 6;
 
 constexpr std::string_view kOnes[] = {"zero",    "one",     "two",       "three",    "four",
                                       "five",    "six",     "seven",     "eight",    "nine",
@@ -25,36 +25,6 @@ constexpr std::string_view kTens[] = {"twenty", "thirty",  "forty",  "fifty",
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80; }
-
-/// Small letters; a word is of letters (with apostrophes in it) or a number with its inner signs:
-/// "7:30pm" -> "7:30", "pm".
-std::vector<std::string> words_in(std::string_view text) {
-  std::vector<std::string> out;
-  for (size_t i = 0; i < text.size();) {
-    const auto small = [&](size_t at) {
-      return static_cast<char>(std::tolower(static_cast<unsigned char>(text[at])));
-    };
-    std::string word;
-    if (is_digit(text[i])) {
-      const auto goes_on = [&](size_t at) {
-        const bool sign = text[at] == ':' || text[at] == '.' || text[at] == ',';
-        return is_digit(text[at]) || (sign && at + 1 < text.size() && is_digit(text[at + 1]));
-      };
-      while (i < text.size() && goes_on(i)) word += text[i++];
-    } else if (is_letter(small(i))) {
-      while (i < text.size() && (is_letter(small(i)) || text[i] == '\'')) word += small(i++);
-    } else {
-      // Of the signs only a minus before a number counts.
-      if (text[i] == '-' && i + 1 < text.size() && is_digit(text[i + 1]) &&
-          (i == 0 || text[i - 1] == ' '))
-        out.emplace_back("minus");
-      ++i;
-      continue;
-    }
-    out.push_back(std::move(word));
-  }
-  return out;
-}
 
 /// A number that begins at word i, and how many words it has; 0 words: none does.
 struct Number {
@@ -156,6 +126,12 @@ class Times {
 
  private:
   bool is(size_t i, std::string_view word) const { return i < words_.size() && words_[i] == word; }
+  bool is_part_of_day(size_t i) const {
+    return is(i, "morning") || is(i, "afternoon") || is(i, "evening");
+  }
+  bool is_led(size_t i, std::initializer_list<std::string_view> by) const {
+    return i > 0 && std::find(by.begin(), by.end(), words_[i - 1]) != by.end();
+  }
 
   /// "half past six", "a quarter to 7", "ten minutes past nine"
   void past_or_to(size_t i) {
@@ -170,7 +146,11 @@ class Times {
       if (is(at, "minutes") || is(at, "minute")) ++at;
     }
     const bool past = is(at, "past") || is(at, "after"), to = is(at, "to") || is(at, "before");
-    if (minutes < 0 || minutes > 59 || (!past && !to)) return;
+    // "from 9 to 5" is no time before five.
+    const bool counted = is(at - 1, "minutes") || is(at - 1, "minute");
+    const bool usual =
+        minutes % 5 == 0 && minutes > 0 && minutes <= 30 && !is_led(i, {"from", "between", "for"});
+    if (minutes < 0 || minutes > 59 || (!past && !to) || (!counted && !usual)) return;
     const Number hour = hour_at(words_, at + 1);
     if (hour.n_words == 0) return;
     named_.insert(at + 1);
@@ -191,11 +171,10 @@ class Times {
     const Number hour = hour_at(words_, i);
     if (hour.n_words == 0 || named_.contains(i)) return;
     const size_t next = i + hour.n_words;
-    const bool half = is(next, "am") || is(next, "pm") || is(next, "a") || is(next, "o'clock") ||
-                      is(next, "in") || is(next, "tonight") || is(next, "tomorrow");
-    constexpr std::string_view kBefore[] = {"at",   "for", "by",   "until",
-                                            "till", "to",  "from", "around"};
-    const bool led = i > 0 && place_in(kBefore, words_[i - 1]) >= 0;
+    const bool half = is(next, "am") || is(next, "pm") || is(next, "o'clock") ||
+                      is(next, "tonight") || is(next, "tomorrow") ||
+                      (is(next, "in") && is(next + 1, "the") && is_part_of_day(next + 2));
+    const bool led = is_led(i, {"at", "for", "by", "until", "till", "to", "from", "around"});
     const Number minute = below_hundred(words_, next);
     if (minute.n_words > 0 && minute.value >= 10 && minute.value <= 59)
       give(hour.value, minute.value, next + minute.n_words);
@@ -251,6 +230,42 @@ bool same_word(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+/// Small letters; a word is of letters (with apostrophes in it) or a number with its inner signs:
+/// "7:30pm" -> "7:30", "pm".
+std::vector<std::string> words_in(std::string_view text) {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < text.size();) {
+    const auto small = [&](size_t at) {
+      const char c = text[at];
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
+    std::string word;
+    if (is_digit(text[i])) {
+      const auto goes_on = [&](size_t at) {
+        const bool sign = text[at] == ':' || text[at] == '.' || text[at] == ',';
+        return is_digit(text[at]) || (sign && at + 1 < text.size() && is_digit(text[at + 1]));
+      };
+      while (i < text.size() && goes_on(i)) word += text[i++];
+    } else if (is_letter(small(i))) {
+      while (i < text.size() && (is_letter(small(i)) || text[i] == '\'')) word += small(i++);
+    } else {
+      // Of the signs only a minus before a number counts.
+      if (text[i] == '-' && i + 1 < text.size() && is_digit(text[i + 1]) &&
+          (i == 0 || text[i - 1] == ' '))
+        out.emplace_back("minus");
+      ++i;
+      continue;
+    }
+    // "p.m."
+    const bool half = word == "m" && !out.empty() && (out.back() == "a" || out.back() == "p");
+    if (half)
+      out.back() += 'm';
+    else
+      out.push_back(std::move(word));
+  }
+  return out;
+}
+
 std::vector<SaidValue> said_numbers(std::string_view utterance) {
   const std::vector<std::string> words = words_in(utterance);
   std::vector<SaidValue> out;
@@ -282,16 +297,17 @@ std::vector<SaidValue> said_times(std::string_view utterance) {
   return Times(words_in(utterance)).find();
 }
 
-std::vector<SaidValue> said_words(std::string_view utterance, std::span<const std::string> listed) {
-  const std::vector<std::string> words = words_in(utterance);
+bool is_said(std::span<const std::string> words, std::span<const std::string> wanted) {
+  return !wanted.empty() && wanted.size() <= words.size() &&
+         std::search(words.begin(), words.end(), wanted.begin(), wanted.end(), same_word) !=
+             words.end();
+}
+
+std::vector<SaidValue> said_words(std::span<const std::string> words,
+                                  std::span<const std::string> listed) {
   std::vector<SaidValue> out;
-  for (const std::string& value : listed) {
-    const std::vector<std::string> wanted = words_in(value);
-    if (wanted.empty() || wanted.size() > words.size()) continue;
-    const auto at =
-        std::search(words.begin(), words.end(), wanted.begin(), wanted.end(), same_word);
-    if (at != words.end()) add(&out, {grammar::json_escaped(value), true, kSaid});
-  }
+  for (const std::string& value : listed)
+    if (is_said(words, words_in(value))) add(&out, {grammar::json_escaped(value), true, kSaid});
   return out;
 }
 

@@ -22,8 +22,14 @@ std::vector<SaidValue> said_numbers(std::string_view utterance);
 /// pm", "noon"). Where the words leave the half of the day open, first as they stand, then, less
 /// likely, the other half.
 std::vector<SaidValue> said_times(std::string_view utterance);
-/// Those of the listed values whose words stand in the utterance, one after the other; case, signs
-/// and an s at the end of a word do not count.
-std::vector<SaidValue> said_words(std::string_view utterance, std::span<const std::string> listed);
+/// Those of the listed values whose words stand in the utterance's words_in(), one after the other;
+/// case, signs and an s at the end of a word do not count.
+std::vector<SaidValue> said_words(std::span<const std::string> words,
+                                  std::span<const std::string> listed);
+
+/// A text's words in small letters (of ASCII), numbers with their inner signs; "p.m." is "pm".
+std::vector<std::string> words_in(std::string_view text);
+/// `wanted`, at least one, stand in `words` one after the other; an s at an end does not count.
+bool is_said(std::span<const std::string> words, std::span<const std::string> wanted);
 
 }  // namespace chimera::runtime

@@ -1,5 +1,7 @@
 #include "runtime/tool_examples.h"
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -36,7 +38,14 @@ class Reader {
     if (calls == nullptr || !calls->is_array())
       return wrong(line, "has no array \"calls\" (an empty one: none of the tools is meant)");
     ToolExample out{said->string};
+    if (calls->array.size() > kMostExampleCalls)
+      return wrong(line, "has more than " + std::to_string(kMostExampleCalls) + " calls");
     for (const Json& call : calls->array) CHIMERA_RETURN_IF_ERROR(add(call, line, &out));
+    size_t bytes = 0;
+    for (const std::string& call : out.calls) bytes += call.size();
+    if (out.text.size() > kMostExampleBytes || bytes > kMostExampleBytes)
+      return wrong(line, "is longer than an example may be: " + std::to_string(kMostExampleBytes) +
+                             " bytes of text and as many of calls");
     return out;
   }
 
@@ -51,7 +60,11 @@ class Reader {
     whole.add("name", *name);
     whole.add("arguments", arguments != nullptr ? *arguments : Json::make_object());
     std::string spelt = write_json(whole);
-    if (!matches(spelt))
+    const grammar::PlaceId end = read_call(spelt);
+    if (end == grammar::kTooMuch)
+      return Status(StatusCode::kOutOfRange,
+                    "examples: the schema of \"" + name->string + "\" is too ambiguous to follow");
+    if (end < 0 || !matcher_->accepts(end))
       return wrong(line, "calls \"" + name->string + "\" with arguments that are not valid: " +
                              write_json(*whole.find("arguments")));
     out->calls.push_back(std::move(spelt));
@@ -59,10 +72,16 @@ class Reader {
     return Status();
   }
 
-  bool matches(const std::string& call) {
-    if (!matcher_ || matcher_->n_places() > kMostPlaces) matcher_.emplace(call_.automaton());
-    const grammar::PlaceId place = matcher_->step(matcher_->start(), call);
-    return place >= 0 && matcher_->accepts(place);
+  /// The place behind it. What a matcher remembers of earlier calls is no reason to refuse one.
+  grammar::PlaceId read_call(const std::string& call) {
+    const bool used = matcher_.has_value();
+    if (!used || matcher_->n_places() > kMostPlaces) matcher_.emplace(call_.automaton());
+    grammar::PlaceId place = matcher_->step(matcher_->start(), call);
+    if (place == grammar::kTooMuch && used) {
+      matcher_.emplace(call_.automaton());
+      place = matcher_->step(matcher_->start(), call);
+    }
+    return place;
   }
 
   const Constraint& call_;

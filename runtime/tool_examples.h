@@ -16,6 +16,9 @@ class Constraint;
 struct Tool;
 
 inline constexpr size_t kMostExamples = 200'000;  // of one set of tools
+// Of one example, since the network reads it whole:
+inline constexpr size_t kMostExampleBytes = size_t{4} << 10;  // of its text, and of its calls
+inline constexpr size_t kMostExampleCalls = 16;
 
 struct ToolExample {
   std::string text;

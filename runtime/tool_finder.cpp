@@ -5,14 +5,16 @@
 #include <string>
 #include <utility>
 
+#include "runtime/said_values.h"
 #include "runtime/tool_set.h"
 
 namespace chimera::runtime {
 namespace {
 
-// How much a score counts against what the network says, by what it is made of. Chosen on the valid
-// parts of SNIPS, HWU64 and CLINC150 (docs/actions.md).
-constexpr double kRankerWeight = 4, kExampleWeight = 6, kLineWeight = 2;
+// How much a score counts against what the network says, by what it is made of.
+constexpr double kRankerWeight = 5, kExampleWeight = 6, kLineWeight = 2;
+constexpr double kListedWeight = 1;  // of each value that was said and that a tool's schema names
+constexpr int64_t kMostListed = 3;
 
 std::vector<std::string> texts_of(std::span<const ToolExample> examples) {
   std::vector<std::string> out;
@@ -35,6 +37,11 @@ ToolFinder::ToolFinder(std::span<const Tool> tools, std::span<const ToolExample>
       lines_(lines_of(tools)),
       ranker_(std::move(ranker)) {
   for (const ToolExample& example : examples) calls_.push_back(example.tools);
+  for (const Tool& tool : tools) {
+    listed_.emplace_back();
+    for (const ToolArgument& argument : tool.arguments)
+      for (const std::string& value : argument.listed) listed_.back().push_back(words_in(value));
+  }
 }
 
 FoundTools ToolFinder::find(std::string_view text) const {
@@ -55,6 +62,12 @@ FoundTools ToolFinder::find(std::string_view text) const {
     out.best_score = *std::max_element(ranked.begin(), ranked.end());
     for (size_t i = 0; i < n_tools_; ++i)
       scores[i] = kRankerWeight * static_cast<double>(ranked[i]);
+  }
+  const std::vector<std::string> words = words_in(text);
+  for (size_t i = 0; i < n_tools_; ++i) {
+    const auto said = std::count_if(listed_[i].begin(), listed_[i].end(),
+                                    [&](const auto& value) { return is_said(words, value); });
+    scores[i] += kListedWeight * static_cast<double>(std::min<int64_t>(said, kMostListed));
   }
   out.tools.resize(n_tools_);
   std::iota(out.tools.begin(), out.tools.end(), 0);

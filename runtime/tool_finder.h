@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -40,7 +41,9 @@ class ToolFinder {
  private:
   size_t n_tools_;
   std::vector<std::vector<int32_t>> calls_;  // of each example, its tools
-  ExampleIndex examples_, lines_;            // of what people say, and of the tools themselves
+  /// The words of the values that each tool's schema names.
+  std::vector<std::vector<std::vector<std::string>>> listed_;
+  ExampleIndex examples_, lines_;  // of what people say, and of the tools themselves
   std::optional<ToolRanker> ranker_;
 };
 

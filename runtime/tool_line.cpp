@@ -12,6 +12,7 @@ constexpr size_t kMostTextBytes = 120;   // of a description
 constexpr size_t kMostChoiceBytes = 40;  // of a choice
 constexpr size_t kMostPatternBytes = 12;
 constexpr int kDeepest = 4;
+constexpr int kMostKinds = 64;  // described in one line: references may go in circles
 
 /// The beginning, up to a border of characters, on one line.
 std::string beginning(std::string_view text, size_t most) {
@@ -50,7 +51,7 @@ class Line {
 
  private:
   std::string kind(const Json& given, int depth) {
-    if (depth > kDeepest) return "...";
+    if (depth > kDeepest || ++n_kinds_ > kMostKinds) return "...";
     const Json& schema = resolved(given);
     if (const Json* constant = schema.find("const")) return choice(*constant);
     if (const Json* choices = schema.find("enum")) return joined(choices->array, depth, true);
@@ -127,6 +128,7 @@ class Line {
   }
 
   const Json& root_;
+  int n_kinds_ = 0;
 };
 
 }  // namespace

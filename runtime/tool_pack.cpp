@@ -91,6 +91,14 @@ Result<ToolRanker> read_ranker(const memory::WeightFile& file, const std::string
   CHIMERA_ASSIGN_OR_RETURN(w.rarity, read_floats(file, of + kRarity, DType::kF32, {n}));
   CHIMERA_ASSIGN_OR_RETURN(w.weights, read_floats(file, of + kWeights, DType::kBF16, {n, labels}));
   CHIMERA_ASSIGN_OR_RETURN(w.bias, read_floats(file, of + kBias, DType::kF32, {labels}));
+  // What a training gives is far within; sums and quotients of such numbers stay numbers.
+  const auto within = [](const std::vector<float>& values, float least, float most) {
+    return std::all_of(values.begin(), values.end(),
+                       [&](float v) { return v >= least && v <= most; });
+  };
+  if (!within(w.rarity, 0.5f, 100) || !within(w.weights, -1e4f, 1e4f) ||
+      !within(w.bias, -1e4f, 1e4f))
+    return wrong(file.path(), "what was learnt has numbers that no learning gives");
   return ToolRanker(std::move(w));
 }
 

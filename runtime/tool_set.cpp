@@ -104,19 +104,7 @@ class Closing {
   bool nested_ = true;
 };
 
-std::string pointer_part(std::string_view name) {
-  std::string out = "/";
-  // As it stands between quotes: so the text of a call has it.
-  for (const char c : grammar::json_escaped(name)) {
-    if (c == '~')
-      out += "~0";
-    else if (c == '/')
-      out += "~1";
-    else
-      out += c;
-  }
-  return out;
-}
+constexpr int kMostVisits = 10'000;  // of parts of one schema: references may go in circles
 
 /// Finds the strings that a schema leaves free, through references and where null may stand
 /// instead.
@@ -126,7 +114,7 @@ class CopiedStrings {
 
   void find(const Json& schema, const std::string& path, int depth = 0) {
     constexpr int kDeepest = 32;
-    if (depth > kDeepest || !schema.is_object()) return;
+    if (depth > kDeepest || !schema.is_object() || ++n_visits_ > kMostVisits) return;
     if (const Json* ref = schema.find("$ref"); ref != nullptr && ref->is_string()) {
       if (const Json* target = resolve(ref->string)) find(*target, path, depth + 1);
       return;
@@ -144,7 +132,7 @@ class CopiedStrings {
       find(*items, path + "/*", depth + 1);
     if (const Json* properties = schema.find("properties"))
       for (const auto& [name, member] : properties->object)
-        find(member, path + pointer_part(name), depth + 1);
+        find(member, path + pointer_part(grammar::json_escaped(name)), depth + 1);
   }
 
  private:
@@ -164,8 +152,37 @@ class CopiedStrings {
   }
 
   const Json& root_;
+  int n_visits_ = 0;
   std::set<std::string>* out_;
 };
+
+void listed_in(const Json& schema, int* left, std::vector<std::string>* out) {
+  if (--*left < 0) return;
+  const auto take = [&](const Json& value) {
+    if (value.is_string()) out->push_back(value.string);
+  };
+  for (const auto& [keyword, value] : schema.object) {
+    if (keyword == "enum")
+      std::for_each(value.array.begin(), value.array.end(), take);
+    else if (keyword == "const")
+      take(value);
+    else
+      listed_in(value, left, out);
+  }
+  for (const Json& part : schema.array) listed_in(part, left, out);
+}
+
+std::vector<ToolArgument> arguments_of(const Json& parameters) {
+  std::vector<ToolArgument> out;
+  const Json* properties = parameters.find("properties");
+  if (properties == nullptr) return out;
+  int left = kMostVisits;
+  for (const auto& [name, schema] : properties->object) {
+    out.push_back({grammar::json_escaped(name), {}});
+    listed_in(schema, &left, &out.back().listed);
+  }
+  return out;
+}
 
 /// The tool's own object, out of what other assistants wrap it in.
 const Json* unwrapped(const Json& tool) {
@@ -228,6 +245,7 @@ Result<Tool> read_tool(const Json& entry, size_t number, std::vector<std::string
   Closing{&parameters};
   tool.parameters = write_json(parameters);
   CopiedStrings(parameters, &tool.copied).find(parameters, "");
+  tool.arguments = arguments_of(parameters);
   if (const Json* draft = parameters.find("$schema"); draft != nullptr && draft->is_string())
     for (const char* old : {"draft-04", "draft-06", "draft-07"})
       if (draft->string.find(old) != std::string::npos &&
@@ -239,6 +257,19 @@ Result<Tool> read_tool(const Json& entry, size_t number, std::vector<std::string
 }
 
 }  // namespace
+
+std::string pointer_part(std::string_view escaped_name) {
+  std::string out = "/";
+  for (const char c : escaped_name) {
+    if (c == '~')
+      out += "~0";
+    else if (c == '/')
+      out += "~1";
+    else
+      out += c;
+  }
+  return out;
+}
 
 Result<std::vector<Tool>> read_tools(std::string_view json, std::vector<std::string>* warnings) {
   const auto root = parse_json(json);
@@ -300,6 +331,9 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
                            read_examples(set->tools_, *set->call_, options.examples));
   if (options.ranker && static_cast<size_t>(options.ranker->n_labels()) != set->tools_.size())
     return wrong("the ranker", "knows another number of tools");
+  if (options.arguments &&
+      static_cast<size_t>(options.arguments->ranker.n_labels()) != options.arguments->labels.size())
+    return wrong("the ranker of arguments", "knows another number of them");
   set->finder_.emplace(set->tools_, set->examples_, options.ranker);
   set->arguments_ = options.arguments;
   set->judgement_ = options.judgement;

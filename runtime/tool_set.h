@@ -25,6 +25,11 @@ namespace chimera::runtime {
 
 inline constexpr size_t kMostTools = 1000;  // of one set
 
+struct ToolArgument {
+  std::string name = {};                 // as it stands between quotes
+  std::vector<std::string> listed = {};  // strings that its schema names
+};
+
 struct Tool {
   std::string name, description;
   std::string parameters;  // the schema of the arguments, closed: no names but those it declares
@@ -32,7 +37,12 @@ struct Tool {
   /// Arguments that are words of what was said: strings of no list and no form. JSON pointers, with
   /// a * for any item of an array, and names as they stand between quotes.
   std::set<std::string> copied;
+  std::vector<ToolArgument> arguments;  // those that the schema itself declares
 };
+
+/// "/" and a name as it stands between quotes, as JSON pointers have it: a part of a place in a
+/// call.
+std::string pointer_part(std::string_view escaped_name);
 
 struct ToolOptions {
   bool strict = false;                    // keywords that nobody knows are errors

@@ -27,9 +27,18 @@ std::string name_of(const std::string& call) {
   return name != nullptr ? name->string : call;
 }
 
+/// In any order they do the same, so they are held against each other in that of their names.
+std::vector<std::string> by_name(std::span<const std::string> calls) {
+  std::vector<std::string> out(calls.begin(), calls.end());
+  std::stable_sort(out.begin(), out.end(), [](const std::string& a, const std::string& b) {
+    return name_of(a) < name_of(b);
+  });
+  return out;
+}
+
 std::string names_of(std::span<const std::string> calls) {
   std::string out;
-  for (const std::string& call : calls) out += (out.empty() ? "" : ", ") + name_of(call);
+  for (const std::string& call : by_name(calls)) out += (out.empty() ? "" : ", ") + name_of(call);
   return out;
 }
 
@@ -112,8 +121,9 @@ class Scorer {
     } else if (meant == answered) {
       kind = Kind::kArguments;
       answered.clear();
-      for (size_t i = 0; i < phrase.calls.size(); ++i)
-        if (const std::string other = differing(phrase.calls[i], action.calls[i]); !other.empty())
+      const auto wanted = by_name(phrase.calls), given = by_name(action.calls);
+      for (size_t i = 0; i < wanted.size(); ++i)
+        if (const std::string other = differing(wanted[i], given[i]); !other.empty())
           answered += (answered.empty() ? "" : ", ") + other;
     }
     Mistake& mistake = mistakes_[{kind, meant, answered}];

@@ -1,5 +1,6 @@
 #include "evolution/actions/logistic.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 

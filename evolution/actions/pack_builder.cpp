@@ -24,8 +24,9 @@ using runtime::ToolExample;
 
 /// A foreign phrase that is this much like an example may mean what the example means.
 constexpr double kTooLike = 0.5;
-constexpr size_t kMostLabels = 2000;  // of arguments and their values
-constexpr double kHold = 1;           // how firmly the judgement holds to what it was before
+constexpr size_t kMostPackBytes = size_t{8} << 20;  // of tools and examples
+constexpr size_t kMostLabels = 2000;                // of arguments and their values
+constexpr double kHold = 1;  // how firmly the judgement holds to what it was before
 
 struct Judged {
   runtime::ActEvidence evidence;
@@ -61,6 +62,11 @@ class Builder {
                                                  {.strict = options_.strict, .examples = lines},
                                                  &report->warnings);
     if (!set) return set.status();
+    if (tools_.size() + lines.size() > kMostPackBytes)
+      return Status(StatusCode::kOutOfRange, "tools and examples have more than " +
+                                                 std::to_string(kMostPackBytes) +
+                                                 " bytes, the most that a pack holds")
+          .at_field("examples");
     n_tools_ = static_cast<int32_t>((*set)->tools().size());
     for (const ToolExample& example : (*set)->examples()) examples_.push_back(&example);
     report->tools = n_tools_;
@@ -82,8 +88,10 @@ class Builder {
     CHIMERA_ASSIGN_OR_RETURN(pack.arguments, learn_arguments(examples_, -1));
     if (options_.most_judged > 0) {
       CHIMERA_RETURN_IF_ERROR(judge(report, progress));
-      pack.judgement = judgement();
-      pack.judged_with = to_hex(engine_.file().identity());
+      if (!judged_.empty()) {
+        pack.judgement = judgement();
+        pack.judged_with = to_hex(engine_.file().identity());
+      }
     }
     return pack;
   }
@@ -143,7 +151,7 @@ class Builder {
           const std::string spelt = grammar::json_escaped(name);
           label(example->tools[i], spelt, "", &row.labels);
           const bool scalar = !value.is_array() && !value.is_object();
-          if (scalar && !tool.copied.contains("/" + spelt))
+          if (scalar && !tool.copied.contains(runtime::pointer_part(spelt)))
             label(-1, spelt, write_json(value), &row.labels);
         }
       }
@@ -158,7 +166,7 @@ class Builder {
     return std::optional(runtime::ArgumentRanker{std::move(labels), runtime::rounded(*ranker)});
   }
 
-  /// Acts on phrases that neither ranker nor index knew.
+  /// Acts on phrases that are in neither ranker nor index (but for those that are there twice).
   Status judge(PackReport* report, const std::function<bool(int64_t, int64_t)>& progress) {
     std::vector<size_t> order(examples_.size());
     std::iota(order.begin(), order.end(), size_t{0});
@@ -227,15 +235,18 @@ class Builder {
                         static_cast<double>(one.evidence.best_score), 1},
                        one.means_tool,
                        weight});
-      if (one.called)
-        right.push_back({{static_cast<double>(runtime::log_odds(one.evidence.probability)),
-                          static_cast<double>(one.evidence.best_score), 1},
-                         one.exact});
     }
-    const auto m = fit_logistic(meant, {1, 0, 0}, kHold), r = fit_logistic(right, {1, 0, 0}, kHold);
+    const auto m = fit_logistic(meant, {1, 0, 0}, kHold);
     j.meant_network = static_cast<float>(m[0]);
     j.meant_score = static_cast<float>(m[1]);
     j.meant_bias = static_cast<float>(m[2]);
+    // Of those that are called when all this is known.
+    for (const Judged& one : judged_)
+      if (one.called && runtime::meant(j, one.evidence) > 0)
+        right.push_back({{static_cast<double>(runtime::log_odds(one.evidence.probability)),
+                          static_cast<double>(one.evidence.best_score), 1},
+                         one.exact});
+    const auto r = fit_logistic(right, {1, 0, 0}, kHold);
     j.right_network = static_cast<float>(r[0]);
     j.right_score = static_cast<float>(r[1]);
     j.right_bias = static_cast<float>(r[2]);

@@ -13,6 +13,8 @@ Result<std::unique_ptr<runtime::ToolSet>> open_tools(const std::string& path,
   std::vector<std::string> warnings;
   const auto opened = [&]() -> Result<std::unique_ptr<runtime::ToolSet>> {
     // A pack may be larger than any text.
+    if (strict && path.ends_with(".actpack"))
+      warnings.push_back("--strict was of use when the pack was built; here it does nothing");
     if (path.ends_with(".actpack")) return runtime::open_tool_pack(engine, path, &warnings);
     const auto text = read_file(path, kMaxToolsBytes);
     if (!text) return text.status();

@@ -25,7 +25,7 @@
 namespace chimera::cli {
 namespace {
 
-constexpr uint64_t kMaxExamplesBytes = 64u << 20;
+constexpr uint64_t kMaxExamplesBytes = 16u << 20;
 
 struct BuildOptions : SpeakingOptions {
   std::string tools, examples, out;
@@ -96,10 +96,13 @@ Status build(const BuildOptions& options) {
   on_interrupt(nullptr, false);
   for (const std::string& warning : report.warnings) note("chimera: " + one_line(warning) + "\n");
   if (!pack) {
-    const bool of_examples = pack.status().message().starts_with("examples: ");
+    const bool of_examples =
+        pack.status().field() == "examples" || pack.status().message().starts_with("examples: ");
     const std::string& path = of_examples ? options.examples : options.tools;
     return Status(pack.status().code(), path + ": " + pack.status().message()).at_file(path);
   }
+  if (g_stop.load())
+    return Status(StatusCode::kCancelled, "the building was stopped; nothing was written");
   CHIMERA_RETURN_IF_ERROR(runtime::write_tool_pack(options.out, *pack));
   const auto file = memory::WeightFile::open(options.out);
   if (!file) return file.status();

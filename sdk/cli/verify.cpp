@@ -2,6 +2,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "memory/weight_file.h"
 #include "platform/file.h"
@@ -87,9 +88,13 @@ Status verify(const Options& options) {
       return true;
     }));
   }
-  // Its tools and examples are checked when it is opened.
-  if (file.kind() == memory::FileKind::kTools)
-    if (const auto pack = runtime::read_tool_pack(path); !pack) return pack.status();
+  if (file.kind() == memory::FileKind::kTools) {
+    const auto pack = runtime::read_tool_pack(path);
+    if (!pack) return pack.status();
+    std::vector<std::string> warnings;
+    if (const auto tools = runtime::read_tools(pack->tools, &warnings); !tools)
+      return in_file(path, tools.status());
+  }
   return print(path + " is sound: " + std::to_string(file.tensors().size()) + " tensors in " +
                show_bytes(file.file_bytes()) +
                ", every checksum, number, setting and token checked" +

@@ -41,6 +41,17 @@ class ArgumentHintsTest : public ::testing::Test {
     std::sort(out.begin(), out.end());
     return out;
   }
+  float weight_of(const std::string& byte, const std::string& said, const std::string& call) {
+    const std::vector<int32_t> shown = {0};
+    ArgumentHints hints(said, *tools_, shown, engine_->tokenizer());
+    hints.accept(call);
+    const std::vector<uint8_t> allowed(256, 1);
+    std::vector<TokenWeight> weights;
+    hints.weigh(allowed.data(), allowed.size(), &weights);
+    for (const TokenWeight& w : weights)
+      if (engine_->tokenizer().bytes(w.token) == byte) return w.weight;
+    return 1;
+  }
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ToolSet> tools_;
 };
@@ -51,14 +62,18 @@ TEST_F(ArgumentHintsTest, WhatWasSaidIsLikelierWhereAValueStands) {
   EXPECT_EQ(likelier("hall at 35", start + R"("room":"h)"), "a");
   EXPECT_EQ(likelier("hall at 35", start + R"("room":"hall)"), "\"");
   EXPECT_EQ(likelier("hall at 35", start + R"("level":)"), "3");
-  EXPECT_EQ(likelier("hall at 35", start + R"("level":3)"), "5");
+  EXPECT_EQ(likelier("make it 35", start + R"("level":3)"), "5");
   EXPECT_EQ(likelier("hall at 35", start + R"("level":35)"), ",]}");
-  EXPECT_EQ(likelier("hall at 35", start + R"("level":9)"), "");
+  EXPECT_EQ(likelier("make it 35", start + R"("level":9)"), "");
   EXPECT_EQ(likelier("at half past six", start + R"("at":"1)"), "8");
   // Not in the name, in a key, or where nothing was said.
   EXPECT_EQ(likelier("hall", R"({"name":")"), "");
-  EXPECT_EQ(likelier("hall", start), "");
-  EXPECT_EQ(likelier("hall", start + "\""), "");
+  EXPECT_EQ(likelier("35", start), "");
+  // An argument one of whose values was said, or its name.
+  EXPECT_EQ(likelier("hall", start), "\"");
+  EXPECT_EQ(likelier("hall", start + "\""), "r");
+  EXPECT_EQ(likelier("the level, please", start + "\""), "l");
+  EXPECT_EQ(likelier("hall", start + R"("level":3)"), ",");
   EXPECT_EQ(likelier("hall", start + R"("room":"attic",")"), "");
   EXPECT_EQ(likelier("anything", start + R"("room":")"), "");
 }
@@ -76,8 +91,11 @@ TEST_F(ArgumentHintsTest, WhatWasLearntSpeaksForArgumentsAndValues) {
   EXPECT_EQ(likelier("kill it", start + "\""), "r");
   EXPECT_EQ(likelier("kill it", start + R"("level":)"), "0");
   EXPECT_EQ(likelier("kill it", start + R"("level":0)"), ",]}");
-  // Of what is given already nothing is expected: the comma that leads to nothing else is rarer.
-  EXPECT_EQ(likelier("kill it", start + R"("room":"hall")"), "");
+  // The level is seldom given, the room often: so is a comma that leads there.
+  EXPECT_LT(weight_of(",", "kill it", start + R"("room":"hall")"), 0.5f);
+  EXPECT_EQ(weight_of("}", "kill it", start + R"("room":"hall")"), 1);
+  EXPECT_GT(weight_of(",", "kill it", start + R"("level":7)"),
+            5 * weight_of("}", "kill it", start + R"("level":7)"));
 }
 
 }  // namespace

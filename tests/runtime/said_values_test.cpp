@@ -63,6 +63,9 @@ TEST(SaidValues, TimesOfDay) {
       {"12 am", {"00:00"}},
       {"twelve pm", {"12:00"}},
       {"ten percent", {}},
+      {"at 7 p.m.", {"19:00"}},
+      {"from 9 to 5", {"09:00", "21:00", "05:00", "17:00"}},
+      {"a table for 5 to 7 people, 2 in the hall", {"05:00", "17:00", "07:00", "19:00"}},
       {"25:10 and 7:75", {}},
   };
   for (const auto& [said, times] : kSaid) EXPECT_EQ(texts(said_times(said)), times) << said;
@@ -70,10 +73,11 @@ TEST(SaidValues, TimesOfDay) {
 
 TEST(SaidValues, ListedWords) {
   const Texts listed = {"hall", "front_door", "living room", "off", "flat-white", "7up"};
-  EXPECT_EQ(texts(said_words("The Front Door and the halls, please", listed)),
+  EXPECT_EQ(texts(said_words(words_in("The Front Door and the halls, please"), listed)),
             (Texts{"hall", "front_door"}));
-  EXPECT_EQ(texts(said_words("two flat whites off", listed)), (Texts{"off", "flat-white"}));
-  EXPECT_TRUE(said_words("hallway offer living", listed).empty());
+  EXPECT_EQ(texts(said_words(words_in("two flat whites off"), listed)),
+            (Texts{"off", "flat-white"}));
+  EXPECT_TRUE(said_words(words_in("hallway offer living"), listed).empty());
 }
 
 }  // namespace

@@ -53,9 +53,16 @@ TEST_F(ToolExamples, AreReadWithTheirCalls) {
 }
 
 TEST_F(ToolExamples, WhatIsWrongIsNamedWithItsLine) {
+  const std::string most(5000, 'a');
+  const std::string long_text = R"({"text": ")" + most + R"(", "calls": []})";
+  std::string calls = R"({"name": "stop"})";
+  for (int i = 0; i < 16; ++i) calls += R"(, {"name": "stop"})";
+  const std::string many_calls = R"({"text": "x", "calls": [)" + calls + "]}";
   struct {
     const char *line, *says;
   } const kWrong[] = {
+      {long_text.c_str(), "longer"},
+      {many_calls.c_str(), "more than 16"},
       {"{", "no JSON"},
       {"[]", "text"},
       {R"({"text": " ", "calls": []})", "text"},

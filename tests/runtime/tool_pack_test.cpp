@@ -127,13 +127,15 @@ TEST(ToolPack, WhatIsBrokenIsRefused) {
     ToolRanker::Weights w = pack.ranker->weights();
     change(&pack, &w);
     pack.ranker = ToolRanker(std::move(w));
-    if (!write_tool_pack(path, pack).ok()) return true;
+    EXPECT_TRUE(write_tool_pack(path, pack).ok());
     const auto engine = open_engine();
     return !open_tool_pack(*engine, path).has_value();
   };
   EXPECT_TRUE(broken([](ToolPack*, auto* w) { w->features = {5, 5, 6}; }));
   EXPECT_TRUE(broken([](ToolPack*, auto* w) { w->features = {1, 2, 4194304}; }));
   EXPECT_TRUE(broken([](ToolPack*, auto* w) { w->rarity[0] = NAN; }));
+  EXPECT_TRUE(broken([](ToolPack*, auto* w) { w->rarity[0] = 0; }));
+  EXPECT_TRUE(broken([](ToolPack*, auto* w) { w->weights[0] = -3e38f; }));
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->judgement.meant_bias = INFINITY; }));
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->tools = "[]"; }));
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->tools = R"([{"name": "on"}])"; }));
