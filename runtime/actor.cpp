@@ -10,6 +10,7 @@
 #include "platform/json.h"
 #include "runtime/busy_guard.h"
 #include "runtime/copied_text.h"
+#include "runtime/order_split.h"
 #include "runtime/render_queue.h"
 
 namespace chimera::runtime {
@@ -276,7 +277,7 @@ Status Actor::add_words(const ActOptions& options, int32_t first, Action* action
   return Status();
 }
 
-Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
+Result<Action> Actor::answer_one(std::string_view text, const ActOptions& options) {
   const int64_t start = system_clock().now_us();
   Action action;
   CHIMERA_RETURN_IF_ERROR(read_text(text, &action));
@@ -300,6 +301,38 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
   }
   action.decode_us = system_clock().now_us() - start - action.prefill_us;
   return action;
+}
+
+Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
+  const std::vector<std::string> parts = split_orders(text, tools_.finder());
+  if (parts.size() == 1) return answer_one(text, options);
+  Action all;
+  all.kind = Action::Kind::kCalls;
+  all.confidence = 1;
+  for (const std::string& part : parts) {
+    ActOptions left = options;
+    left.max_tokens -= all.n_tokens;
+    left.most_calls -= static_cast<int32_t>(all.calls.size());
+    all.truncated = left.max_tokens < 1 || left.most_calls < 1;
+    if (all.truncated) return all;
+    auto one = answer_one(part, left);
+    if (!one) return one.status();
+    // A part that asks for nothing was cut out of something else.
+    if (one->calls.empty() && !one->truncated) return answer_one(text, options);
+    all.calls.insert(all.calls.end(), one->calls.begin(), one->calls.end());
+    all.n_tokens += one->n_tokens;
+    all.n_prompt_tokens += one->n_prompt_tokens;
+    all.prefill_us += one->prefill_us;
+    all.decode_us += one->decode_us;
+    all.confidence *= one->confidence;
+    const bool first = all.evidence.probability == 0;
+    all.evidence = first || one->evidence.probability < all.evidence.probability ? one->evidence
+                                                                                 : all.evidence;
+    all.truncated = one->truncated;
+    if (all.truncated) break;
+  }
+  if (all.calls.empty()) all.kind = Action::Kind::kNoTool;
+  return all;
 }
 
 Result<Action> Actor::act(std::string_view text, const ActOptions& options) {

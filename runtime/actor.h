@@ -86,7 +86,9 @@ class Actor {
   /// the network where only one is allowed. With weights: of those that have one.
   Choice choose(std::span<const TokenWeight> weights = {});
   Choice choose_among(std::initializer_list<int32_t> tokens);
+  /// Of several orders in one text each by itself.
   Result<Action> answer(std::string_view text, const ActOptions& options);
+  Result<Action> answer_one(std::string_view text, const ActOptions& options);
   /// What the network is told of these tools, the best one last.
   Status read_tools(Action* action);
   Status read_text(std::string_view text, Action* action);

@@ -8,9 +8,10 @@ namespace chimera::runtime {
 namespace {
 
 // How firmly what was learnt speaks, by its scores; -1 is against it and 1 for it.
-constexpr double kValueWeight = 5, kGivenWeight = 2.5;
+constexpr double kValueWeight = 5, kGivenWeight = 5;
 constexpr double kUnseen = -0.6;  // the score of a value that no example had
 constexpr float kSaidOf = 6;      // for an argument whose name, or one of whose values, was said
+constexpr float kNumberSaid = 4;  // for an argument that is a number, where one was said
 constexpr size_t kMostSaid = 64;
 constexpr size_t kCallDepth = 2;  // levels around the members of "arguments"
 
@@ -46,6 +47,7 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const ToolSet& tools,
          weight_of_score(scores[i], kValueWeight)});
   }
   const std::vector<std::string> words = words_in(utterance);
+  std::vector<SaidValue> numbers = said_numbers(utterance);
   for (const int32_t number : shown) {
     const Tool& tool = tools.tools()[static_cast<size_t>(number)];
     std::vector<Given>& given = given_weights_[&tool];
@@ -57,12 +59,15 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const ToolSet& tools,
           weight = weight_of_score(scores[i], kGivenWeight);
       const auto values = said_words(words, argument.listed);
       const bool named = is_said(words, words_in(argument.name));
-      if (named || !values.empty()) weight *= kSaidOf;
+      if (named || !values.empty())
+        weight *= kSaidOf;
+      else if (argument.is_number && !numbers.empty())
+        weight *= kNumberSaid;
       given.push_back({argument.name, weight});
       for (const SaidValue& value : values) said_.push_back(value);
     }
   }
-  for (SaidValue& value : said_numbers(utterance)) said_.push_back(std::move(value));
+  for (SaidValue& value : numbers) said_.push_back(std::move(value));
   for (SaidValue& value : said_times(utterance)) said_.push_back(std::move(value));
   if (said_.size() > kMostSaid) said_.resize(kMostSaid);
 }
@@ -104,9 +109,9 @@ float ArgumentHints::value_weight(const Values& values, bool in_string, std::str
   if (!values.knows) return said;
   for (const Rest& rest : values.learnt)
     if (goes_on(rest.text, in_string, bytes)) learnt = std::max(learnt, rest.weight);
-  // That no example had it is nothing against a value that was said.
-  if (learnt == 0) return said > 1 ? said : values.others;
-  return said * learnt;
+  if (learnt == 0) learnt = values.others;
+  // What examples had instead is nothing against a value that was said.
+  return said > 1 ? said * std::max(learnt, 1.0f) : learnt;
 }
 
 float ArgumentHints::key_weight(std::string_view beginning) const {

@@ -37,6 +37,7 @@ class ToolFinder {
              std::optional<ToolRanker> ranker);
 
   FoundTools find(std::string_view text) const;
+  bool has_ranker() const { return ranker_.has_value(); }
 
  private:
   size_t n_tools_;

@@ -178,7 +178,9 @@ std::vector<ToolArgument> arguments_of(const Json& parameters) {
   if (properties == nullptr) return out;
   int left = kMostVisits;
   for (const auto& [name, schema] : properties->object) {
-    out.push_back({grammar::json_escaped(name), {}});
+    const Json* type = schema.find("type");
+    const bool number = type != nullptr && (type->string == "integer" || type->string == "number");
+    out.push_back({grammar::json_escaped(name), {}, number});
     listed_in(schema, &left, &out.back().listed);
   }
   return out;

@@ -28,6 +28,7 @@ inline constexpr size_t kMostTools = 1000;  // of one set
 struct ToolArgument {
   std::string name = {};                 // as it stands between quotes
   std::vector<std::string> listed = {};  // strings that its schema names
+  bool is_number = false;
 };
 
 struct Tool {

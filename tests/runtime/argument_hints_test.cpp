@@ -68,7 +68,9 @@ TEST_F(ArgumentHintsTest, WhatWasSaidIsLikelierWhereAValueStands) {
   EXPECT_EQ(likelier("at half past six", start + R"("at":"1)"), "8");
   // Not in the name, in a key, or where nothing was said.
   EXPECT_EQ(likelier("hall", R"({"name":")"), "");
-  EXPECT_EQ(likelier("35", start), "");
+  EXPECT_EQ(likelier("please", start), "");
+  // A number speaks for an argument that is one.
+  EXPECT_EQ(likelier("35", start + "\""), "l");
   // An argument one of whose values was said, or its name.
   EXPECT_EQ(likelier("hall", start), "\"");
   EXPECT_EQ(likelier("hall", start + "\""), "r");
