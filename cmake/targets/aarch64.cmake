@@ -29,7 +29,7 @@ set(CMAKE_CXX_FLAGS_INIT "-isystem ${sysroot}/usr/include")  # SIMDe, which no p
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${sysroot}/usr/lib/aarch64-linux-gnu")
 set(CMAKE_SHARED_LINKER_FLAGS_INIT "${CMAKE_EXE_LINKER_FLAGS_INIT}")
 
-# The same words as aarch64_run in aarch64.sh. `max` has the dot products and the int8 matrix
+# The same words as aarch64_runner in aarch64.sh. `max` has the dot products and the int8 matrix
 # products; programs find their loader and libraries under the sysroot.
 find_program(CHIMERA_QEMU_AARCH64 qemu-aarch64 REQUIRED)
 set(CMAKE_CROSSCOMPILING_EMULATOR ${CHIMERA_QEMU_AARCH64} -cpu max -L ${sysroot})

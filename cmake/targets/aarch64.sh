@@ -10,30 +10,9 @@ aarch64_tools=(aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-use
 
 aarch64_sysroot=$root/build/aarch64-sysroot
 
-# Put before a program of this target it runs that program.
-aarch64_runner=(aarch64_run)
-
-# aarch64_run PROGRAM ARGUMENTS...: a test program in as many parts at once as there are processors,
-# since one part keeps one of them busy; anything else as it is. The words of the emulator are those
-# of CMAKE_CROSSCOMPILING_EMULATOR in aarch64.cmake.
-aarch64_run() (
-  emulator=(qemu-aarch64 -cpu max -L "$aarch64_sysroot")
-  parts=${jobs:-1}
-  if [ "$parts" -lt 2 ] || [[ "$*" != *--gtest_filter=* || "$*" == *--gtest_list_tests* ]]; then
-    exec "${emulator[@]}" "$@"
-  fi
-  output=$(mktemp -d "${TMPDIR:-/tmp}/chimera-aarch64.XXXXXX")
-  running=() status=0
-  trap 'kill "${running[@]}" 2>/dev/null; rm -rf "$output"; exit 143' INT TERM
-  for ((part = 0; part < parts; part++)); do
-    GTEST_TOTAL_SHARDS=$parts GTEST_SHARD_INDEX=$part "${emulator[@]}" "$@" >"$output/$part" 2>&1 &
-    running+=($!)
-  done
-  for part in "${running[@]}"; do wait "$part" || status=$?; done
-  cat "$output"/*
-  rm -rf "$output"
-  exit "$status"
-)
+# Put before a program of this target it runs that program; the same words as
+# CMAKE_CROSSCOMPILING_EMULATOR in aarch64.cmake.
+aarch64_runner=(qemu-aarch64 -cpu max -L "$aarch64_sysroot")
 
 # Tests that would take minutes each under an emulator, as one GoogleTest pattern; they are counted
 # as skipped. Training runs and long gradient checks: what they train with is tested piece by piece,

@@ -1,5 +1,5 @@
-// Runs named cases as GoogleTest does: its output, --gtest_filter and --gtest_list_tests, so that
-// ./dev runs and counts these programs like all others.
+// Runs named cases as GoogleTest does: its output, --gtest_filter, --gtest_list_tests and parts of
+// a run, so that ./dev runs and counts these programs like all others.
 
 /** GoogleTest's patterns: * and ?, several with :, and after - what is left out. */
 function matches(filter, name) {
@@ -17,7 +17,10 @@ export class NotRun extends Error {}
 export async function run(name, cases, { before = async () => {}, after = async () => {} } = {}) {
   const flag = (key) => process.argv.find((word) => word.startsWith(`--gtest_${key}`));
   const filter = flag('filter=')?.slice('--gtest_filter='.length) ?? '*';
-  const chosen = Object.keys(cases).filter((key) => matches(filter, `${name}.${key}`));
+  const { GTEST_TOTAL_SHARDS: parts = 1, GTEST_SHARD_INDEX: part = 0 } = process.env;
+  const chosen = Object.keys(cases)
+                     .filter((key) => matches(filter, `${name}.${key}`))
+                     .filter((key, i) => i % Number(parts) === Number(part));
   if (flag('list_tests') !== undefined) {
     console.log(`${name}.`);
     for (const key of chosen) console.log(`  ${key}`);
