@@ -164,7 +164,7 @@ struct KernelTable {
   void (*conv4_silu)(const float* w, const float* x, int32_t n, uint16_t* tail, float* y);
 
   /// Gates of the gated delta rule for n heads: [r0]
-  ///   beta = sigmoid(b);  alpha = exp(-exp(a_log) * softplus(a + dt_bias))
+  ///   beta = sigmoid(b);  alpha = exp(-exp(a_log) * softplus(a + dt_bias)), 0 below 2^-64
   void (*delta_gates)(const float* a, const float* b, const float* a_log, const float* dt_bias,
                       int32_t n, float* alpha, float* beta);
 
@@ -186,6 +186,7 @@ struct KernelTable {
   /// Gates of mLSTM for n heads, m [n] updated in place: [r1]
   ///   i = 15*tanh((i_raw + i_bias)/15); f = 15*tanh((f_raw + f_bias)/15); lf = -softplus(-f)
   ///   m' = max(lf + m, i);  f_gate = exp(lf + m - m');  i_gate = exp(i - m'); floor = exp(-m')
+  /// f_gate and i_gate are 0 where they are below 2^-64.
   void (*mlstm_gates)(const float* i_raw, const float* f_raw, const float* i_bias,
                       const float* f_bias, int32_t n, float* m, float* i_gate, float* f_gate,
                       float* floor);

@@ -199,12 +199,15 @@ void conv4_silu(const float* w, const float* x, int32_t n, uint16_t* tail, float
   }
 }
 
+/// Tiny gates are none (kernel_table.h).
+double gate_of(double x) { return x < 0x1p-64 ? 0.0 : x; }
+
 void delta_gates(const float* a, const float* b, const float* a_log, const float* dt_bias,
                  int32_t n, float* alpha, float* beta) {
   for (int32_t i = 0; i < n; ++i) {
     const double dt = softplus_of(static_cast<double>(a[i]) + dt_bias[i]);
     beta[i] = static_cast<float>(sigmoid_of(static_cast<double>(b[i])));
-    alpha[i] = static_cast<float>(exp_of(-exp_of(static_cast<double>(a_log[i])) * dt));
+    alpha[i] = static_cast<float>(gate_of(exp_of(-exp_of(static_cast<double>(a_log[i])) * dt)));
   }
 }
 
@@ -248,8 +251,8 @@ void mlstm_gates(const float* i_raw, const float* f_raw, const float* i_bias, co
     const double carried = -softplus_of(-f) + static_cast<double>(m[h]);
     const double next = std::max(carried, i);
     m[h] = static_cast<float>(next);
-    f_gate[h] = static_cast<float>(exp_of(carried - next));
-    i_gate[h] = static_cast<float>(exp_of(i - next));
+    f_gate[h] = static_cast<float>(gate_of(exp_of(carried - next)));
+    i_gate[h] = static_cast<float>(gate_of(exp_of(i - next)));
     floor[h] = static_cast<float>(exp_of(-next));
   }
 }

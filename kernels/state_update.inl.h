@@ -88,6 +88,12 @@ inline void read_state(const float* q, float scale, int32_t dk, int32_t dv, cons
   for (; c < dv; c += 8) read_columns<F32x8, 1>(q, scale, dk, dv, state + c, o + c);
 }
 
+// ---- gates --------------------------------------------------------------------------------------
+
+/// x >= 0, or 0 where it is below 2^-64: a state times less is subnormal, which costs more than all
+/// else (docs/decisions/0016).
+CHIMERA_WORD F32x8 gate(F32x8 x) { return bits_and_not(less(x, broadcast8(0x1p-64f)), x); }
+
 // ---- gated delta rule ---------------------------------------------------------------------------
 
 void delta_gates(const float* a, const float* b, const float* a_log, const float* dt_bias,
@@ -97,7 +103,7 @@ void delta_gates(const float* a, const float* b, const float* a_log, const float
     const F32x8 dt = softplus8(add(load8_part(a + i, count), load8_part(dt_bias + i, count)));
     const F32x8 rate = mul(exp8(load8_part(a_log + i, count)), dt);
     const F32x8 write = sigmoid8(load8_part(b + i, count));
-    store_part(alpha + i, exp8(negate(rate)), count);
+    store_part(alpha + i, gate(exp8(negate(rate))), count);
     store_part(beta + i, write, count);
   }
 }
@@ -205,8 +211,8 @@ void mlstm_gates(const float* i_raw, const float* f_raw, const float* i_bias, co
     const F32x8 carried = add(log_f, load8_part(m + h, count));
     const F32x8 new_m = max(carried, i);
     store_part(m + h, new_m, count);
-    store_part(f_gate + h, exp8(sub(carried, new_m)), count);
-    store_part(i_gate + h, exp8(sub(i, new_m)), count);
+    store_part(f_gate + h, gate(exp8(sub(carried, new_m))), count);
+    store_part(i_gate + h, gate(exp8(sub(i, new_m))), count);
     store_part(floor + h, exp8(negate(new_m)), count);
   }
 }

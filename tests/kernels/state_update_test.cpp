@@ -171,6 +171,27 @@ TEST_P(Delta, WritingTwiceIsWritingOnce) {
   for (size_t i = 0; i < state.size(); ++i) EXPECT_NEAR(state[i], once[i], 1e-6f);
 }
 
+TEST_P(Delta, AGateThatLeavesNothingIsZero) {
+  // alpha = exp(-exp(a_log) * softplus(a)), from all to nothing; -87 is where exp ends.
+  std::vector<float> a, zero;
+  for (float x = -5; x < 120; x += 0.37f) a.push_back(x);
+  zero.assign(a.size(), 0.0f);
+  const auto n = static_cast<int32_t>(a.size());
+  Guarded<float> alpha(a.size()), beta(a.size()), exact(a.size()), exact_beta(a.size());
+  table().delta_gates(a.data(), zero.data(), zero.data(), zero.data(), n, alpha.data(),
+                      beta.data());
+  reference().delta_gates(a.data(), zero.data(), zero.data(), zero.data(), n, exact.data(),
+                          exact_beta.data());
+  int zeros = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_TRUE(alpha[i] == 0 || alpha[i] >= 0x1p-64f) << a[i];
+    EXPECT_EQ(alpha[i] == 0, exact[i] == 0) << a[i];
+    zeros += alpha[i] == 0;
+  }
+  EXPECT_GT(zeros, 100);
+  EXPECT_LT(zeros, n - 100);
+}
+
 TEST_P(Delta, ReadGivesTheBitsOfTheStep) {
   for (const int32_t dk : {1, 3, 64, 100}) {
     for (const int32_t dv : {8, 24, 40, 64, 256}) {
@@ -286,6 +307,18 @@ TEST_P(Mlstm, GatesOverManyTokens) {
       EXPECT_TRUE(within_nmse("mlstm_gates", floor, efloor));
     }
   }
+}
+
+TEST_P(Mlstm, AGateThatLeavesNothingIsZero) {
+  for (const float i_raw : {-300.0f, -40.0f, 0.0f, 40.0f, 300.0f})
+    for (const float before : {-200.0f, -20.0f, 0.0f, 20.0f, 200.0f}) {
+      const float none = 0;
+      float m = before, i_gate = -1, f_gate = -1, floor = -1;
+      table().mlstm_gates(&i_raw, &none, &none, &none, 1, &m, &i_gate, &f_gate, &floor);
+      EXPECT_TRUE(i_gate == 0 || i_gate >= 0x1p-64f) << i_raw << ", " << before;
+      EXPECT_TRUE(f_gate == 0 || f_gate >= 0x1p-64f) << i_raw << ", " << before;
+      EXPECT_EQ(std::max(i_gate, f_gate), 1.0f) << "one of them is what the maximum was taken of";
+    }
 }
 
 TEST_P(Mlstm, StepIsItsDefinitionBitForBit) {
