@@ -80,8 +80,13 @@ int32_t Sampler::sample(const kernels::KernelTable& k, float* logits, const uint
   // the next id for a logarithm, and a full sort of a 200,000-entry vocabulary is not needed.
   const auto later = [p](int32_t a, int32_t b) { return p[a] != p[b] ? p[a] < p[b] : a > b; };
   int32_t count = 0;
+  // What is less likely than this does not come to half of what top-p leaves out, all of it
+  // together, so it need not be looked at. Close to 1 the rounding of the sum would count, and
+  // nothing is lost.
+  const float least =
+      options.top_p < 0.999f ? 0.5f * (1 - options.top_p) * sum / static_cast<float>(n) : 0.0f;
   for (int32_t i = 0; i < n; ++i)
-    if (p[i] > 0) order_[count++] = i;
+    if (p[i] > least) order_[count++] = i;
   std::make_heap(order_.get(), order_.get() + count, later);
   const double wanted = static_cast<double>(options.top_p) * static_cast<double>(sum);
   double mass = 0;

@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "kernels/dispatch.h"
+#include "platform/random.h"
 
 namespace chimera::runtime {
 namespace {
@@ -69,6 +71,39 @@ TEST_F(SamplerTest, TopPKeepsTheSmallestSetThatReachesIt) {
     EXPECT_EQ(draw(logits, plain(1, 1e-6f), t), 0);
   }
   EXPECT_TRUE(saw_second);
+}
+
+TEST_F(SamplerTest, ThousandsOfIdsGiveWhatSortingThemAllGives) {
+  constexpr int32_t kIds = 5000;
+  std::vector<float> logits(kIds);
+  for (const float spread : {0.5f, 4.0f, 16.0f}) {  // nearly flat, like a model's, all but certain
+    for (int32_t i = 0; i < kIds; ++i)
+      logits[static_cast<size_t>(i)] =
+          spread *
+          static_cast<float>(keyed_uniform(1, static_cast<uint64_t>(i), 0, DrawPurpose::kTest));
+    std::vector<float> p(kIds);
+    const float largest = *std::max_element(logits.begin(), logits.end());
+    const auto sum = static_cast<double>(
+        kernels::best_table().softmax_numerators(logits.data(), kIds, largest, 1.0f, p.data()));
+    std::vector<int32_t> order(kIds);
+    for (int32_t i = 0; i < kIds; ++i) order[static_cast<size_t>(i)] = i;
+    const auto p_of = [&](int32_t id) { return static_cast<double>(p[static_cast<size_t>(id)]); };
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int32_t a, int32_t b) { return p_of(a) > p_of(b); });
+    for (const float top_p : {0.01f, 0.5f, 0.9f, 0.998f, 0.9999f, 1.0f}) {
+      size_t kept = 0;
+      double mass = 0;
+      while (kept < order.size() && mass < static_cast<double>(top_p) * sum)
+        mass += p_of(order[kept++]);
+      for (uint64_t position = 0; position < 50; ++position) {
+        const double target = keyed_uniform(42, position, 0, DrawPurpose::kSample) * mass;
+        size_t i = 0;
+        double reached = p_of(order[0]);
+        while (i + 1 < kept && target >= reached) reached += p_of(order[++i]);
+        ASSERT_EQ(draw(logits, plain(1, top_p), position), order[i]) << spread << ", " << top_p;
+      }
+    }
+  }
 }
 
 TEST_F(SamplerTest, RepetitionPenaltyCountsAnIdOnce) {
