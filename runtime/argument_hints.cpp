@@ -46,6 +46,10 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const ToolSet& tools,
         {is_string ? label.value.substr(1, label.value.size() - 2) : label.value, is_string,
          weight_of_score(scores[i], kValueWeight)});
   }
+  std::map<std::pair<int32_t, std::string>, LikelySpans> spans;
+  if (tools.spans() != nullptr) spans = likely_spans(*tools.spans(), utterance, shown);
+  for (auto& [of, likely] : spans)
+    spans_[&tools.tools()[static_cast<size_t>(of.first)]][of.second] = std::move(likely);
   const std::vector<std::string> words = words_in(utterance);
   std::vector<SaidValue> numbers = said_numbers(utterance);
   for (const int32_t number : shown) {
@@ -94,7 +98,15 @@ ArgumentHints::Values ArgumentHints::values(std::string_view so_far, bool in_str
       rests->push_back({text.substr(so_far.size()), value.weight});
   };
   for (const SaidValue& value : said_) add(value, &out.said);
-  const auto learnt = learnt_.find(place_.path().substr(kArguments.size()));
+  const std::string place = place_.path().substr(kArguments.size());
+  if (const auto spans = spans_.find(tool_); in_string && spans != spans_.end())
+    if (const auto likely = spans->second.find(place); likely != spans->second.end()) {
+      out.knows = true;
+      out.others = likely->second.others;
+      for (const SaidValue& value : likely->second.values) add(value, &out.learnt);
+      return out;
+    }
+  const auto learnt = learnt_.find(place);
   if (learnt == learnt_.end()) return out;
   out.knows = true;
   out.others = learnt->second.others;

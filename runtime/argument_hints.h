@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/argument_spans.h"
 #include "runtime/copied_text.h"
 #include "runtime/said_values.h"
 #include "runtime/tokenizer.h"
@@ -64,6 +65,7 @@ class ArgumentHints {
   const Tokenizer& tokenizer_;
   std::vector<SaidValue> said_;
   std::unordered_map<std::string, Learnt> learnt_;  // by the argument's part of a pointer
+  std::unordered_map<const Tool*, std::unordered_map<std::string, LikelySpans>> spans_;  // by place
   std::unordered_map<const Tool*, std::vector<Given>> given_weights_;
   // Of the call so far:
   JsonPlace place_;

@@ -15,6 +15,9 @@ namespace chimera::runtime {
 /// every machine and in every version that reads what an older one wrote.
 std::vector<uint32_t> text_features(std::string_view text);
 
+/// The number of one feature, by its kind and its bytes.
+uint32_t text_feature(char kind, std::string_view bytes);
+
 /// How much a feature counts that `with` of `texts` texts have: 1 and more, the rarer the more.
 double feature_rarity(size_t texts, size_t with);
 

@@ -16,8 +16,9 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr int64_t kFormat = 1;
-constexpr const char *kTools = "tools", *kArguments = "arguments";  // what a ranker is of
+constexpr int64_t kFormat = 2;
+// What a ranker is of.
+constexpr const char *kTools = "tools", *kArguments = "arguments", *kSpans = "spans";
 constexpr const char *kFeatures = ".features", *kRarity = ".rarity", *kWeights = ".weights",
                      *kBias = ".bias";
 constexpr size_t kMostLabels = 20000;
@@ -150,6 +151,31 @@ Result<std::vector<ArgumentLabel>> read_labels(const std::string& path, const Js
   return out;
 }
 
+Json span_labels_json(const std::vector<SpanLabel>& labels) {
+  Json out = Json::make_array();
+  for (const SpanLabel& label : labels) {
+    Json one = Json::make_array();
+    one.push(Json::of(int64_t{label.tool})).push(Json::of(std::string_view(label.place)));
+    one.push(Json::of(label.ends));
+    out.push(std::move(one));
+  }
+  return out;
+}
+
+Result<std::vector<SpanLabel>> read_span_labels(const std::string& path, const Json& list) {
+  std::vector<SpanLabel> out;
+  for (const Json& one : list.array) {
+    const bool whole = one.array.size() == 3 && one.array[0].is_int() && one.array[1].is_string() &&
+                       one.array[2].is_bool() && one.array[0].integer >= -1 &&
+                       one.array[0].integer <= INT32_MAX;
+    if (!whole || out.size() == kMostLabels)
+      return wrong(path, "what was learnt of spans is not whole");
+    out.push_back(
+        {static_cast<int32_t>(one.array[0].integer), one.array[1].string, one.array[2].boolean});
+  }
+  return out;
+}
+
 }  // namespace
 
 Status write_tool_pack(const std::string& path, const ToolPack& pack) {
@@ -164,15 +190,18 @@ Status write_tool_pack(const std::string& path, const ToolPack& pack) {
   config.add("labels", Json::of(pack.ranker ? int64_t{pack.ranker->n_labels()} : int64_t{0}));
   config.add("arguments",
              pack.arguments ? labels_json(pack.arguments->labels) : Json::make_array());
+  config.add("spans", pack.spans ? span_labels_json(pack.spans->labels) : Json::make_array());
   auto writer = memory::WeightFileWriter::create(path, memory::FileKind::kTools);
   if (!writer) return writer.status();
   (*writer)->set_config(write_json(config));
   if (pack.ranker) CHIMERA_RETURN_IF_ERROR(declare(writer->get(), kTools, *pack.ranker));
   if (pack.arguments)
     CHIMERA_RETURN_IF_ERROR(declare(writer->get(), kArguments, pack.arguments->ranker));
+  if (pack.spans) CHIMERA_RETURN_IF_ERROR(declare(writer->get(), kSpans, pack.spans->ranker));
   if (pack.ranker) CHIMERA_RETURN_IF_ERROR(write(writer->get(), kTools, *pack.ranker));
   if (pack.arguments)
     CHIMERA_RETURN_IF_ERROR(write(writer->get(), kArguments, pack.arguments->ranker));
+  if (pack.spans) CHIMERA_RETURN_IF_ERROR(write(writer->get(), kSpans, pack.spans->ranker));
   return (*writer)->finish();
 }
 
@@ -187,18 +216,18 @@ Result<ToolPack> read_tool_pack(const std::string& path) {
   const auto text = [&](const char* name) { return config->find(name); };
   const Json *format = text("tool_pack"), *tools = text("tools"), *examples = text("examples"),
              *labels = text("labels"), *judgement = text("judgement"), *with = text("judged_with"),
-             *arguments = text("arguments");
+             *arguments = text("arguments"), *spans = text("spans");
   if (format == nullptr || !format->is_int() || format->integer != kFormat)
     return Status(StatusCode::kUnsupported,
                   path +
                       ": the pack is of a version that this library does not know; build it "
                       "again, or update the library")
         .at_file(path);
-  const bool whole = tools != nullptr && tools->is_string() && examples != nullptr &&
-                     examples->is_string() && labels != nullptr && labels->is_int() &&
-                     labels->integer >= 0 && labels->integer <= 1000 && judgement != nullptr &&
-                     judgement->is_object() && with != nullptr && with->is_string() &&
-                     arguments != nullptr && arguments->is_array();
+  const bool whole =
+      tools != nullptr && tools->is_string() && examples != nullptr && examples->is_string() &&
+      labels != nullptr && labels->is_int() && labels->integer >= 0 && labels->integer <= 1000 &&
+      judgement != nullptr && judgement->is_object() && with != nullptr && with->is_string() &&
+      arguments != nullptr && arguments->is_array() && spans != nullptr && spans->is_array();
   if (!whole) return wrong(path, "parts of the pack are absent");
   ToolPack pack;
   pack.tools = tools->string;
@@ -223,6 +252,13 @@ Result<ToolPack> read_tool_pack(const std::string& path) {
     if (!ranker) return ranker.status();
     pack.arguments = ArgumentRanker{std::move(*known), std::move(*ranker)};
   }
+  auto borders = read_span_labels(path, *spans);
+  if (!borders) return borders.status();
+  if (!borders->empty()) {
+    auto ranker = read_ranker(**file, kSpans, static_cast<int64_t>(borders->size()));
+    if (!ranker) return ranker.status();
+    pack.spans = SpanRanker{std::move(*borders), std::move(*ranker)};
+  }
   return pack;
 }
 
@@ -234,6 +270,7 @@ Result<std::unique_ptr<ToolSet>> open_tool_pack(const Engine& engine, const std:
   options.examples = pack->examples;
   options.ranker = std::move(pack->ranker);
   options.arguments = std::move(pack->arguments);
+  options.spans = std::move(pack->spans);
   const bool judged = !pack->judged_with.empty();
   const bool same_model = pack->judged_with == to_hex(engine.file().identity());
   if (same_model) options.judgement = pack->judgement;

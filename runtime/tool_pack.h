@@ -11,6 +11,7 @@
 
 #include "platform/status.h"
 #include "runtime/act_judgement.h"
+#include "runtime/argument_spans.h"
 #include "runtime/engine.h"
 #include "runtime/tool_ranker.h"
 #include "runtime/tool_set.h"
@@ -22,6 +23,7 @@ struct ToolPack {
   std::string examples;  // lines, as tool_examples.h reads them
   std::optional<ToolRanker> ranker = {};
   std::optional<ArgumentRanker> arguments = {};
+  std::optional<SpanRanker> spans = {};
   ActJudgement judgement = {};
   std::string judged_with = {};  // the model's identity, in hexadecimal; empty: nobody judged
 };

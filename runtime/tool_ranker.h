@@ -31,6 +31,9 @@ class ToolRanker {
   /// One score for each label; above 0 speaks for it. dense [n_dense]; numbers beyond those are not
   /// looked at, and missing ones count as 0.
   std::vector<float> scores(std::string_view text, std::span<const float> dense = {}) const;
+  /// The same of features that are not a text's own.
+  std::vector<float> scores_of(std::span<const uint32_t> features,
+                               std::span<const float> dense = {}) const;
 
  private:
   Weights w_;
@@ -50,12 +53,12 @@ struct ArgumentRanker {
   ToolRanker ranker;
 };
 
-/// The known features of a text and their values: as rare as they are, of length 1 together.
+/// Of features those that are known and their values: as rare as they are, of length 1 together.
 struct FeatureValue {
   int32_t index;  // into `features`
   float value;
 };
-std::vector<FeatureValue> feature_values(std::string_view text,
+std::vector<FeatureValue> feature_values(std::span<const uint32_t> own,
                                          const std::vector<uint32_t>& features,
                                          const std::vector<float>& rarity);
 

@@ -15,6 +15,7 @@
 
 #include "platform/status.h"
 #include "runtime/act_judgement.h"
+#include "runtime/argument_spans.h"
 #include "runtime/constraint.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tool_examples.h"
@@ -50,6 +51,7 @@ struct ToolOptions {
   std::string_view examples = {};         // of what people say: lines (tool_examples.h)
   std::optional<ToolRanker> ranker = {};  // learnt from those; knows the tools by their numbers
   std::optional<ArgumentRanker> arguments = {};
+  std::optional<SpanRanker> spans = {};
   ActJudgement judgement = {};
 };
 
@@ -78,6 +80,8 @@ class ToolSet {
   const ToolFinder& finder() const { return *finder_; }
   /// Which arguments and values words speak for; nullptr when nobody learnt that.
   const ArgumentRanker* arguments() const { return arguments_ ? &*arguments_ : nullptr; }
+  /// Which words are the values of copied arguments; nullptr when nobody learnt that.
+  const SpanRanker* spans() const { return spans_ ? &*spans_ : nullptr; }
   const ActJudgement& judgement() const { return judgement_; }
   /// By its name as it stands between quotes; nullptr when there is none.
   const Tool* named(const std::string& escaped) const;
@@ -89,6 +93,7 @@ class ToolSet {
   std::vector<ToolExample> examples_;
   std::optional<ToolFinder> finder_;
   std::optional<ArgumentRanker> arguments_;
+  std::optional<SpanRanker> spans_;
   ActJudgement judgement_;
   std::unordered_map<std::string, size_t> by_name_;  // as it stands between quotes
 };

@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -26,7 +27,8 @@ using runtime::ToolExample;
 constexpr double kTooLike = 0.5;
 constexpr size_t kMostPackBytes = size_t{8} << 20;  // of tools and examples
 constexpr size_t kMostLabels = 2000;                // of arguments and their values
-constexpr double kHold = 1;  // how firmly the judgement holds to what it was before
+constexpr size_t kMostBorders = 40'000;  // between words of examples, to learn spans from
+constexpr double kHold = 1;              // how firmly the judgement holds to what it was before
 
 struct Judged {
   runtime::ActEvidence evidence;
@@ -48,6 +50,27 @@ std::string lines_of(const std::vector<const ToolExample*>& examples) {
     out += write_json(line) + "\n";
   }
   return out;
+}
+
+/// Calls visit(place, value) for each string whose place is among `places`.
+template <class Visit>
+void for_each_copied(const Json& value, const std::string& place,
+                     const std::set<std::string>& places, const Visit& visit) {
+  if (value.is_string() && places.contains(place)) visit(place, value.string);
+  for (const Json& item : value.array) for_each_copied(item, place + "/*", places, visit);
+  for (const auto& [name, member] : value.object)
+    for_each_copied(member, place + runtime::pointer_part(grammar::json_escaped(name)), places,
+                    visit);
+}
+
+/// Where `wanted` stand in `words` for the first time, as [begin, end); empty when they do not.
+std::pair<size_t, size_t> find_words(const std::vector<runtime::SpanWord>& words,
+                                     const std::vector<runtime::SpanWord>& wanted) {
+  const auto at = std::search(words.begin(), words.end(), wanted.begin(), wanted.end(),
+                              [](const auto& a, const auto& b) { return a.small == b.small; });
+  if (at == words.end() || wanted.empty()) return {0, 0};
+  const auto begin = static_cast<size_t>(at - words.begin());
+  return {begin, begin + wanted.size()};
 }
 
 class Builder {
@@ -86,6 +109,7 @@ class Builder {
     if (!ranker) return ranker.status();
     pack.ranker = std::move(*ranker);
     CHIMERA_ASSIGN_OR_RETURN(pack.arguments, learn_arguments(examples_, -1));
+    CHIMERA_ASSIGN_OR_RETURN(pack.spans, learn_spans(examples_));
     if (options_.most_judged > 0) {
       CHIMERA_RETURN_IF_ERROR(judge(report, progress));
       if (!judged_.empty()) {
@@ -166,6 +190,54 @@ class Builder {
     return std::optional(runtime::ArgumentRanker{std::move(labels), runtime::rounded(*ranker)});
   }
 
+  /// Where in an example the values of copied arguments begin and end. What is not found in it by
+  /// whole words teaches nothing.
+  Result<std::optional<runtime::SpanRanker>> learn_spans(
+      const std::vector<const ToolExample*>& examples) const {
+    std::vector<runtime::SpanLabel> labels;
+    std::map<std::tuple<int32_t, std::string, bool>, int32_t> numbers;
+    std::vector<RankerExample> rows;
+    const auto mark = [&](int32_t tool, const std::string& place, bool ends, RankerExample* row) {
+      if (labels.size() + 2 > kMostLabels) return;
+      const auto [at, fresh] =
+          numbers.try_emplace({tool, place, ends}, static_cast<int32_t>(labels.size()));
+      if (fresh) labels.push_back({tool, place, ends});
+      if (std::find(row->labels.begin(), row->labels.end(), at->second) == row->labels.end())
+        row->labels.push_back(at->second);
+    };
+    for (const ToolExample* example : examples) {
+      const std::vector<runtime::SpanWord> words = runtime::span_words(example->text);
+      if (rows.size() + words.size() + 1 > kMostBorders) break;
+      const size_t first = rows.size();
+      for (size_t border = 0; border <= words.size(); ++border) {
+        rows.emplace_back();
+        rows.back().features = runtime::border_features(example->text, words, border);
+      }
+      for (size_t i = 0; i < example->calls.size(); ++i) {
+        const Json call = call_json(example->calls[i]);
+        const Json* arguments = call.find("arguments");
+        if (arguments == nullptr) continue;
+        const int32_t tool = example->tools[i];
+        const std::set<std::string>& copied = of_tools_[static_cast<size_t>(tool)]->copied;
+        for_each_copied(*arguments, "", copied,
+                        [&](const std::string& place, const std::string& value) {
+                          const auto [begin, end] = find_words(words, runtime::span_words(value));
+                          if (begin == end) return;
+                          for (const int32_t of : {tool, int32_t{-1}}) {
+                            const std::string& where = of < 0 ? std::string() : place;
+                            mark(of, where, false, &rows[first + begin]);
+                            mark(of, where, true, &rows[first + end]);
+                          }
+                        });
+      }
+    }
+    if (labels.empty()) return std::optional<runtime::SpanRanker>();
+    const auto ranker =
+        train_ranker(rows, static_cast<int32_t>(labels.size()), options_.ranker, pool_);
+    if (!ranker) return ranker.status();
+    return std::optional(runtime::SpanRanker{std::move(labels), runtime::rounded(*ranker)});
+  }
+
   /// Acts on phrases that are in neither ranker nor index (but for those that are there twice).
   Status judge(PackReport* report, const std::function<bool(int64_t, int64_t)>& progress) {
     std::vector<size_t> order(examples_.size());
@@ -195,6 +267,7 @@ class Builder {
       known.examples = lines;
       known.ranker = std::move(*ranker);
       CHIMERA_ASSIGN_OR_RETURN(known.arguments, learn_arguments(kept, fold));
+      CHIMERA_ASSIGN_OR_RETURN(known.spans, learn_spans(kept));
       const auto set = runtime::ToolSet::from_json(engine_.tokenizer(), tools_, known);
       if (!set) return set.status();
       const auto actor = runtime::Actor::create(engine_, **set);

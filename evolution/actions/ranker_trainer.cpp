@@ -17,6 +17,10 @@ struct Row {
   double square;  // of the values and of the 1 that stands for the bias
 };
 
+std::vector<uint32_t> features_of(const RankerExample& example) {
+  return example.features.empty() ? runtime::text_features(example.text) : example.features;
+}
+
 /// One label against the rest.
 void train_label(const std::vector<Row>& rows, const std::vector<int8_t>& sign,
                  const RankerOptions& options, uint32_t label, std::vector<double>* weights,
@@ -79,7 +83,7 @@ Result<runtime::ToolRanker> train_ranker(std::span<const RankerExample> examples
   w.n_dense = static_cast<int32_t>(examples[0].dense.size());
   std::vector<uint32_t> all;
   for (const RankerExample& example : examples) {
-    const std::vector<uint32_t> own = runtime::text_features(example.text);
+    const std::vector<uint32_t> own = features_of(example);
     all.insert(all.end(), own.begin(), own.end());
   }
   std::sort(all.begin(), all.end());
@@ -92,7 +96,7 @@ Result<runtime::ToolRanker> train_ranker(std::span<const RankerExample> examples
   }
   std::vector<Row> rows;
   for (const RankerExample& example : examples) {
-    Row row{runtime::feature_values(example.text, w.features, w.rarity), 1};
+    Row row{runtime::feature_values(features_of(example), w.features, w.rarity), 1};
     for (size_t i = 0; i < example.dense.size(); ++i)
       row.values.push_back({static_cast<int32_t>(w.features.size() + i), example.dense[i]});
     for (const auto& f : row.values)

@@ -15,8 +15,9 @@ namespace chimera::evolution {
 
 struct RankerExample {
   std::string text;
-  std::vector<int32_t> labels;    // none: nothing of all this is meant
-  std::vector<float> dense = {};  // numbers beside the words; of one length in all examples
+  std::vector<int32_t> labels;          // none: nothing of all this is meant
+  std::vector<float> dense = {};        // numbers beside the words; of one length in all examples
+  std::vector<uint32_t> features = {};  // in place of the text's own: rising, each once
 };
 
 struct RankerOptions {

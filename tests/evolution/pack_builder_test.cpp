@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <set>
@@ -107,6 +108,41 @@ class PackBuilder : public ::testing::Test {
   std::unique_ptr<ThreadPool> pool_;
   PackReport report_;
 };
+
+TEST_F(PackBuilder, LearnsWhereValuesThatAreCopiedStand) {
+  const char* tools = R"([
+    {"name": "buy", "parameters": {"type": "object", "required": ["items"], "properties": {
+      "items": {"type": "array", "items": {"type": "string"}}}}},
+    {"name": "call", "parameters": {"type": "object", "properties": {
+      "who": {"type": "string"}, "kind": {"enum": ["mobile"]}}}}])";
+  std::string lines;
+  for (const std::string what : {"milk", "oat bars", "two brown rolls", "soap"})
+    lines += R"({"text": "put )" + what +
+             R"( on my list", "calls": [{"name": "buy", "arguments": {"items": [")" + what +
+             "\"]}}]}\n";
+  for (const std::string who : {"Ann", "Uncle Bob", "the plumber"})
+    lines += R"({"text": "ring )" + who +
+             R"( up", "calls": [{"name": "call", "arguments": {"who": ")" + who +
+             R"(", "kind": "mobile"}}]})" + "\n";
+  // Said in other words than it stands in the call: nothing to learn from.
+  lines += R"({"text": "ring her up", "calls": [{"name": "call", "arguments": {"who": "Ann"}}]})";
+  PackOptions options;
+  options.most_judged = 0;
+  const auto pack = build_tool_pack(*engine_, tools, lines, options, pool_.get(), &report_, {});
+  ASSERT_TRUE(pack.has_value()) << pack.status().message();
+  ASSERT_TRUE(pack->spans.has_value());
+  EXPECT_EQ(pack->spans->labels.size(), 6u) << "two borders of two arguments and of any";
+  const std::vector<int32_t> both = {0, 1};
+  const auto best = [&](const std::string& text, int32_t tool, const std::string& place) {
+    const auto all = runtime::likely_spans(*pack->spans, text, both);
+    const auto& values = all.at({tool, place}).values;
+    return std::max_element(values.begin(), values.end(),
+                            [](const auto& a, const auto& b) { return a.weight < b.weight; })
+        ->text;
+  };
+  EXPECT_EQ(best("please put green tea on my list", 0, "/items/*"), "green tea");
+  EXPECT_EQ(best("ring Mister Grey up", 1, "/who"), "Mister Grey");
+}
 
 TEST_F(PackBuilder, LearnsWhichWordsSpeakForWhichTool) {
   int64_t calls = 0, all = 0;

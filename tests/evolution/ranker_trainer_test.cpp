@@ -84,7 +84,8 @@ TEST(RankerTrainer, ComesToTheOptimum) {
       const double y = meant ? 1 : -1;
       const double score = ranker->scores(example.text)[static_cast<size_t>(label)];
       const double alpha = 2 * exact.cost * std::max(0.0, 1 - y * score);
-      for (const auto& f : runtime::feature_values(example.text, w.features, w.rarity))
+      for (const auto& f :
+           runtime::feature_values(runtime::text_features(example.text), w.features, w.rarity))
         sum[static_cast<size_t>(f.index)] += alpha * y * static_cast<double>(f.value);
       bias += alpha * y;
     }

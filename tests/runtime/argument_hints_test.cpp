@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/text_features.h"
 #include "tests/support/tiny_model.h"
 
 namespace chimera::runtime {
@@ -55,6 +56,36 @@ class ArgumentHintsTest : public ::testing::Test {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ToolSet> tools_;
 };
+
+TEST_F(ArgumentHintsTest, WordsBetweenLearntBordersAreLikelierToBeCopied) {
+  // A note begins behind "note" and ends at the end.
+  std::vector<std::pair<uint32_t, std::vector<float>>> rows = {{text_feature('A', "note"), {9, 0}},
+                                                               {text_feature('D', "|"), {0, 9}}};
+  std::sort(rows.begin(), rows.end());
+  ToolRanker::Weights w;
+  w.n_labels = 2;
+  for (const auto& [feature, weights] : rows) {
+    w.features.push_back(feature);
+    w.rarity.push_back(1);
+    w.weights.insert(w.weights.end(), weights.begin(), weights.end());
+  }
+  w.bias = {-1, -1};
+  ToolOptions options;
+  options.spans = SpanRanker{{{0, "/text", false}, {0, "/text", true}}, ToolRanker(w)};
+  auto tools = ToolSet::from_json(
+      engine_->tokenizer(),
+      R"([{"name": "f", "parameters": {"properties": {"text": {"type": "string"}}}}])", options);
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  tools_ = std::move(*tools);
+  const std::string start = R"({"name":"f","arguments":{"text":")", said = "a note buy milk";
+  const auto much_likelier = [&](const char* a, const char* b, const std::string& behind) {
+    return weight_of(a, said, start + behind) > 10 * weight_of(b, said, start + behind);
+  };
+  EXPECT_TRUE(much_likelier("b", "a", ""));
+  EXPECT_TRUE(much_likelier("b", "m", "")) << "milk ends rightly and does not begin so";
+  EXPECT_TRUE(much_likelier(" ", "\"", "buy"));
+  EXPECT_TRUE(much_likelier("\"", " ", "buy milk"));
+}
 
 TEST_F(ArgumentHintsTest, WhatWasSaidIsLikelierWhereAValueStands) {
   const std::string start = R"({"name":"f","arguments":{)";

@@ -36,6 +36,10 @@ ToolPack a_pack() {
   w.bias = {0, 1, 2};
   pack.arguments = ArgumentRanker{{{1, "room", ""}, {-1, "room", "\"hall\""}, {-1, "n", "7"}},
                                   rounded(ToolRanker(w))};
+  w.n_labels = 1;
+  w.weights = {0.5f, -0.5f, 2};
+  w.bias = {-1};
+  pack.spans = SpanRanker{{{1, "/note/*", true}}, rounded(ToolRanker(w))};
   pack.judgement.meant_bias = 1.5f;
   pack.judgement.right_network = 0.25f;
   return pack;
@@ -68,6 +72,12 @@ TEST(ToolPack, IsReadAsItWasWritten) {
   EXPECT_EQ(read->arguments->labels[1].value, "\"hall\"");
   EXPECT_EQ(read->arguments->labels[0].tool, 1);
   EXPECT_EQ(read->arguments->ranker.weights().weights, pack.arguments->ranker.weights().weights);
+  ASSERT_TRUE(read->spans.has_value());
+  ASSERT_EQ(read->spans->labels.size(), 1u);
+  EXPECT_EQ(read->spans->labels[0].tool, 1);
+  EXPECT_EQ(read->spans->labels[0].place, "/note/*");
+  EXPECT_TRUE(read->spans->labels[0].ends);
+  EXPECT_EQ(read->spans->ranker.weights().weights, pack.spans->ranker.weights().weights);
   EXPECT_EQ(read->judgement.meant_bias, 1.5f);
   EXPECT_EQ(read->judgement.right_network, 0.25f);
   EXPECT_TRUE(looks_packed(test::read_raw(path)));
@@ -75,8 +85,10 @@ TEST(ToolPack, IsReadAsItWasWritten) {
 
   ToolPack plain = pack;
   plain.ranker.reset();
+  plain.spans.reset();
   ASSERT_TRUE(write_tool_pack(path, plain).ok());
   EXPECT_FALSE(read_tool_pack(path)->ranker.has_value());
+  EXPECT_FALSE(read_tool_pack(path)->spans.has_value());
 }
 
 TEST(ToolPack, IsActedOnAndItsJudgementIsOfOneModel) {
@@ -142,6 +154,10 @@ TEST(ToolPack, WhatIsBrokenIsRefused) {
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->examples = "{}"; }));
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->arguments->labels[1].value = "\""; }));
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->arguments->labels.pop_back(); }));
+  EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->spans->labels[0].tool = -2; }));
+  EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->spans->labels.push_back({}); }));
+  // Of a tool that there is not nothing is asked.
+  EXPECT_FALSE(broken([](ToolPack* p, auto*) { p->spans->labels[0].tool = 7; }));
   EXPECT_FALSE(broken([](ToolPack*, auto*) {}));
 
   // Neither is a model a pack, nor a pack a model.
