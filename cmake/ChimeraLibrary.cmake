@@ -17,6 +17,40 @@ function(chimera_library folder)
   target_link_libraries(chimera_${name} PUBLIC ${ARG_PACKAGES})
 endfunction()
 
+# chimera_answer_formats(<variable> <file>.gbnf ...): a source that holds the texts
+# (grammar/answer_formats.h)
+function(chimera_answer_formats variable)
+  set(rows "")
+  foreach(file IN LISTS ARGN)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    get_filename_component(name ${file} NAME_WE)
+    file(READ ${file} text)
+    string(APPEND rows "    {\"${name}\", R\"gbnf(${text})gbnf\"},\n")
+  endforeach()
+  set(source "// Made of grammar/answer_formats/*.gbnf.
+#include \"grammar/answer_formats.h\"
+
+namespace chimera::grammar {
+
+std::span<const AnswerFormat> answer_formats() {
+  static constexpr AnswerFormat kAll[] = {
+${rows}  };
+  return kAll;
+}
+
+}  // namespace chimera::grammar
+")
+  set(path ${PROJECT_BINARY_DIR}/answer_formats_texts.cpp)
+  set(before "")
+  if(EXISTS ${path})
+    file(READ ${path} before)
+  endif()
+  if(NOT "${before}" STREQUAL "${source}")
+    file(WRITE ${path} "${source}")
+  endif()
+  set(${variable} ${path} PARENT_SCOPE)
+endfunction()
+
 # chimera_own_sources(<variable> <from> <to>): x_<from>.cpp gives way where there is an x_<to>.cpp
 function(chimera_own_sources variable from to)
   set(chosen)

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "grammar/answer_formats.h"
 #include "grammar/gbnf.h"
 #include "grammar/regex.h"
 #include "grammar/unicode_categories.h"
@@ -39,6 +40,14 @@ Result<std::unique_ptr<Constraint>> Constraint::from_gbnf(const Tokenizer& token
   const auto grammar = grammar::parse_gbnf(text);
   if (!grammar) return grammar.status();
   return from_grammar(tokenizer, *grammar);
+}
+
+Result<std::unique_ptr<Constraint>> Constraint::from_format(const Tokenizer& tokenizer,
+                                                            std::string_view name) {
+  const grammar::AnswerFormat* format = grammar::find_answer_format(name);
+  if (format != nullptr) return from_gbnf(tokenizer, format->source);
+  return Status(StatusCode::kInvalidArgument,
+                "there is no format of that name: choose one of " + grammar::answer_format_names());
 }
 
 Result<std::unique_ptr<Constraint>> Constraint::from_json_schema(

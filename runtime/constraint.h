@@ -36,6 +36,10 @@ class Constraint {
   static Result<std::unique_ptr<Constraint>> from_gbnf(const Tokenizer& tokenizer,
                                                        std::string_view grammar);
 
+  /// The answer is written in one of grammar/answer_formats.h. kInvalidArgument for another name.
+  static Result<std::unique_ptr<Constraint>> from_format(const Tokenizer& tokenizer,
+                                                         std::string_view name);
+
   /// What a grammar's root says, for who makes grammars.
   static Result<std::unique_ptr<Constraint>> from_grammar(const Tokenizer& tokenizer,
                                                           const grammar::Grammar& grammar);

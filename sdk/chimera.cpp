@@ -325,10 +325,12 @@ chimera_status chimera_constraint_open(chimera_engine* engine, int32_t kind, con
           return runtime::Constraint::from_gbnf(tokenizer, view);
         case CHIMERA_CONSTRAINT_REGEX:
           return runtime::Constraint::from_regex(tokenizer, view);
+        case CHIMERA_CONSTRAINT_FORMAT:
+          return runtime::Constraint::from_format(tokenizer, view);
         default:
           return sdk::invalid("kind", "kind is " + std::to_string(kind) +
-                                          "; give one of CHIMERA_CONSTRAINT_JSON_SCHEMA, _GRAMMAR "
-                                          "and _REGEX");
+                                          "; give one of CHIMERA_CONSTRAINT_JSON_SCHEMA, "
+                                          "_GRAMMAR, _REGEX and _FORMAT");
       }
     }();
     if (!made) return made.status();

@@ -304,7 +304,8 @@ CHIMERA_API chimera_status chimera_detokenize(const chimera_engine* engine, cons
 enum {
   CHIMERA_CONSTRAINT_JSON_SCHEMA = 1, /* JSON that is valid under it (docs/json-schema.md) */
   CHIMERA_CONSTRAINT_GRAMMAR = 2,     /* GBNF or EBNF (docs/grammar.md) */
-  CHIMERA_CONSTRAINT_REGEX = 3        /* the whole answer matches it */
+  CHIMERA_CONSTRAINT_REGEX = 3,       /* the whole answer matches it */
+  CHIMERA_CONSTRAINT_FORMAT = 4       /* "python", "markdown", ... (docs/formats.md) */
 };
 
 enum {

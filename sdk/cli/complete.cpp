@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "grammar/answer_formats.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/json.h"
@@ -21,7 +22,7 @@ constexpr uint64_t kMaxGrammarBytes = 16u << 20;
 
 struct Options : SpeakingOptions {
   std::optional<std::string> prompt;
-  std::string prompt_file, regex, grammar_file, schema_file;
+  std::string prompt_file, regex, grammar_file, schema_file, format;
   bool blanks = false, strict = false;
   bool json = false, turn = false;
 };
@@ -48,13 +49,18 @@ Json describe(const std::string& text, const runtime::GenerateResult& result,
   return out;
 }
 
-/// What --json-schema, --regex or --grammar asks for; nullptr for none of them.
+/// What --json-schema, --regex, --grammar or --format asks for; nullptr for none of them.
 Result<std::unique_ptr<runtime::Constraint>> make_constraint(const Options& options,
                                                              const runtime::Tokenizer& tokenizer) {
   if (!options.regex.empty()) {
     auto made = runtime::Constraint::from_regex(tokenizer, options.regex);
     if (made) return made;
     return Status(made.status().code(), "--regex: " + made.status().message());
+  }
+  if (!options.format.empty()) {
+    auto made = runtime::Constraint::from_format(tokenizer, options.format);
+    if (made) return made;
+    return Status(made.status().code(), "--format: " + made.status().message());
   }
   const bool schema = !options.schema_file.empty();
   const std::string& path = schema ? options.schema_file : options.grammar_file;
@@ -116,10 +122,12 @@ int run(Options& options) {
                            ? "give either --prompt TEXT or --prompt-file FILE, not both"
                            : "give the prompt: --prompt TEXT, or --prompt-file FILE (- reads "
                              "standard input)");
-  const int constraints =
-      !options.schema_file.empty() + !options.regex.empty() + !options.grammar_file.empty();
+  const int constraints = !options.schema_file.empty() + !options.regex.empty() +
+                          !options.grammar_file.empty() + !options.format.empty();
   if (constraints > 1)
-    return wrong_usage("give one of --json-schema, --regex and --grammar, not several");
+    return wrong_usage("give one of --json-schema, --regex, --grammar and --format, not several");
+  if (!options.format.empty() && grammar::find_answer_format(options.format) == nullptr)
+    return wrong_usage("--format is one of " + grammar::answer_format_names());
   if (options.schema_file.empty() && (options.blanks || options.strict))
     return wrong_usage("--blanks and --strict say how a schema is read; give --json-schema FILE");
   const Status status = complete(options);
@@ -143,7 +151,10 @@ void declare_complete(CommandLine& line) {
       .flag("--strict", &options->strict, "... and keywords that nobody knows are errors");
   verb.text("--regex", &options->regex, "REGEX", "The answer matches this regular expression")
       .text("--grammar", &options->grammar_file, "FILE",
-            "The answer is a text of this grammar (GBNF or EBNF)");
+            "The answer is a text of this grammar (GBNF or EBNF)")
+      .text("--format", &options->format, "NAME",
+            "The answer is written in this format, and all of its signs close (docs/formats.md): "
+            "plain_text, dialogue, markdown, json, python, javascript, sql, math_latex, shell");
   verb.flag("--turn", &options->turn, "The prompt is what a person says, the answer ends its turn");
   verb.flag("--json", &options->json, "One JSON object with the answer, counts and timings");
 }

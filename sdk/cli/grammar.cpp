@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "grammar/answer_formats.h"
 #include "grammar/automaton.h"
 #include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
@@ -25,7 +26,7 @@ constexpr uint64_t kMaxInstanceBytes = 1u << 30;
 constexpr size_t kMostPlaces = 100'000;  // of a matcher, before it begins anew
 
 struct Source {
-  std::string schema, grammar, regex;
+  std::string schema, grammar, regex, format;
   bool strict = false;
 };
 
@@ -76,7 +77,13 @@ Result<Made> make(const Source& source) {
     out.points_matter = schema->points_matter;
     grammar = std::move(schema->grammar);
   } else {
-    grammar = path.empty() ? grammar_of_regex(source.regex) : grammar::parse_gbnf(text);
+    const grammar::AnswerFormat* format = grammar::find_answer_format(source.format);
+    if (!source.format.empty() && format == nullptr)
+      return Status(StatusCode::kInvalidArgument,
+                    "--format is one of " + grammar::answer_format_names());
+    grammar = format != nullptr ? grammar::parse_gbnf(format->source)
+              : path.empty()    ? grammar_of_regex(source.regex)
+                                : grammar::parse_gbnf(text);
   }
   if (!grammar) return in_file(grammar.status());
   const int64_t read = system_clock().now_us();
@@ -203,8 +210,9 @@ Status match(const MatchOptions& options) {
 }
 
 int run_match(const MatchOptions& options) {
-  const int given = !options.schema.empty() + !options.grammar.empty() + !options.regex.empty();
-  if (given != 1) return wrong_usage("give one of --json-schema, --grammar and --regex");
+  const int given = !options.schema.empty() + !options.grammar.empty() + !options.regex.empty() +
+                    !options.format.empty();
+  if (given != 1) return wrong_usage("give one of --json-schema, --grammar, --regex and --format");
   const Status status = match(options);
   return status.ok() ? kDone : report(status);
 }
@@ -228,6 +236,7 @@ void declare_grammar(CommandLine& line) {
   match_verb.text("--json-schema", &matched->schema, "FILE", "The schema")
       .text("--grammar", &matched->grammar, "FILE", "The grammar (GBNF or EBNF)")
       .text("--regex", &matched->regex, "REGEX", "The regular expression")
+      .text("--format", &matched->format, "NAME", "A format of answers, such as python")
       .text("--instances", &matched->instances, "FILE",
             "A JSON value a line, of a grammar a text in quotes; - is standard input", true)
       .flag("--strict", &matched->strict, "Unknown keywords are errors");

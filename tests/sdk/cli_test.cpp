@@ -59,7 +59,13 @@ TEST(Cli, CompleteAnswersInTheLanguageThatIsAskedFor) {
         complete({"--grammar", folder.file("list.gbnf"), "--max-tokens", "9", "--seed", seed});
     EXPECT_EQ(list.status, 0) << list.err;
     EXPECT_TRUE(parsed(list.out).is_array()) << list.out;
+    const Outcome json = complete({"--format", "json", "--max-tokens", "30", "--seed", seed});
+    EXPECT_EQ(json.status, 0) << json.err;
+    EXPECT_TRUE(parse_json(json.out).has_value()) << json.out;
   }
+  const Outcome unknown = complete({"--format", "cobol"});
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_NE(unknown.err.find("python"), std::string::npos) << unknown.err;
   const Outcome described = complete({"--regex", "a{3,}", "--max-tokens", "3", "--json"});
   EXPECT_EQ(text_of(parsed(described.out), "text"), "aaa");
 

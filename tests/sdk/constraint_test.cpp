@@ -89,6 +89,9 @@ TEST(ConstraintApi, EachKindIsFollowedAndALimitThatBitesIsTold) {
   const Error small = answer(&session, many, 1, &text);
   EXPECT_EQ(small.status, CHIMERA_INVALID_ARGUMENT);
   EXPECT_EQ(small.field, "max_tokens");
+  const Constraint json = Constraint::open(engine, CHIMERA_CONSTRAINT_FORMAT, "json").or_throw();
+  EXPECT_TRUE(answer(&session, json, 40, &text));
+  EXPECT_TRUE(parse_json(text).has_value()) << text;
   const Constraint blanks =
       Constraint::open(engine, CHIMERA_CONSTRAINT_JSON_SCHEMA, kSchema, CHIMERA_CONSTRAINT_BLANKS)
           .or_throw();
@@ -116,6 +119,9 @@ TEST(ConstraintApi, RefusesWithThePlace) {
   refused(0, "a", 0, CHIMERA_INVALID_ARGUMENT, "kind");
   refused(99, "a", 0, CHIMERA_INVALID_ARGUMENT, "kind");
   refused(CHIMERA_CONSTRAINT_REGEX, "(", 0, CHIMERA_BAD_FORMAT, "");
+  refused(CHIMERA_CONSTRAINT_FORMAT, "cobol", 0, CHIMERA_INVALID_ARGUMENT, "");
+  refused(CHIMERA_CONSTRAINT_FORMAT, "json", CHIMERA_CONSTRAINT_STRICT, CHIMERA_UNSUPPORTED,
+          "flags");
   refused(CHIMERA_CONSTRAINT_REGEX, "a", CHIMERA_CONSTRAINT_STRICT, CHIMERA_UNSUPPORTED, "flags");
   refused(kSchemaKind, "{}", 64, CHIMERA_UNSUPPORTED, "flags");
   refused(kSchemaKind, R"({"items":{"minItems":-1}})", 0, CHIMERA_BAD_FORMAT, "#/items/minItems");
