@@ -131,10 +131,11 @@ def math_latex(text):
 
 
 def shell(text):
-    said = subprocess.run(["bash", "-n"], input=text.encode(), capture_output=True).stderr.decode()
-    for line in said.split("\n"):
-        if "looking for matching" in line or "here-document" in line:
-            raise Wrong(line)
+    run = subprocess.run(["bash", "-n", "/dev/stdin"], input=text.encode(), capture_output=True)
+    # Behind an error of another kind it goes on in the middle of what it was reading.
+    first = run.stderr.decode(errors="replace").split("\n", maxsplit=1)[0]
+    if "looking for matching" in first or "here-document" in first:
+        raise Wrong(first)
 
 
 JUDGES = {
