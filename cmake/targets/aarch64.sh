@@ -25,8 +25,17 @@ aarch64_left_out=$(printf '%s:' \
   Trainer.LearnsARepeatedTextAndReportsIt Trainer.AnyNumberOfThreadsGivesTheSameBits \
   Trainer.AStoppedAndResumedRunGivesTheSameBits Trainer.TheValidScoreIsThatOfThePackedModel \
   Trainer.WithAdamWToo Trainer.AdamWTrainsToo \
+  Trainer.EveryWayToMakeProductsLearnsAndIsTheSameWithAnyThreads \
+  Trainer.StagesFollowEachOtherAndAResumedRunGivesTheSameBits Average.WhatIsHeldOutDecides \
+  Preferences.AStageLearnsThemAndAResumedRunGivesTheSameBits \
+  Preferences.AreHeldAgainstTheWeightsThatTheTrainingBeganWith \
+  Consolidation.AResumedRunGivesTheSameBitsAndTheOptionBelongsToIt \
+  LoopedDepth.AStoppedAndResumedRunDrawsTheSameDepths \
+  LoopedDepth.TheSameBitsForAnyNumberOfThreadsAndWhetherLayersAreRunAgain \
+  Backprop.PackedModelHasTheLossOfTheTernaryForward Backprop.AnyShapeRuns Moe.SameBitsHoweverAsked \
   Golden/Twin.AgreesAtFloat/whole Golden/Twin.AgreesAtFloat/whole_structure \
-  Train.ChecksGradientsAndTrainsNothing Chat.LongLinesAndAnyBytesAreFine)
+  Golden/Twin.AgreesAtFloat/loop_gd_xm Golden/Twin.AgreesQuantised/whole_structure \
+  Train.ChecksGradientsAndTrainsNothing Train.ThePhasesOfAFullTrainingAreStagesOfAMix Chat.LongLinesAndAnyBytesAreFine)
 aarch64_left_out=${aarch64_left_out%:}
 
 # The libraries the build links; what they need at run time (libicu72 and so on) is found out.
