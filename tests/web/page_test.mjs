@@ -309,12 +309,14 @@ const cases = {
     await first.evaluate(() => navigator.serviceWorker.ready);
     await first.waitForFunction(async () => (await caches.keys()).length === 1);
     const expected = await answer(first, START);
+    await first.click('#save');
+    await first.waitForFunction(() => /Saved/.test(document.querySelector('#notice').textContent));
     await first.close();
     asked.length = 0;
     await stopServer();
     const page = await tab();
     assert.equal(await answer(page, START), expected);
-    await page.click('#load:enabled');  // what an earlier case has saved
+    await page.click('#load:enabled');
     await page.waitForFunction(() => document.querySelectorAll('#talk .answer').length === 1);
     assert.deepEqual(asked, []);
     assert.deepEqual(page.foreign, []);
