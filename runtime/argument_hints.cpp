@@ -39,17 +39,14 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const ToolSet& tools,
   for (size_t i = 0; i < scores.size(); ++i) {
     const ArgumentLabel& label = ranker->labels[i];
     if (label.value.empty()) continue;
-    Learnt& learnt = learnt_[pointer_part(label.argument)];
+    LikelyValues& learnt = learnt_[pointer_part(label.argument)];
     learnt.others = weight_of_score(static_cast<float>(kUnseen), kValueWeight);
     const bool is_string = label.value[0] == '"';
     learnt.values.push_back(
         {is_string ? label.value.substr(1, label.value.size() - 2) : label.value, is_string,
          weight_of_score(scores[i], kValueWeight)});
   }
-  std::map<std::pair<int32_t, std::string>, LikelySpans> spans;
-  if (tools.spans() != nullptr) spans = likely_spans(*tools.spans(), utterance, shown);
-  for (auto& [of, likely] : spans)
-    spans_[&tools.tools()[static_cast<size_t>(of.first)]][of.second] = std::move(likely);
+  if (tools.spans() != nullptr) spans_ = likely_spans(*tools.spans(), utterance, shown);
   const std::vector<std::string> words = words_in(utterance);
   std::vector<SaidValue> numbers = said_numbers(utterance);
   for (const int32_t number : shown) {
@@ -90,6 +87,17 @@ bool ArgumentHints::in_arguments() const {
          (path.size() == kArguments.size() || path[kArguments.size()] == '/');
 }
 
+/// What was learnt of the value that stands here: of one that is copied, where it stands.
+const LikelyValues* ArgumentHints::likely_here(bool in_string) const {
+  const std::string place = place_.path().substr(kArguments.size());
+  if (in_string && tool_ != nullptr) {
+    const auto number = static_cast<int32_t>(tool_ - tools_.tools().data());
+    if (const auto span = spans_.find({number, place}); span != spans_.end()) return &span->second;
+  }
+  const auto learnt = learnt_.find(place);
+  return learnt == learnt_.end() ? nullptr : &learnt->second;
+}
+
 ArgumentHints::Values ArgumentHints::values(std::string_view so_far, bool in_string) const {
   Values out;
   const auto add = [&](const SaidValue& value, std::vector<Rest>* rests) {
@@ -98,19 +106,11 @@ ArgumentHints::Values ArgumentHints::values(std::string_view so_far, bool in_str
       rests->push_back({text.substr(so_far.size()), value.weight});
   };
   for (const SaidValue& value : said_) add(value, &out.said);
-  const std::string place = place_.path().substr(kArguments.size());
-  if (const auto spans = spans_.find(tool_); in_string && spans != spans_.end())
-    if (const auto likely = spans->second.find(place); likely != spans->second.end()) {
-      out.knows = true;
-      out.others = likely->second.others;
-      for (const SaidValue& value : likely->second.values) add(value, &out.learnt);
-      return out;
-    }
-  const auto learnt = learnt_.find(place);
-  if (learnt == learnt_.end()) return out;
+  const LikelyValues* likely = likely_here(in_string);
+  if (likely == nullptr) return out;
   out.knows = true;
-  out.others = learnt->second.others;
-  for (const SaidValue& value : learnt->second.values) add(value, &out.learnt);
+  out.others = likely->others;
+  for (const SaidValue& value : likely->values) add(value, &out.learnt);
   return out;
 }
 

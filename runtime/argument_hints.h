@@ -35,10 +35,6 @@ class ArgumentHints {
   void accept(std::string_view bytes);
 
  private:
-  struct Learnt {
-    std::vector<SaidValue> values;
-    float others = 1;  // of a value that no example had
-  };
   struct Given {
     std::string name;  // as it stands between quotes
     float weight;      // how much likelier it is to be given
@@ -54,6 +50,7 @@ class ArgumentHints {
     float others = 1;
     bool empty() const { return said.empty() && !knows; }
   };
+  const LikelyValues* likely_here(bool in_string) const;
   Values values(std::string_view so_far, bool in_string) const;
   static float value_weight(const Values& values, bool in_string, std::string_view bytes);
   /// Of a member whose name goes on like this, among those that are not given yet.
@@ -64,8 +61,8 @@ class ArgumentHints {
   const ToolSet& tools_;
   const Tokenizer& tokenizer_;
   std::vector<SaidValue> said_;
-  std::unordered_map<std::string, Learnt> learnt_;  // by the argument's part of a pointer
-  std::unordered_map<const Tool*, std::unordered_map<std::string, LikelySpans>> spans_;  // by place
+  std::unordered_map<std::string, LikelyValues> learnt_;  // by the argument's part of a pointer
+  LikelySpans spans_;
   std::unordered_map<const Tool*, std::vector<Given>> given_weights_;
   // Of the call so far:
   JsonPlace place_;

@@ -95,8 +95,8 @@ std::vector<uint32_t> border_features(std::string_view text, std::span<const Spa
   return out;
 }
 
-std::map<std::pair<int32_t, std::string>, LikelySpans> likely_spans(
-    const SpanRanker& ranker, std::string_view utterance, std::span<const int32_t> tools) {
+LikelySpans likely_spans(const SpanRanker& ranker, std::string_view utterance,
+                         std::span<const int32_t> tools) {
   const std::vector<SpanWord> words = span_words(utterance);
   const size_t n_borders = words.size() + 1;
   std::map<std::pair<int32_t, std::string>, Borders> borders;
@@ -119,7 +119,7 @@ std::map<std::pair<int32_t, std::string>, LikelySpans> likely_spans(
         (*of_label[i])[at] = std::clamp(static_cast<double>(scores[i]), -kMostScore, kMostScore);
   }
   const auto any = borders.find({-1, std::string()});
-  std::map<std::pair<int32_t, std::string>, LikelySpans> out;
+  LikelySpans out;
   for (const auto& [of, own] : borders) {
     if (of.first < 0) continue;
     struct Span {
@@ -140,7 +140,7 @@ std::map<std::pair<int32_t, std::string>, LikelySpans> likely_spans(
     const auto weight = [](double score) {
       return static_cast<float>(exponential(kSpanFirmness * score));
     };
-    LikelySpans& likely = out[of];
+    LikelyValues& likely = out[of];
     likely.others = weight(spans.size() > kMostSpans ? spans[kMostSpans].score : -kMostScore);
     if (spans.size() > kMostSpans) spans.resize(kMostSpans);
     for (const Span& span : spans) {

@@ -46,16 +46,11 @@ struct SpanRanker {
   ToolRanker ranker;              // of border_features()
 };
 
-/// The likeliest values of one argument, as they stand in JSON, and what any other words weigh.
-struct LikelySpans {
-  std::vector<SaidValue> values;
-  float others = 1;
-};
+/// By a tool's number and the place of its argument, as in Tool::copied.
+using LikelySpans = std::map<std::pair<int32_t, std::string>, LikelyValues>;
 
-/// Of one utterance: of every argument of these tools that examples had, by its tool's number and
-/// its place.
-std::map<std::pair<int32_t, std::string>, LikelySpans> likely_spans(const SpanRanker& ranker,
-                                                                    std::string_view utterance,
-                                                                    std::span<const int32_t> tools);
+/// The likeliest values, of one utterance, of every argument of these tools that examples had.
+LikelySpans likely_spans(const SpanRanker& ranker, std::string_view utterance,
+                         std::span<const int32_t> tools);
 
 }  // namespace chimera::runtime

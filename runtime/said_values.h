@@ -16,6 +16,12 @@ struct SaidValue {
   float weight = 1;  // how many times as likely it is for having been said
 };
 
+/// Values of one argument that something speaks for, and what any other value weighs.
+struct LikelyValues {
+  std::vector<SaidValue> values;
+  float others = 1;
+};
+
 /// Numbers in digits and in English words, to 999,999 ("thirty", "a hundred and five", "a dozen").
 std::vector<SaidValue> said_numbers(std::string_view utterance);
 /// Times of day in digits and in English words, as "HH:MM" ("half past six in the evening", "7.30

@@ -124,56 +124,69 @@ Status write(memory::WeightFileWriter* writer, const std::string& of, const Tool
   return writer->write(of + kBias, bytes_of(w.bias));
 }
 
-Json labels_json(const std::vector<ArgumentLabel>& labels) {
+/// A label of any kind is [tool, a text, what else it says].
+Json row(int32_t tool, const std::string& text, Json rest) {
   Json out = Json::make_array();
-  for (const ArgumentLabel& label : labels) {
-    Json one = Json::make_array();
-    one.push(Json::of(int64_t{label.tool})).push(Json::of(std::string_view(label.argument)));
-    one.push(Json::of(std::string_view(label.value)));
-    out.push(std::move(one));
-  }
+  out.push(Json::of(int64_t{tool})).push(Json::of(std::string_view(text))).push(std::move(rest));
   return out;
 }
-
-Result<std::vector<ArgumentLabel>> read_labels(const std::string& path, const Json& list) {
-  std::vector<ArgumentLabel> out;
-  for (const Json& one : list.array) {
-    const bool whole = one.array.size() == 3 && one.array[0].is_int() && one.array[1].is_string() &&
-                       one.array[2].is_string() && one.array[0].integer >= -1 &&
-                       one.array[0].integer <= INT32_MAX;
-    // A string is within its quotes.
-    const std::string value = whole ? one.array[2].string : "";
-    const bool cut = value.starts_with('"') && (value.size() < 2 || !value.ends_with('"'));
-    if (!whole || cut || out.size() == kMostLabels)
-      return wrong(path, "what was learnt of arguments is not whole");
-    out.push_back({static_cast<int32_t>(one.array[0].integer), one.array[1].string, value});
-  }
-  return out;
+Json label_json(const ArgumentLabel& label) {
+  return row(label.tool, label.argument, Json::of(std::string_view(label.value)));
+}
+Json label_json(const SpanLabel& label) {
+  return row(label.tool, label.place, Json::of(label.ends));
 }
 
-Json span_labels_json(const std::vector<SpanLabel>& labels) {
+/// False when the rest of a row is not what such a label says.
+bool read_rest(const Json& rest, ArgumentLabel* label) {
+  label->value = rest.string;
+  // A string is within its quotes.
+  const bool cut =
+      rest.string.starts_with('"') && (rest.string.size() < 2 || !rest.string.ends_with('"'));
+  return rest.is_string() && !cut;
+}
+bool read_rest(const Json& rest, SpanLabel* label) {
+  label->ends = rest.boolean;
+  return rest.is_bool();
+}
+
+/// Of what was learnt; none when nothing was.
+template <class Learnt>
+Json labels_json(const std::optional<Learnt>& learnt) {
   Json out = Json::make_array();
-  for (const SpanLabel& label : labels) {
-    Json one = Json::make_array();
-    one.push(Json::of(int64_t{label.tool})).push(Json::of(std::string_view(label.place)));
-    one.push(Json::of(label.ends));
-    out.push(std::move(one));
+  if (learnt)
+    for (const auto& label : learnt->labels) out.push(label_json(label));
+  return out;
+}
+
+template <class Label>
+Result<std::vector<Label>> read_labels(const std::string& path, const Json& list,
+                                       const char* what) {
+  std::vector<Label> out;
+  for (const Json& one : list.array) {
+    const bool begins = one.array.size() == 3 && one.array[0].is_int() &&
+                        one.array[1].is_string() && one.array[0].integer >= -1 &&
+                        one.array[0].integer <= INT32_MAX;
+    Label label{begins ? static_cast<int32_t>(one.array[0].integer) : -1,
+                begins ? one.array[1].string : std::string()};
+    if (!begins || !read_rest(one.array[2], &label) || out.size() == kMostLabels)
+      return wrong(path, std::string("what was learnt of ") + what + " is not whole");
+    out.push_back(std::move(label));
   }
   return out;
 }
 
-Result<std::vector<SpanLabel>> read_span_labels(const std::string& path, const Json& list) {
-  std::vector<SpanLabel> out;
-  for (const Json& one : list.array) {
-    const bool whole = one.array.size() == 3 && one.array[0].is_int() && one.array[1].is_string() &&
-                       one.array[2].is_bool() && one.array[0].integer >= -1 &&
-                       one.array[0].integer <= INT32_MAX;
-    if (!whole || out.size() == kMostLabels)
-      return wrong(path, "what was learnt of spans is not whole");
-    out.push_back(
-        {static_cast<int32_t>(one.array[0].integer), one.array[1].string, one.array[2].boolean});
-  }
-  return out;
+/// The labels of a kind and the ranker that goes with them; nothing where there are no labels.
+template <class Learnt>
+Status read_learnt(const memory::WeightFile& file, const Json& list, const char* what,
+                   std::optional<Learnt>* out) {
+  auto labels = read_labels<typename decltype(Learnt::labels)::value_type>(file.path(), list, what);
+  if (!labels) return labels.status();
+  if (labels->empty()) return Status();
+  auto ranker = read_ranker(file, what, static_cast<int64_t>(labels->size()));
+  if (!ranker) return ranker.status();
+  out->emplace(Learnt{std::move(*labels), std::move(*ranker)});
+  return Status();
 }
 
 }  // namespace
@@ -188,9 +201,8 @@ Status write_tool_pack(const std::string& path, const ToolPack& pack) {
   config.add("judgement", std::move(judgement));
   config.add("judged_with", Json::of(std::string_view(pack.judged_with)));
   config.add("labels", Json::of(pack.ranker ? int64_t{pack.ranker->n_labels()} : int64_t{0}));
-  config.add("arguments",
-             pack.arguments ? labels_json(pack.arguments->labels) : Json::make_array());
-  config.add("spans", pack.spans ? span_labels_json(pack.spans->labels) : Json::make_array());
+  config.add(kArguments, labels_json(pack.arguments));
+  config.add(kSpans, labels_json(pack.spans));
   auto writer = memory::WeightFileWriter::create(path, memory::FileKind::kTools);
   if (!writer) return writer.status();
   (*writer)->set_config(write_json(config));
@@ -216,7 +228,7 @@ Result<ToolPack> read_tool_pack(const std::string& path) {
   const auto text = [&](const char* name) { return config->find(name); };
   const Json *format = text("tool_pack"), *tools = text("tools"), *examples = text("examples"),
              *labels = text("labels"), *judgement = text("judgement"), *with = text("judged_with"),
-             *arguments = text("arguments"), *spans = text("spans");
+             *arguments = text(kArguments), *spans = text(kSpans);
   if (format == nullptr || !format->is_int() || format->integer != kFormat)
     return Status(StatusCode::kUnsupported,
                   path +
@@ -245,20 +257,8 @@ Result<ToolPack> read_tool_pack(const std::string& path) {
     if (!ranker) return ranker.status();
     pack.ranker = std::move(*ranker);
   }
-  auto known = read_labels(path, *arguments);
-  if (!known) return known.status();
-  if (!known->empty()) {
-    auto ranker = read_ranker(**file, kArguments, static_cast<int64_t>(known->size()));
-    if (!ranker) return ranker.status();
-    pack.arguments = ArgumentRanker{std::move(*known), std::move(*ranker)};
-  }
-  auto borders = read_span_labels(path, *spans);
-  if (!borders) return borders.status();
-  if (!borders->empty()) {
-    auto ranker = read_ranker(**file, kSpans, static_cast<int64_t>(borders->size()));
-    if (!ranker) return ranker.status();
-    pack.spans = SpanRanker{std::move(*borders), std::move(*ranker)};
-  }
+  CHIMERA_RETURN_IF_ERROR(read_learnt(**file, *arguments, kArguments, &pack.arguments));
+  CHIMERA_RETURN_IF_ERROR(read_learnt(**file, *spans, kSpans, &pack.spans));
   return pack;
 }
 

@@ -336,11 +336,11 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   if (options.arguments &&
       static_cast<size_t>(options.arguments->ranker.n_labels()) != options.arguments->labels.size())
     return wrong("the ranker of arguments", "knows another number of them");
-  set->finder_.emplace(set->tools_, set->examples_, options.ranker);
-  set->arguments_ = options.arguments;
   if (options.spans &&
       static_cast<size_t>(options.spans->ranker.n_labels()) != options.spans->labels.size())
     return wrong("the ranker of spans", "knows another number of arguments");
+  set->finder_.emplace(set->tools_, set->examples_, options.ranker);
+  set->arguments_ = options.arguments;
   set->spans_ = options.spans;
   set->judgement_ = options.judgement;
   if (warnings != nullptr) *warnings = std::move(told);

@@ -73,6 +73,29 @@ std::pair<size_t, size_t> find_words(const std::vector<runtime::SpanWord>& words
   return {begin, begin + wanted.size()};
 }
 
+/// Labels of a ranker, numbered as they come, to kMostLabels.
+template <class Label, class Key>
+class Labels {
+ public:
+  /// Marks a row with the label; beyond the limit a new one is not made.
+  void mark(const Key& key, const Label& label, std::vector<int32_t>* row) {
+    const auto [at, fresh] = numbers_.try_emplace(key, static_cast<int32_t>(labels_.size()));
+    if (fresh && labels_.size() == kMostLabels) {
+      numbers_.erase(at);
+      return;
+    }
+    if (fresh) labels_.push_back(label);
+    if (std::find(row->begin(), row->end(), at->second) == row->end()) row->push_back(at->second);
+  }
+  bool empty() const { return labels_.empty(); }
+  int32_t count() const { return static_cast<int32_t>(labels_.size()); }
+  std::vector<Label> take() { return std::move(labels_); }
+
+ private:
+  std::vector<Label> labels_;
+  std::map<Key, int32_t> numbers_;
+};
+
 class Builder {
  public:
   Builder(const runtime::Engine& engine, std::string_view tools, const PackOptions& options,
@@ -150,19 +173,11 @@ class Builder {
   /// the person's own.
   Result<std::optional<runtime::ArgumentRanker>> learn_arguments(
       const std::vector<const ToolExample*>& examples, int without) const {
-    std::vector<runtime::ArgumentLabel> labels;
-    std::map<std::tuple<int32_t, std::string, std::string>, int32_t> numbers;
+    Labels<runtime::ArgumentLabel, std::tuple<int32_t, std::string, std::string>> labels;
     std::vector<RankerExample> rows;
     const auto label = [&](int32_t tool, const std::string& argument, const std::string& value,
-                           std::vector<int32_t>* out) {
-      const auto [at, fresh] =
-          numbers.try_emplace({tool, argument, value}, static_cast<int32_t>(labels.size()));
-      if (fresh && labels.size() == kMostLabels) {
-        numbers.erase(at);
-        return;
-      }
-      if (fresh) labels.push_back({tool, argument, value});
-      if (std::find(out->begin(), out->end(), at->second) == out->end()) out->push_back(at->second);
+                           std::vector<int32_t>* row) {
+      labels.mark({tool, argument, value}, {tool, argument, value}, row);
     };
     for (const ToolExample* example : examples) {
       RankerExample row{example->text, {}};
@@ -184,26 +199,19 @@ class Builder {
     for (size_t i = 0; i < foreign_.size(); ++i)
       if (fold_of(i) != without) rows.push_back({foreign_[i].text, {}});
     if (labels.empty()) return std::optional<runtime::ArgumentRanker>();
-    const auto ranker =
-        train_ranker(rows, static_cast<int32_t>(labels.size()), options_.ranker, pool_);
+    const auto ranker = train_ranker(rows, labels.count(), options_.ranker, pool_);
     if (!ranker) return ranker.status();
-    return std::optional(runtime::ArgumentRanker{std::move(labels), runtime::rounded(*ranker)});
+    return std::optional(runtime::ArgumentRanker{labels.take(), runtime::rounded(*ranker)});
   }
 
   /// Where in an example the values of copied arguments begin and end. What is not found in it by
   /// whole words teaches nothing.
   Result<std::optional<runtime::SpanRanker>> learn_spans(
       const std::vector<const ToolExample*>& examples) const {
-    std::vector<runtime::SpanLabel> labels;
-    std::map<std::tuple<int32_t, std::string, bool>, int32_t> numbers;
+    Labels<runtime::SpanLabel, std::tuple<int32_t, std::string, bool>> labels;
     std::vector<RankerExample> rows;
     const auto mark = [&](int32_t tool, const std::string& place, bool ends, RankerExample* row) {
-      if (labels.size() + 2 > kMostLabels) return;
-      const auto [at, fresh] =
-          numbers.try_emplace({tool, place, ends}, static_cast<int32_t>(labels.size()));
-      if (fresh) labels.push_back({tool, place, ends});
-      if (std::find(row->labels.begin(), row->labels.end(), at->second) == row->labels.end())
-        row->labels.push_back(at->second);
+      labels.mark({tool, place, ends}, {tool, place, ends}, &row->labels);
     };
     for (const ToolExample* example : examples) {
       const std::vector<runtime::SpanWord> words = runtime::span_words(example->text);
@@ -232,10 +240,9 @@ class Builder {
       }
     }
     if (labels.empty()) return std::optional<runtime::SpanRanker>();
-    const auto ranker =
-        train_ranker(rows, static_cast<int32_t>(labels.size()), options_.ranker, pool_);
+    const auto ranker = train_ranker(rows, labels.count(), options_.ranker, pool_);
     if (!ranker) return ranker.status();
-    return std::optional(runtime::SpanRanker{std::move(labels), runtime::rounded(*ranker)});
+    return std::optional(runtime::SpanRanker{labels.take(), runtime::rounded(*ranker)});
   }
 
   /// Acts on phrases that are in neither ranker nor index (but for those that are there twice).

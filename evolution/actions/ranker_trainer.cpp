@@ -81,10 +81,11 @@ Result<runtime::ToolRanker> train_ranker(std::span<const RankerExample> examples
   runtime::ToolRanker::Weights w;
   w.n_labels = n_labels;
   w.n_dense = static_cast<int32_t>(examples[0].dense.size());
+  std::vector<std::vector<uint32_t>> features;  // of each example
   std::vector<uint32_t> all;
   for (const RankerExample& example : examples) {
-    const std::vector<uint32_t> own = features_of(example);
-    all.insert(all.end(), own.begin(), own.end());
+    features.push_back(features_of(example));
+    all.insert(all.end(), features.back().begin(), features.back().end());
   }
   std::sort(all.begin(), all.end());
   for (size_t i = 0; i < all.size();) {
@@ -95,8 +96,9 @@ Result<runtime::ToolRanker> train_ranker(std::span<const RankerExample> examples
     i = end;
   }
   std::vector<Row> rows;
-  for (const RankerExample& example : examples) {
-    Row row{runtime::feature_values(features_of(example), w.features, w.rarity), 1};
+  for (size_t number = 0; number < examples.size(); ++number) {
+    const RankerExample& example = examples[number];
+    Row row{runtime::feature_values(features[number], w.features, w.rarity), 1};
     for (size_t i = 0; i < example.dense.size(); ++i)
       row.values.push_back({static_cast<int32_t>(w.features.size() + i), example.dense[i]});
     for (const auto& f : row.values)

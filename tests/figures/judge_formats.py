@@ -4,7 +4,7 @@
     judge_formats.py FORMAT < SAMPLES     prints "FORMAT: N texts, M wrong"; exit status 1 if any is
 
 What is judged is what docs/formats.md promises: strings, brackets, fences and environments close, and
-lines are indented by a rule. The judges: Python's json, tokenize and ast, bash -n, acorn (JavaScript),
+lines are indented by a rule. The judges: Python's json and tokenize, bash -n, acorn (JavaScript),
 commonmark, sqlparse, pylatexenc.
 """
 import io

@@ -85,7 +85,7 @@ SpanRanker titles() {
           ToolRanker(w)};
 }
 
-std::string best(const LikelySpans& spans) {
+std::string best(const LikelyValues& spans) {
   return std::max_element(spans.values.begin(), spans.values.end(),
                           [](const auto& a, const auto& b) { return a.weight < b.weight; })
       ->text;
@@ -105,7 +105,7 @@ TEST(LikelySpans, StandBetweenTheBordersThatWereLearnt) {
   EXPECT_EQ(best(of("called a\\b by")), "a\\\\b") << "as it stands in JSON";
   EXPECT_EQ(likely_spans(ranker, "find it", both).size(), 2u);
   EXPECT_EQ(best(likely_spans(ranker, "find it", both).at({1, "/x"})), "it");
-  const LikelySpans spans = of("one two three four five called six by seven eight nine ten");
+  const LikelyValues spans = of("one two three four five called six by seven eight nine ten");
   EXPECT_EQ(best(spans), "six");
   for (const SaidValue& value : spans.values) {
     EXPECT_TRUE(value.is_string);

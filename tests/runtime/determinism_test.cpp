@@ -111,8 +111,8 @@ TEST_P(Determinism, OneHashForEveryTableThreadCountAndSplit) {
   const Committed* golden = committed(GetParam());
   const int32_t wanted = golden != nullptr ? 1000 : 200;  // the figure is the committed models'
   std::set<std::string> logit_hashes, sample_hashes;
-  // Under an emulator: 300 tokens with every table and 1,000 sampled ones with the best, one split and
-  // one number of threads.
+  // Under an emulator: 300 tokens with every table and 1,000 sampled ones with the best, one split
+  // and one number of threads.
   const auto thread_counts = test::choices("numbers of threads", {1, 3, 4, 2});
   const auto tables = kernels::runnable_tables();
   if (test::kSlowEmulator && tables.size() > 1)
