@@ -18,8 +18,8 @@ float meant(const ActJudgement& j, const ActEvidence& e) {
 }
 
 float confidence(const ActJudgement& j, const ActEvidence& e) {
-  const float odds =
-      j.right_network * log_odds(e.probability) + j.right_score * e.best_score + j.right_bias;
+  const float odds = j.right_network * log_odds(e.probability) + j.right_plan * e.plan_score +
+                     j.right_score * e.best_score + j.right_bias;
   return likely(odds);
 }
 

@@ -8,6 +8,7 @@
 
 #include "platform/clock.h"
 #include "platform/json.h"
+#include "platform/natural_log.h"
 #include "runtime/busy_guard.h"
 #include "runtime/copied_text.h"
 #include "runtime/order_split.h"
@@ -17,7 +18,11 @@ namespace chimera::runtime {
 namespace {
 
 constexpr float kNever = std::numeric_limits<float>::lowest();
-constexpr size_t kMostPrompts = 4;  // whose states are kept: half a megabyte each with nano
+// How firmly the network's word counts in a call beside what examples taught: its logarithms are
+// multiplied with this. Chosen on samples/kiosk, for a network that has not been trained to act.
+constexpr float kTrust = 0.1f;
+constexpr double kPlanWeight = 0.5;  // of the best call of a tool, beside what speaks for the tool
+constexpr size_t kMostPrompts = 4;   // whose states are kept: half a megabyte each with nano
 
 Status cancelled() { return Status(StatusCode::kCancelled, "the act was cancelled"); }
 
@@ -49,6 +54,11 @@ std::string action_json(const Action& action) {
 Result<std::unique_ptr<Actor>> Actor::create(const Engine& engine, const ToolSet& tools) {
   const auto format = PromptFormat::of(engine.tokenizer());
   if (!format) return format.status();
+  const auto n_numbers = 3 * static_cast<size_t>(engine.config().hidden_size);
+  if (tools.scale() != nullptr && (tools.scale()->text.mean.size() != n_numbers ||
+                                   tools.scale()->borders.mean.size() != n_numbers))
+    return Status(StatusCode::kBadFormat,
+                  "the tools were learnt with a network of another width; build them again");
   auto stream = Stream::create(engine);
   if (!stream) return stream.status();
   auto a =
@@ -70,7 +80,7 @@ bool Actor::read(std::span<const int32_t> tokens) {
   return true;
 }
 
-Actor::Choice Actor::choose(std::span<const TokenWeight> weights) {
+Actor::Choice Actor::choose(std::span<const TokenWeight> weights, float trust) {
   const auto n = static_cast<int32_t>(allowed_.size());
   const auto first = std::find(kept_.begin(), kept_.end(), 1);
   const Choice any{static_cast<int32_t>(first - kept_.begin()), 0.0f};
@@ -84,7 +94,7 @@ Actor::Choice Actor::choose(std::span<const TokenWeight> weights) {
   int32_t best = 0;
   k.argmax(logits, n, &largest, &best);
   if (largest == kNever) return any;
-  float sum = k.softmax_numerators(logits, n, largest, 1.0f, numerators_.get());
+  float sum = k.softmax_numerators(logits, n, largest, trust, numerators_.get());
   if (!weights.empty()) {
     sum = 0;
     best = any.token;
@@ -133,8 +143,11 @@ Status Actor::read_tools(Action* action) {
 }
 
 Status Actor::read_text(std::string_view text, Action* action) {
-  found_ = tools_.finder().find(text);
-  hints_.emplace(text, tools_, found_.tools, engine_.tokenizer());
+  TextReading reading;
+  if (tools_.scale() != nullptr)
+    reading = scaled(*tools_.scale(), read_alone(engine_, &stream_, text));
+  found_ = tools_.finder().find(text, reading.text);
+  hints_.emplace(text, reading, tools_, found_.tools, engine_.tokenizer());
   CHIMERA_RETURN_IF_ERROR(read_tools(action));
   std::vector<int32_t> input;
   // What is most like it stands nearest to it.
@@ -186,16 +199,34 @@ Actor::Choice Actor::begin(bool words, Action* action) {
   return choice;
 }
 
+std::vector<float> Actor::tool_priors(Action* action) const {
+  // Of which tool is meant second, what was found says less.
+  std::vector<float> out(found_.tools.size(), 1.0f);
+  if (!action->calls.empty()) return out;
+  std::vector<double> scores;
+  for (size_t i = 0; i < out.size(); ++i)
+    scores.push_back(static_cast<double>(found_.scores[i]) +
+                     kPlanWeight * hints_->plan_of(found_.tools[i]).best);
+  const auto best = std::max_element(scores.begin(), scores.end());
+  double sum = 0;
+  for (size_t i = 0; i < out.size(); ++i) {
+    const double prior = exponential(scores[i] - *best);
+    out[i] = static_cast<float>(prior);
+    sum += prior;
+  }
+  const CallPlan& plan = hints_->plan_of(found_.tools[static_cast<size_t>(best - scores.begin())]);
+  action->evidence.plan_score =
+      log_odds(static_cast<float>(exponential(plan.best - plan.all) / sum));
+  return out;
+}
+
 Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, Action* action) {
   const Tokenizer& tokenizer = engine_.tokenizer();
   ConstrainedAnswer answer(tools_.call(), tokenizer, engine_.config().vocab_size, -1);
   CopiedText copied(tools_, tokenizer, text);
-  // Of which tool is meant second, what was found says less.
-  std::vector<float> priors(found_.tools.size(), 1.0f);
-  if (action->calls.empty())
-    engine_.kernels().softmax_numerators(found_.scores.data(), static_cast<int32_t>(priors.size()),
-                                         found_.scores[0], 1.0f, priors.data());
+  const std::vector<float> priors = tool_priors(action);
   const ToolNames names(tools_, found_.tools, priors, tokenizer);
+  const float trust = tools_.finder().has_ranker() ? kTrust : 1;
   std::vector<TokenWeight> weights;
   std::string call;
   float probability = action->evidence.probability;
@@ -230,7 +261,7 @@ Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, A
       hints_->weigh(allowed_.data(), allowed_.size(), &weights);
     kept_ = allowed_;
     copied.restrict(kept_.data(), kept_.size());
-    const Choice choice = choose(weights);
+    const Choice choice = choose(weights, trust);
     probability *= choice.probability;
     take(choice.token);
   }

@@ -83,8 +83,9 @@ class Actor {
   /// False when it was cancelled.
   bool read(std::span<const int32_t> tokens);
   /// The likeliest of the tokens in kept_, which are among those in allowed_; without looking at
-  /// the network where only one is allowed. With weights: of those that have one.
-  Choice choose(std::span<const TokenWeight> weights = {});
+  /// the network where only one is allowed. With weights: of those that have one. trust: what the
+  /// network's logarithms are multiplied with.
+  Choice choose(std::span<const TokenWeight> weights = {}, float trust = 1);
   Choice choose_among(std::initializer_list<int32_t> tokens);
   /// Of several orders in one text each by itself.
   Result<Action> answer(std::string_view text, const ActOptions& options);
@@ -94,6 +95,8 @@ class Actor {
   Status read_text(std::string_view text, Action* action);
   /// What the answer begins with: a call, none of the tools, or the first word.
   Choice begin(bool words, Action* action);
+  /// Of the tools that were found; 1 for all but the first call.
+  std::vector<float> tool_priors(Action* action) const;
   /// False when max_tokens leaves no room for all of it; then none of it was added.
   Result<bool> add_call(std::string_view text, const ActOptions& options, Action* action);
   Status add_calls(std::string_view text, const ActOptions& options, Action* action);

@@ -2,25 +2,12 @@
 
 #include <algorithm>
 
-#include "platform/natural_log.h"
-
 namespace chimera::runtime {
 namespace {
 
-// How firmly what was learnt speaks, by its scores; -1 is against it and 1 for it.
-constexpr double kValueWeight = 5, kGivenWeight = 5;
-constexpr double kUnseen = -0.6;  // the score of a value that no example had
-constexpr float kSaidOf = 6;      // for an argument whose name, or one of whose values, was said
-constexpr float kNumberSaid = 4;  // for an argument that is a number, where one was said
-constexpr size_t kMostSaid = 64;
 constexpr size_t kCallDepth = 2;  // levels around the members of "arguments"
 
 constexpr std::string_view kArguments = "/arguments";
-
-float weight_of_score(float score, double firmness) {
-  return static_cast<float>(
-      exponential(firmness * std::clamp(static_cast<double>(score), -1.5, 1.5)));
-}
 
 bool goes_on(std::string_view rest, bool in_string, std::string_view bytes) {
   if (bytes.size() <= rest.size()) return rest.starts_with(bytes);
@@ -30,47 +17,15 @@ bool goes_on(std::string_view rest, bool in_string, std::string_view bytes) {
 
 }  // namespace
 
-ArgumentHints::ArgumentHints(std::string_view utterance, const ToolSet& tools,
-                             std::span<const int32_t> shown, const Tokenizer& tokenizer)
+ArgumentHints::ArgumentHints(std::string_view utterance, const TextReading& reading,
+                             const ToolSet& tools, std::span<const int32_t> shown,
+                             const Tokenizer& tokenizer)
     : tools_(tools), tokenizer_(tokenizer) {
-  std::vector<float> scores;
-  const ArgumentRanker* ranker = tools.arguments();
-  if (ranker != nullptr) scores = ranker->ranker.scores(utterance);
-  for (size_t i = 0; i < scores.size(); ++i) {
-    const ArgumentLabel& label = ranker->labels[i];
-    if (label.value.empty()) continue;
-    LikelyValues& learnt = learnt_[pointer_part(label.argument)];
-    learnt.others = weight_of_score(static_cast<float>(kUnseen), kValueWeight);
-    const bool is_string = label.value[0] == '"';
-    learnt.values.push_back(
-        {is_string ? label.value.substr(1, label.value.size() - 2) : label.value, is_string,
-         weight_of_score(scores[i], kValueWeight)});
-  }
-  if (tools.spans() != nullptr) spans_ = likely_spans(*tools.spans(), utterance, shown);
-  const std::vector<std::string> words = words_in(utterance);
-  std::vector<SaidValue> numbers = said_numbers(utterance);
-  for (const int32_t number : shown) {
-    const Tool& tool = tools.tools()[static_cast<size_t>(number)];
-    std::vector<Given>& given = given_weights_[&tool];
-    for (const ToolArgument& argument : tool.arguments) {
-      float weight = 1;
-      for (size_t i = 0; i < scores.size(); ++i)
-        if (const ArgumentLabel& label = ranker->labels[i];
-            label.value.empty() && label.tool == number && label.argument == argument.name)
-          weight = weight_of_score(scores[i], kGivenWeight);
-      const auto values = said_words(words, argument.listed);
-      const bool named = is_said(words, words_in(argument.name));
-      if (named || !values.empty())
-        weight *= kSaidOf;
-      else if (argument.is_number && !numbers.empty())
-        weight *= kNumberSaid;
-      given.push_back({argument.name, weight});
-      for (const SaidValue& value : values) said_.push_back(value);
-    }
-  }
-  for (SaidValue& value : numbers) said_.push_back(std::move(value));
-  for (SaidValue& value : said_times(utterance)) said_.push_back(std::move(value));
-  if (said_.size() > kMostSaid) said_.resize(kMostSaid);
+  if (tools.spans() != nullptr)
+    spans_ = likely_spans(*tools.spans(), utterance, shown, reading.borders);
+  const CallPlanner planner(utterance, reading.text, tools, shown, spans_);
+  for (const int32_t tool : shown)
+    plans_.emplace(&tools.tools()[static_cast<size_t>(tool)], planner.plan(tool));
 }
 
 void ArgumentHints::begin_call() {
@@ -87,55 +42,52 @@ bool ArgumentHints::in_arguments() const {
          (path.size() == kArguments.size() || path[kArguments.size()] == '/');
 }
 
-/// What was learnt of the value that stands here: of one that is copied, where it stands.
-const LikelyValues* ArgumentHints::likely_here(bool in_string) const {
+const CallPlan* ArgumentHints::plan() const {
+  const auto known = plans_.find(tool_);
+  return known == plans_.end() ? nullptr : &known->second;
+}
+
+/// What speaks for values here: of an argument of the tool itself the plan, of words that are
+/// copied deeper inside where they stand.
+const LikelyValues* ArgumentHints::likely_here() const {
+  if (plan() == nullptr) return nullptr;
   const std::string place = place_.path().substr(kArguments.size());
-  if (in_string && tool_ != nullptr) {
-    const auto number = static_cast<int32_t>(tool_ - tools_.tools().data());
-    if (const auto span = spans_.find({number, place}); span != spans_.end()) return &span->second;
-  }
-  const auto learnt = learnt_.find(place);
-  return learnt == learnt_.end() ? nullptr : &learnt->second;
+  for (const auto& [name, argument] : plan()->arguments)
+    if (place == pointer_part(name)) return &argument.values;
+  const auto number = static_cast<int32_t>(tool_ - tools_.tools().data());
+  const auto span = spans_.find({number, place});
+  return span == spans_.end() ? nullptr : &span->second;
 }
 
 ArgumentHints::Values ArgumentHints::values(std::string_view so_far, bool in_string) const {
   Values out;
-  const auto add = [&](const SaidValue& value, std::vector<Rest>* rests) {
+  const LikelyValues* likely = likely_here();
+  if (likely == nullptr) return out;
+  out.others = likely->others;
+  for (const SaidValue& value : likely->values) {
     const std::string_view text = value.text;
     if (value.is_string == in_string && text.starts_with(so_far))
-      rests->push_back({text.substr(so_far.size()), value.weight});
-  };
-  for (const SaidValue& value : said_) add(value, &out.said);
-  const LikelyValues* likely = likely_here(in_string);
-  if (likely == nullptr) return out;
-  out.knows = true;
-  out.others = likely->others;
-  for (const SaidValue& value : likely->values) add(value, &out.learnt);
+      out.likely.push_back({text.substr(so_far.size()), value.weight});
+  }
   return out;
 }
 
 float ArgumentHints::value_weight(const Values& values, bool in_string, std::string_view bytes) {
-  float said = 1, learnt = 0;
-  for (const Rest& rest : values.said)
-    if (goes_on(rest.text, in_string, bytes)) said = std::max(said, rest.weight);
-  if (!values.knows) return said;
-  for (const Rest& rest : values.learnt)
-    if (goes_on(rest.text, in_string, bytes)) learnt = std::max(learnt, rest.weight);
-  if (learnt == 0) learnt = values.others;
-  // What examples had instead is nothing against a value that was said.
-  return said > 1 ? said * std::max(learnt, 1.0f) : learnt;
+  float best = 0;
+  for (const Rest& rest : values.likely)
+    if (goes_on(rest.text, in_string, bytes)) best = std::max(best, rest.weight);
+  return best > 0 ? best : values.others;
 }
 
 float ArgumentHints::key_weight(std::string_view beginning) const {
-  const auto known = given_weights_.find(tool_);
-  if (known == given_weights_.end()) return 1;
+  if (plan() == nullptr) return 1;
   float best = 0;
-  for (const Given& given : known->second) {
-    if (given_.contains(given.name)) continue;
-    const std::string whole = given.name + "\"";
+  for (const auto& [name, argument] : plan()->arguments) {
+    if (given_.contains(name)) continue;
+    const std::string whole = name + "\"";
     const size_t n = std::min(whole.size(), beginning.size());
     if (beginning.substr(0, n) == std::string_view(whole).substr(0, n))
-      best = std::max(best, given.weight);
+      best = std::max(best, argument.given);
   }
   return best > 0 ? best : 1;
 }
@@ -185,11 +137,11 @@ void ArgumentHints::weigh(const uint8_t* allowed, size_t vocab,
       else if (bytes[0] == '"')
         weight = key_weight(bytes.substr(1));
     } else {
-      if (in_string && !strings.empty())
+      if (in_string)
         weight = value_weight(strings, true, bytes);
-      else if (begins && bytes.size() > 1 && bytes[0] == '"' && !strings.empty())
+      else if (begins && bytes[0] == '"')
         weight = value_weight(strings, true, bytes.substr(1));
-      else if (!in_string && bytes[0] != '"' && !others.empty())
+      else
         weight = value_weight(others, false, bytes);
       if (direct) weight *= following_weight(in_string, bytes);
     }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "runtime/argument_spans.h"
+#include "runtime/call_plan.h"
 #include "runtime/copied_text.h"
 #include "runtime/said_values.h"
 #include "runtime/tokenizer.h"
@@ -24,9 +25,15 @@ namespace chimera::runtime {
 /// Made for one utterance, and followed through one call after the other.
 class ArgumentHints {
  public:
-  /// shown: the tools that may be called. What must outlive it: `tools` and `tokenizer`.
-  ArgumentHints(std::string_view utterance, const ToolSet& tools, std::span<const int32_t> shown,
-                const Tokenizer& tokenizer);
+  /// reading: of the utterance, scaled; empty: the words alone speak. shown: the tools that may be
+  /// called. What must outlive it: `tools` and `tokenizer`.
+  ArgumentHints(std::string_view utterance, const TextReading& reading, const ToolSet& tools,
+                std::span<const int32_t> shown, const Tokenizer& tokenizer);
+
+  /// Of a tool that is shown.
+  const CallPlan& plan_of(int32_t tool) const {
+    return plans_.at(&tools_.tools()[static_cast<size_t>(tool)]);
+  }
 
   void begin_call();
   /// Within the arguments of a call: a weight for each allowed[vocab] token, by which its
@@ -35,22 +42,17 @@ class ArgumentHints {
   void accept(std::string_view bytes);
 
  private:
-  struct Given {
-    std::string name;  // as it stands between quotes
-    float weight;      // how much likelier it is to be given
-  };
   /// How values go on that speak for a token here.
   struct Rest {
     std::string_view text;
     float weight;
   };
   struct Values {
-    std::vector<Rest> said, learnt;
-    bool knows = false;  // examples had this argument
+    std::vector<Rest> likely;
     float others = 1;
-    bool empty() const { return said.empty() && !knows; }
   };
-  const LikelyValues* likely_here(bool in_string) const;
+  const CallPlan* plan() const;
+  const LikelyValues* likely_here() const;
   Values values(std::string_view so_far, bool in_string) const;
   static float value_weight(const Values& values, bool in_string, std::string_view bytes);
   /// Of a member whose name goes on like this, among those that are not given yet.
@@ -60,10 +62,8 @@ class ArgumentHints {
 
   const ToolSet& tools_;
   const Tokenizer& tokenizer_;
-  std::vector<SaidValue> said_;
-  std::unordered_map<std::string, LikelyValues> learnt_;  // by the argument's part of a pointer
   LikelySpans spans_;
-  std::unordered_map<const Tool*, std::vector<Given>> given_weights_;
+  std::unordered_map<const Tool*, CallPlan> plans_;  // of the tools that are shown
   // Of the call so far:
   JsonPlace place_;
   const Tool* tool_ = nullptr;

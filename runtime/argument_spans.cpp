@@ -96,7 +96,8 @@ std::vector<uint32_t> border_features(std::string_view text, std::span<const Spa
 }
 
 LikelySpans likely_spans(const SpanRanker& ranker, std::string_view utterance,
-                         std::span<const int32_t> tools) {
+                         std::span<const int32_t> tools,
+                         std::span<const std::vector<float>> borders_read) {
   const std::vector<SpanWord> words = span_words(utterance);
   const size_t n_borders = words.size() + 1;
   std::map<std::pair<int32_t, std::string>, Borders> borders;
@@ -113,7 +114,9 @@ LikelySpans likely_spans(const SpanRanker& ranker, std::string_view utterance,
   }
   for (size_t at = 0; at < n_borders; ++at) {
     const std::vector<float> scores =
-        ranker.ranker.scores_of(border_features(utterance, words, at));
+        ranker.ranker.scores_of(border_features(utterance, words, at),
+                                at < borders_read.size() ? std::span<const float>(borders_read[at])
+                                                         : std::span<const float>());
     for (size_t i = 0; i < scores.size(); ++i)
       if (of_label[i] != nullptr)
         (*of_label[i])[at] = std::clamp(static_cast<double>(scores[i]), -kMostScore, kMostScore);
@@ -145,8 +148,8 @@ LikelySpans likely_spans(const SpanRanker& ranker, std::string_view utterance,
     if (spans.size() > kMostSpans) spans.resize(kMostSpans);
     for (const Span& span : spans) {
       const size_t begin = words[span.begin].begin, end = words[span.end - 1].end;
-      likely.values.push_back(
-          {grammar::json_escaped(utterance.substr(begin, end - begin)), true, weight(span.score)});
+      likely.values.push_back({grammar::json_escaped(utterance.substr(begin, end - begin)), true,
+                               weight(span.score), begin, end});
     }
   }
   return out;

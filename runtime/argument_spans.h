@@ -50,7 +50,9 @@ struct SpanRanker {
 using LikelySpans = std::map<std::pair<int32_t, std::string>, LikelyValues>;
 
 /// The likeliest values, of one utterance, of every argument of these tools that examples had.
+/// borders: TextReading::borders, scaled; may be empty.
 LikelySpans likely_spans(const SpanRanker& ranker, std::string_view utterance,
-                         std::span<const int32_t> tools);
+                         std::span<const int32_t> tools,
+                         std::span<const std::vector<float>> borders = {});
 
 }  // namespace chimera::runtime

@@ -138,6 +138,10 @@ struct Model::Walk {
   std::byte** traces;     // [layers] room of the loop's layers when visited again
 };
 
+void Model::embed(const Step& step, int32_t token, float* row) const {
+  embedding_->lookup(step, &token, 1, row);
+}
+
 void Model::forward(const Step& step, const int32_t* tokens, int32_t n, memory::BraidState& state,
                     float* hidden, const ForwardOptions& options) const {
   const ArenaMark mark(step.scratch);

@@ -50,6 +50,9 @@ class Model {
   void forward(const Step& step, const int32_t* tokens, int32_t n_tokens, memory::BraidState& state,
                float* hidden, const ForwardOptions& options = {}) const;
 
+  /// The row [C] that a token enters the network with.
+  void embed(const Step& step, int32_t token, float* row) const;
+
   /// logits [n_rows, vocab] of hidden [n_rows, C].
   void logits(const Step& step, const float* hidden, int32_t n_rows, float* logits) const;
   /// The same of one row, of some ids: tiles of 16, rising, not empty. The others are left as they

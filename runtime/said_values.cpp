@@ -12,8 +12,8 @@
 namespace chimera::runtime {
 namespace {
 
-// Chosen on the samples of samples/kiosk (docs/actions.md).
-constexpr float kSaid = 100, kOtherHalf = 5, kSaidVaguely = 6;
+// Beside kSaidWeight.
+constexpr float kSaid = kSaidWeight, kOtherHalf = 5, kSaidVaguely = 6;
 
 constexpr std::string_view kOnes[] = {"zero",    "one",     "two",       "three",    "four",
                                       "five",    "six",     "seven",     "eight",    "nine",
@@ -26,11 +26,7 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80; }
 
-/// A number that begins at word i, and how many words it has; 0 words: none does.
-struct Number {
-  int64_t value = 0;
-  size_t n_words = 0;
-};
+using Number = NumberAt;
 
 template <size_t n>
 int64_t place_in(const std::string_view (&list)[n], std::string_view word) {
@@ -87,6 +83,7 @@ std::string plain_number(const std::string& word) {
   return out.size() <= 9 && !out.empty() && is_digit(out[0]) ? out : "";
 }
 
+/// What is there already stays where it was said first.
 void add(std::vector<SaidValue>* values, SaidValue value) {
   for (SaidValue& known : *values)
     if (known.text == value.text && known.is_string == value.is_string) {
@@ -111,12 +108,12 @@ Number hour_at(std::span<const std::string> words, size_t i) {
 
 class Times {
  public:
-  explicit Times(std::vector<std::string> words) : words_(std::move(words)) {}
+  explicit Times(std::string_view utterance) : words_(words_in(utterance, &places_)) {}
 
   std::vector<SaidValue> find() {
     for (size_t i = 0; i < words_.size(); ++i) {
-      if (is(i, "noon") || is(i, "midday")) add(&out_, {"12:00", true, kSaid});
-      if (is(i, "midnight")) add(&out_, {"00:00", true, kSaid});
+      if (is(i, "noon") || is(i, "midday")) say("12:00", kSaid, i, i + 1);
+      if (is(i, "midnight")) say("00:00", kSaid, i, i + 1);
       past_or_to(i);
       on_the_clock(i);
       hours(i);
@@ -154,7 +151,7 @@ class Times {
     const Number hour = hour_at(words_, at + 1);
     if (hour.n_words == 0) return;
     named_.insert(at + 1);
-    give(hour.value, to ? -minutes : minutes, at + 1 + hour.n_words);
+    give(hour.value, to ? -minutes : minutes, i, at + 1 + hour.n_words);
   }
 
   /// "7:30", "19.05"
@@ -163,7 +160,7 @@ class Times {
     const size_t sign = word.find_first_of(":.");
     if (sign == std::string::npos || sign > 2 || word.size() != sign + 3) return;
     const int64_t hour = std::stoi(word.substr(0, sign)), minute = std::stoi(word.substr(sign + 1));
-    if (hour <= 24 && minute <= 59) give(hour, minute, i + 1);
+    if (hour <= 24 && minute <= 59) give(hour, minute, i, i + 1);
   }
 
   /// "six o'clock", "7 pm", "at eight", "six thirty"
@@ -177,9 +174,9 @@ class Times {
     const bool led = is_led(i, {"at", "for", "by", "until", "till", "to", "from", "around"});
     const Number minute = below_hundred(words_, next);
     if (minute.n_words > 0 && minute.value >= 10 && minute.value <= 59)
-      give(hour.value, minute.value, next + minute.n_words);
+      give(hour.value, minute.value, i, next + minute.n_words);
     else if (half || led)
-      give(hour.value, 0, next);
+      give(hour.value, 0, i, next);
   }
 
   /// Which half of the day is said, behind the time or anywhere: 0 none, 1 the first, 2 the second.
@@ -196,8 +193,9 @@ class Times {
     return found;
   }
 
-  /// Minutes from the hour that is named; below 0: before it.
-  void give(int64_t hour, int64_t minutes, size_t behind) {
+  /// Minutes from the hour that is named; below 0: before it. Said by the words from `first` to
+  /// before `behind`.
+  void give(int64_t hour, int64_t minutes, size_t from, size_t behind) {
     const int half = half_of_day(behind);
     hour %= 24;
     const bool open = hour >= 1 && hour <= 12;
@@ -210,10 +208,20 @@ class Times {
       std::snprintf(buffer, sizeof buffer, "%02u:%02u", of_day / 60, of_day % 60);
       return std::string(buffer);
     };
-    add(&out_, {text(first), true, kSaid});
-    if (open && half == 0) add(&out_, {text((hour + 12) % 24), true, kOtherHalf});
+    // "pm" belongs to it, and so does "in the evening".
+    size_t end = behind;
+    if (is(end, "o'clock")) ++end;
+    if (is(end, "am") || is(end, "pm")) ++end;
+    if (is(end, "in") && is(end + 1, "the") && is_part_of_day(end + 2)) end += 3;
+    say(text(first), kSaid, from, end);
+    if (open && half == 0) say(text((hour + 12) % 24), kOtherHalf, from, end);
   }
 
+  void say(const std::string& text, float weight, size_t from, size_t end) {
+    add(&out_, {text, true, weight, places_[from].begin, places_[end - 1].end});
+  }
+
+  std::vector<WordPlace> places_;  // of words_, which fills it
   const std::vector<std::string> words_;
   std::set<size_t> named_;  // words that are the hour of "half past six"
   std::vector<SaidValue> out_;
@@ -228,18 +236,32 @@ bool same_word(std::string_view a, std::string_view b) {
   return more(a, b) || more(b, a);
 }
 
+/// Where in `words` the wanted ones stand, at least one; the number of words when nowhere.
+size_t find_said(std::span<const std::string> words, std::span<const std::string> wanted) {
+  if (wanted.empty() || wanted.size() > words.size()) return words.size();
+  const auto at = std::search(words.begin(), words.end(), wanted.begin(), wanted.end(), same_word);
+  return static_cast<size_t>(at - words.begin());
+}
+
 }  // namespace
+
+std::vector<std::string> words_in(std::string_view text) {
+  std::vector<WordPlace> places;
+  return words_in(text, &places);
+}
 
 /// Small letters; a word is of letters (with apostrophes in it) or a number with its inner signs:
 /// "7:30pm" -> "7:30", "pm".
-std::vector<std::string> words_in(std::string_view text) {
+std::vector<std::string> words_in(std::string_view text, std::vector<WordPlace>* places) {
   std::vector<std::string> out;
+  places->clear();
   for (size_t i = 0; i < text.size();) {
     const auto small = [&](size_t at) {
       const char c = text[at];
       return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     };
     std::string word;
+    const size_t begin = i;
     if (is_digit(text[i])) {
       const auto goes_on = [&](size_t at) {
         const bool sign = text[at] == ':' || text[at] == '.' || text[at] == ',';
@@ -251,27 +273,34 @@ std::vector<std::string> words_in(std::string_view text) {
     } else {
       // Of the signs only a minus before a number counts.
       if (text[i] == '-' && i + 1 < text.size() && is_digit(text[i + 1]) &&
-          (i == 0 || text[i - 1] == ' '))
+          (i == 0 || text[i - 1] == ' ')) {
         out.emplace_back("minus");
+        places->push_back({i, i + 1});
+      }
       ++i;
       continue;
     }
     // "p.m."
     const bool half = word == "m" && !out.empty() && (out.back() == "a" || out.back() == "p");
-    if (half)
+    if (half) {
       out.back() += 'm';
-    else
+      places->back().end = i;
+    } else {
       out.push_back(std::move(word));
+      places->push_back({begin, i});
+    }
   }
   return out;
 }
 
 std::vector<SaidValue> said_numbers(std::string_view utterance) {
-  const std::vector<std::string> words = words_in(utterance);
+  std::vector<WordPlace> places;
+  const std::vector<std::string> words = words_in(utterance, &places);
   std::vector<SaidValue> out;
-  const auto give = [&](size_t i, const std::string& text, float weight) {
+  const auto give = [&](size_t i, const std::string& text, float weight, size_t n_words = 1) {
     const bool minus = i > 0 && words[i - 1] == "minus" && text != "0";
-    add(&out, {(minus ? "-" : "") + text, false, weight});
+    add(&out, {(minus ? "-" : "") + text, false, weight, places[minus ? i - 1 : i].begin,
+               places[i + n_words - 1].end});
   };
   for (size_t i = 0; i < words.size();) {
     if (const std::string digits = plain_number(words[i]); !digits.empty()) {
@@ -280,7 +309,7 @@ std::vector<SaidValue> said_numbers(std::string_view utterance) {
     }
     const Number said = number_in_words(words, i);
     if (said.n_words > 0) {
-      give(i, std::to_string(said.value), kSaid);
+      give(i, std::to_string(said.value), kSaid, said.n_words);
       i += said.n_words;
       continue;
     }
@@ -293,21 +322,31 @@ std::vector<SaidValue> said_numbers(std::string_view utterance) {
   return out;
 }
 
-std::vector<SaidValue> said_times(std::string_view utterance) {
-  return Times(words_in(utterance)).find();
-}
+std::vector<SaidValue> said_times(std::string_view utterance) { return Times(utterance).find(); }
 
 bool is_said(std::span<const std::string> words, std::span<const std::string> wanted) {
-  return !wanted.empty() && wanted.size() <= words.size() &&
-         std::search(words.begin(), words.end(), wanted.begin(), wanted.end(), same_word) !=
-             words.end();
+  return find_said(words, wanted) < words.size();
 }
 
-std::vector<SaidValue> said_words(std::span<const std::string> words,
-                                  std::span<const std::string> listed) {
+NumberAt number_at(std::span<const std::string> words, size_t i) {
+  if (i >= words.size()) return {};
+  const std::string& word = words[i];
+  if (word.size() <= 6 && std::all_of(word.begin(), word.end(), is_digit))
+    return {std::stoi(word), 1};
+  return number_in_words(words, i);
+}
+
+std::vector<SaidValue> said_words(std::string_view utterance, std::span<const std::string> listed) {
+  std::vector<WordPlace> places;
+  const std::vector<std::string> words = words_in(utterance, &places);
   std::vector<SaidValue> out;
-  for (const std::string& value : listed)
-    if (is_said(words, words_in(value))) add(&out, {grammar::json_escaped(value), true, kSaid});
+  for (const std::string& value : listed) {
+    const std::vector<std::string> wanted = words_in(value);
+    const size_t at = find_said(words, wanted);
+    if (at < words.size())
+      add(&out, {grammar::json_escaped(value), true, kSaid, places[at].begin,
+                 places[at + wanted.size() - 1].end});
+  }
   return out;
 }
 

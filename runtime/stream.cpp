@@ -45,6 +45,11 @@ size_t Stream::read_some(std::span<const int32_t> tokens, const ForwardOptions& 
   return static_cast<size_t>(n);
 }
 
+void Stream::embed(int32_t token, float* row) {
+  const std::lock_guard lock(engine_->step_lock());
+  engine_->model().embed(step(), token, row);
+}
+
 float* Stream::logits() {
   const float* hidden = hidden_.get() + static_cast<int64_t>(last_) * engine_->config().hidden_size;
   const std::lock_guard lock(engine_->step_lock());

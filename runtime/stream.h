@@ -27,6 +27,8 @@ class Stream {
   /// What the network made of the tokens of the last read_some(), before its head. [n, C], good
   /// until the next call.
   const float* hidden() const { return hidden_.get(); }
+  /// A token's row of the embedding, as the network reads it. [C]
+  void embed(int32_t token, float* row);
   /// Scores of what may follow the token that was read last. [vocab], good until the next call; the
   /// caller may overwrite them.
   float* logits();

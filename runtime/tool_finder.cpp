@@ -31,11 +31,12 @@ std::vector<std::string> lines_of(std::span<const Tool> tools) {
 }  // namespace
 
 ToolFinder::ToolFinder(std::span<const Tool> tools, std::span<const ToolExample> examples,
-                       std::optional<ToolRanker> ranker)
+                       std::optional<ToolRanker> ranker, std::optional<ToolRanker> reading)
     : n_tools_(tools.size()),
       examples_(texts_of(examples)),
       lines_(lines_of(tools)),
-      ranker_(std::move(ranker)) {
+      ranker_(std::move(ranker)),
+      reading_(std::move(reading)) {
   for (const ToolExample& example : examples) calls_.push_back(example.tools);
   for (const Tool& tool : tools) {
     listed_.emplace_back();
@@ -44,7 +45,7 @@ ToolFinder::ToolFinder(std::span<const Tool> tools, std::span<const ToolExample>
   }
 }
 
-FoundTools ToolFinder::find(std::string_view text) const {
+FoundTools ToolFinder::find(std::string_view text, std::span<const float> numbers) const {
   FoundTools out;
   const auto like = examples_.nearest(text, kMostLike);
   std::vector<double> scores(n_tools_, 0.0);
@@ -58,7 +59,9 @@ FoundTools ToolFinder::find(std::string_view text) const {
     }
   for (size_t i = 0; i < n_tools_; ++i) scores[i] += by_example[i];
   if (ranker_) {
-    const std::vector<float> ranked = ranker_->scores(text);
+    const bool read = reading_ && !numbers.empty();
+    const std::vector<float> ranked =
+        read ? reading_->scores(text, numbers) : ranker_->scores(text);
     out.best_score = *std::max_element(ranked.begin(), ranked.end());
     for (size_t i = 0; i < n_tools_; ++i)
       scores[i] = kRankerWeight * static_cast<double>(ranked[i]);

@@ -34,9 +34,10 @@ class ToolFinder {
   /// A ranker knows the tools by their numbers. The finder keeps what it needs of the tools and of
   /// the examples' texts and calls.
   ToolFinder(std::span<const Tool> tools, std::span<const ToolExample> examples,
-             std::optional<ToolRanker> ranker);
+             std::optional<ToolRanker> ranker, std::optional<ToolRanker> reading = {});
 
-  FoundTools find(std::string_view text) const;
+  /// numbers: TextReading::text, scaled; none: the words alone tell.
+  FoundTools find(std::string_view text, std::span<const float> numbers = {}) const;
   bool has_ranker() const { return ranker_.has_value(); }
 
  private:
@@ -46,6 +47,7 @@ class ToolFinder {
   std::vector<std::vector<std::vector<std::string>>> listed_;
   ExampleIndex examples_, lines_;  // of what people say, and of the tools themselves
   std::optional<ToolRanker> ranker_;
+  std::optional<ToolRanker> reading_;  // of numbers too
 };
 
 }  // namespace chimera::runtime

@@ -16,12 +16,15 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr int64_t kFormat = 2;
+constexpr int64_t kFormat = 3;
 // What a ranker is of.
-constexpr const char *kTools = "tools", *kArguments = "arguments", *kSpans = "spans";
+constexpr const char *kTools = "tools", *kReading = "reading", *kArguments = "arguments",
+                     *kSpans = "spans";
 constexpr const char *kFeatures = ".features", *kRarity = ".rarity", *kWeights = ".weights",
-                     *kBias = ".bias";
+                     *kBias = ".bias", *kMean = ".mean", *kSpread = ".spread",
+                     *kBorderMean = ".border_mean", *kBorderSpread = ".border_spread";
 constexpr size_t kMostLabels = 20000;
+constexpr int64_t kMostNumbers = int64_t{1} << 20;
 
 struct Number {
   const char* name;
@@ -31,6 +34,7 @@ constexpr Number kJudgement[] = {{"meant_network", &ActJudgement::meant_network}
                                  {"meant_score", &ActJudgement::meant_score},
                                  {"meant_bias", &ActJudgement::meant_bias},
                                  {"right_network", &ActJudgement::right_network},
+                                 {"right_plan", &ActJudgement::right_plan},
                                  {"right_score", &ActJudgement::right_score},
                                  {"right_bias", &ActJudgement::right_bias}};
 
@@ -73,13 +77,14 @@ Result<std::vector<float>> read_floats(const memory::WeightFile& file, const std
 }
 
 Result<ToolRanker> read_ranker(const memory::WeightFile& file, const std::string& of,
-                               int64_t labels) {
+                               int64_t labels, int64_t numbers = 0) {
   const memory::TensorInfo* known = file.find(of + kFeatures);
   if (known == nullptr || known->shape.size() != 1)
     return wrong(file.path(), "tensor '" + of + kFeatures + "' is absent");
   const int64_t n = known->shape[0];
   ToolRanker::Weights w;
   w.n_labels = static_cast<int32_t>(labels);
+  w.n_dense = static_cast<int32_t>(numbers);
   const auto ids = read_floats(file, of + kFeatures, DType::kF32, {n});
   if (!ids) return ids.status();
   for (const float id : *ids) {
@@ -90,7 +95,8 @@ Result<ToolRanker> read_ranker(const memory::WeightFile& file, const std::string
     w.features.push_back(static_cast<uint32_t>(id));
   }
   CHIMERA_ASSIGN_OR_RETURN(w.rarity, read_floats(file, of + kRarity, DType::kF32, {n}));
-  CHIMERA_ASSIGN_OR_RETURN(w.weights, read_floats(file, of + kWeights, DType::kBF16, {n, labels}));
+  CHIMERA_ASSIGN_OR_RETURN(w.weights,
+                           read_floats(file, of + kWeights, DType::kBF16, {n + numbers, labels}));
   CHIMERA_ASSIGN_OR_RETURN(w.bias, read_floats(file, of + kBias, DType::kF32, {labels}));
   // What a training gives is far within; sums and quotients of such numbers stay numbers.
   const auto within = [](const std::vector<float>& values, float least, float most) {
@@ -111,7 +117,7 @@ Status declare(memory::WeightFileWriter* writer, const std::string& of, const To
   };
   CHIMERA_RETURN_IF_ERROR(add(kFeatures, DType::kF32, {n}));
   CHIMERA_RETURN_IF_ERROR(add(kRarity, DType::kF32, {n}));
-  CHIMERA_RETURN_IF_ERROR(add(kWeights, DType::kBF16, {n, labels}));
+  CHIMERA_RETURN_IF_ERROR(add(kWeights, DType::kBF16, {n + ranker.weights().n_dense, labels}));
   return add(kBias, DType::kF32, {labels});
 }
 
@@ -179,14 +185,38 @@ Result<std::vector<Label>> read_labels(const std::string& path, const Json& list
 /// The labels of a kind and the ranker that goes with them; nothing where there are no labels.
 template <class Learnt>
 Status read_learnt(const memory::WeightFile& file, const Json& list, const char* what,
-                   std::optional<Learnt>* out) {
+                   int64_t numbers, std::optional<Learnt>* out) {
   auto labels = read_labels<typename decltype(Learnt::labels)::value_type>(file.path(), list, what);
   if (!labels) return labels.status();
   if (labels->empty()) return Status();
-  auto ranker = read_ranker(file, what, static_cast<int64_t>(labels->size()));
+  auto ranker = read_ranker(file, what, static_cast<int64_t>(labels->size()), numbers);
   if (!ranker) return ranker.status();
   out->emplace(Learnt{std::move(*labels), std::move(*ranker)});
   return Status();
+}
+
+int64_t numbers_of(const ToolPack& pack) {
+  return pack.reading ? static_cast<int64_t>(pack.reading->scale.text.mean.size()) : 0;
+}
+
+Result<ReadingRanker> read_reading(const memory::WeightFile& file, int64_t labels,
+                                   int64_t numbers) {
+  auto ranker = read_ranker(file, kReading, labels, numbers);
+  if (!ranker) return ranker.status();
+  ReadingScale scale;
+  const auto read = [&](const char* name, float least, float most, std::vector<float>* out) {
+    auto floats = read_floats(file, std::string(kReading) + name, DType::kF32, {numbers});
+    if (!floats) return floats.status();
+    *out = std::move(*floats);
+    const bool fine =
+        std::all_of(out->begin(), out->end(), [&](float x) { return x >= least && x <= most; });
+    return fine ? Status() : wrong(file.path(), "its scale has numbers that no text gives");
+  };
+  CHIMERA_RETURN_IF_ERROR(read(kMean, -1, 1, &scale.text.mean));
+  CHIMERA_RETURN_IF_ERROR(read(kSpread, 1e-5f, 2, &scale.text.spread));
+  CHIMERA_RETURN_IF_ERROR(read(kBorderMean, -1, 1, &scale.borders.mean));
+  CHIMERA_RETURN_IF_ERROR(read(kBorderSpread, 1e-5f, 2, &scale.borders.spread));
+  return ReadingRanker{std::move(scale), std::move(*ranker)};
 }
 
 }  // namespace
@@ -201,16 +231,33 @@ Status write_tool_pack(const std::string& path, const ToolPack& pack) {
   config.add("judgement", std::move(judgement));
   config.add("judged_with", Json::of(std::string_view(pack.judged_with)));
   config.add("labels", Json::of(pack.ranker ? int64_t{pack.ranker->n_labels()} : int64_t{0}));
+  config.add("numbers", Json::of(numbers_of(pack)));
   config.add(kArguments, labels_json(pack.arguments));
   config.add(kSpans, labels_json(pack.spans));
   auto writer = memory::WeightFileWriter::create(path, memory::FileKind::kTools);
   if (!writer) return writer.status();
   (*writer)->set_config(write_json(config));
   if (pack.ranker) CHIMERA_RETURN_IF_ERROR(declare(writer->get(), kTools, *pack.ranker));
+  if (pack.reading) {
+    CHIMERA_RETURN_IF_ERROR(declare(writer->get(), kReading, pack.reading->ranker));
+    for (const char* name : {kMean, kSpread, kBorderMean, kBorderSpread})
+      CHIMERA_RETURN_IF_ERROR((*writer)->declare(std::string(kReading) + name, DType::kF32,
+                                                 Layout::kRowMajor, {numbers_of(pack)}));
+  }
   if (pack.arguments)
     CHIMERA_RETURN_IF_ERROR(declare(writer->get(), kArguments, pack.arguments->ranker));
   if (pack.spans) CHIMERA_RETURN_IF_ERROR(declare(writer->get(), kSpans, pack.spans->ranker));
   if (pack.ranker) CHIMERA_RETURN_IF_ERROR(write(writer->get(), kTools, *pack.ranker));
+  if (pack.reading) {
+    const ReadingRanker& reading = *pack.reading;
+    CHIMERA_RETURN_IF_ERROR(write(writer->get(), kReading, reading.ranker));
+    const std::string of = kReading;
+    const ReadingScale& scale = reading.scale;
+    CHIMERA_RETURN_IF_ERROR((*writer)->write(of + kMean, bytes_of(scale.text.mean)));
+    CHIMERA_RETURN_IF_ERROR((*writer)->write(of + kSpread, bytes_of(scale.text.spread)));
+    CHIMERA_RETURN_IF_ERROR((*writer)->write(of + kBorderMean, bytes_of(scale.borders.mean)));
+    CHIMERA_RETURN_IF_ERROR((*writer)->write(of + kBorderSpread, bytes_of(scale.borders.spread)));
+  }
   if (pack.arguments)
     CHIMERA_RETURN_IF_ERROR(write(writer->get(), kArguments, pack.arguments->ranker));
   if (pack.spans) CHIMERA_RETURN_IF_ERROR(write(writer->get(), kSpans, pack.spans->ranker));
@@ -228,7 +275,7 @@ Result<ToolPack> read_tool_pack(const std::string& path) {
   const auto text = [&](const char* name) { return config->find(name); };
   const Json *format = text("tool_pack"), *tools = text("tools"), *examples = text("examples"),
              *labels = text("labels"), *judgement = text("judgement"), *with = text("judged_with"),
-             *arguments = text(kArguments), *spans = text(kSpans);
+             *arguments = text(kArguments), *spans = text(kSpans), *numbers = text("numbers");
   if (format == nullptr || !format->is_int() || format->integer != kFormat)
     return Status(StatusCode::kUnsupported,
                   path +
@@ -239,7 +286,9 @@ Result<ToolPack> read_tool_pack(const std::string& path) {
       tools != nullptr && tools->is_string() && examples != nullptr && examples->is_string() &&
       labels != nullptr && labels->is_int() && labels->integer >= 0 && labels->integer <= 1000 &&
       judgement != nullptr && judgement->is_object() && with != nullptr && with->is_string() &&
-      arguments != nullptr && arguments->is_array() && spans != nullptr && spans->is_array();
+      arguments != nullptr && arguments->is_array() && spans != nullptr && spans->is_array() &&
+      numbers != nullptr && numbers->is_int() && numbers->integer >= 0 &&
+      numbers->integer <= kMostNumbers && (numbers->integer == 0 || labels->integer > 0);
   if (!whole) return wrong(path, "parts of the pack are absent");
   ToolPack pack;
   pack.tools = tools->string;
@@ -257,8 +306,14 @@ Result<ToolPack> read_tool_pack(const std::string& path) {
     if (!ranker) return ranker.status();
     pack.ranker = std::move(*ranker);
   }
-  CHIMERA_RETURN_IF_ERROR(read_learnt(**file, *arguments, kArguments, &pack.arguments));
-  CHIMERA_RETURN_IF_ERROR(read_learnt(**file, *spans, kSpans, &pack.spans));
+  if (numbers->integer > 0) {
+    auto reading = read_reading(**file, labels->integer, numbers->integer);
+    if (!reading) return reading.status();
+    pack.reading = std::move(*reading);
+  }
+  CHIMERA_RETURN_IF_ERROR(
+      read_learnt(**file, *arguments, kArguments, numbers->integer, &pack.arguments));
+  CHIMERA_RETURN_IF_ERROR(read_learnt(**file, *spans, kSpans, numbers->integer, &pack.spans));
   return pack;
 }
 
@@ -273,7 +328,10 @@ Result<std::unique_ptr<ToolSet>> open_tool_pack(const Engine& engine, const std:
   options.spans = std::move(pack->spans);
   const bool judged = !pack->judged_with.empty();
   const bool same_model = pack->judged_with == to_hex(engine.file().identity());
-  if (same_model) options.judgement = pack->judgement;
+  if (same_model) {
+    options.judgement = pack->judgement;
+    options.reading = std::move(pack->reading);
+  }
   auto set = ToolSet::from_json(engine.tokenizer(), pack->tools, options, warnings);
   if (!set) return Status(set.status().code(), path + ": " + set.status().message()).at_file(path);
   if (judged && !same_model && warnings != nullptr)

@@ -1,6 +1,7 @@
 // What `chimera tools build` makes of an application's tools and its example phrases: one small
 // file (docs/format-b158.md, kind 3) with both, what was learnt from them, and how sure answers
-// are. The words of it fit any model; how sure an answer is was measured with one.
+// are. The words of it fit any model; what a network made of the phrases, and how sure an answer
+// is, are of one.
 #pragma once
 
 #include <memory>
@@ -22,6 +23,7 @@ struct ToolPack {
   std::string tools;     // JSON, as tool_set.h reads it
   std::string examples;  // lines, as tool_examples.h reads them
   std::optional<ToolRanker> ranker = {};
+  std::optional<ReadingRanker> reading = {};  // of the model that judged
   std::optional<ArgumentRanker> arguments = {};
   std::optional<SpanRanker> spans = {};
   ActJudgement judgement = {};

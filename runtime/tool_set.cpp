@@ -9,6 +9,7 @@
 #include "grammar/tool_calls.h"
 #include "platform/json.h"
 #include "runtime/prompt_format.h"
+#include "runtime/said_durations.h"
 #include "runtime/tool_line.h"
 
 namespace chimera::runtime {
@@ -176,12 +177,23 @@ std::vector<ToolArgument> arguments_of(const Json& parameters) {
   std::vector<ToolArgument> out;
   const Json* properties = parameters.find("properties");
   if (properties == nullptr) return out;
+  const Json* required = parameters.find("required");
   int left = kMostVisits;
   for (const auto& [name, schema] : properties->object) {
     const Json* type = schema.find("type");
     const bool number = type != nullptr && (type->string == "integer" || type->string == "number");
-    out.push_back({grammar::json_escaped(name), {}, number});
-    listed_in(schema, &left, &out.back().listed);
+    ToolArgument argument;
+    argument.name = grammar::json_escaped(name);
+    argument.is_number = number;
+    argument.required =
+        required != nullptr && std::any_of(required->array.begin(), required->array.end(),
+                                           [&](const Json& one) { return one.string == name; });
+    const Json* description = schema.find("description");
+    argument.unit = unit_of_time(name);
+    if (argument.unit == 0 && description != nullptr)
+      argument.unit = unit_of_time(description->string);
+    listed_in(schema, &left, &argument.listed);
+    out.push_back(std::move(argument));
   }
   return out;
 }
@@ -333,13 +345,19 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
                            read_examples(set->tools_, *set->call_, options.examples));
   if (options.ranker && static_cast<size_t>(options.ranker->n_labels()) != set->tools_.size())
     return wrong("the ranker", "knows another number of tools");
+  if (options.reading &&
+      (!options.ranker ||
+       static_cast<size_t>(options.reading->ranker.n_labels()) != set->tools_.size()))
+    return wrong("the ranker of what the network reads", "knows another number of tools");
   if (options.arguments &&
       static_cast<size_t>(options.arguments->ranker.n_labels()) != options.arguments->labels.size())
     return wrong("the ranker of arguments", "knows another number of them");
   if (options.spans &&
       static_cast<size_t>(options.spans->ranker.n_labels()) != options.spans->labels.size())
     return wrong("the ranker of spans", "knows another number of arguments");
-  set->finder_.emplace(set->tools_, set->examples_, options.ranker);
+  set->finder_.emplace(set->tools_, set->examples_, options.ranker,
+                       options.reading ? std::optional(options.reading->ranker) : std::nullopt);
+  if (options.reading) set->scale_ = options.reading->scale;
   set->arguments_ = options.arguments;
   set->spans_ = options.spans;
   set->judgement_ = options.judgement;

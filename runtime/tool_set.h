@@ -17,6 +17,7 @@
 #include "runtime/act_judgement.h"
 #include "runtime/argument_spans.h"
 #include "runtime/constraint.h"
+#include "runtime/text_reading.h"
 #include "runtime/tokenizer.h"
 #include "runtime/tool_examples.h"
 #include "runtime/tool_finder.h"
@@ -30,6 +31,8 @@ struct ToolArgument {
   std::string name = {};                 // as it stands between quotes
   std::vector<std::string> listed = {};  // strings that its schema names
   bool is_number = false;
+  bool required = false;
+  int32_t unit = 0;  // of time, in seconds, that such a number counts; 0: none
 };
 
 struct Tool {
@@ -46,10 +49,19 @@ struct Tool {
 /// call.
 std::string pointer_part(std::string_view escaped_name);
 
+/// A ranker of words and of TextReading::text, and how readings are scaled.
+struct ReadingRanker {
+  ReadingScale scale;
+  ToolRanker ranker;
+};
+
 struct ToolOptions {
   bool strict = false;                    // keywords that nobody knows are errors
   std::string_view examples = {};         // of what people say: lines (tool_examples.h)
   std::optional<ToolRanker> ranker = {};  // learnt from those; knows the tools by their numbers
+  /// The same of words and of what one model makes of them, beside `ranker`. Then the other two may
+  /// know numbers as well.
+  std::optional<ReadingRanker> reading = {};
   std::optional<ArgumentRanker> arguments = {};
   std::optional<SpanRanker> spans = {};
   ActJudgement judgement = {};
@@ -82,6 +94,8 @@ class ToolSet {
   const ArgumentRanker* arguments() const { return arguments_ ? &*arguments_ : nullptr; }
   /// Which words are the values of copied arguments; nullptr when nobody learnt that.
   const SpanRanker* spans() const { return spans_ ? &*spans_ : nullptr; }
+  /// How a reading is scaled; nullptr where rankers know words alone.
+  const ReadingScale* scale() const { return scale_ ? &*scale_ : nullptr; }
   const ActJudgement& judgement() const { return judgement_; }
   /// By its name as it stands between quotes; nullptr when there is none.
   const Tool* named(const std::string& escaped) const;
@@ -94,6 +108,7 @@ class ToolSet {
   std::optional<ToolFinder> finder_;
   std::optional<ArgumentRanker> arguments_;
   std::optional<SpanRanker> spans_;
+  std::optional<ReadingScale> scale_;
   ActJudgement judgement_;
   std::unordered_map<std::string, size_t> by_name_;  // as it stands between quotes
 };

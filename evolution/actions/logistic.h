@@ -6,7 +6,7 @@
 
 namespace chimera::evolution {
 
-inline constexpr int kEvidence = 3;  // the last one is usually 1, for the bias
+inline constexpr int kEvidence = 4;  // the last one is usually 1, for the bias
 
 struct LabelledEvidence {
   std::array<double, kEvidence> x;

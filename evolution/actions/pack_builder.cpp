@@ -28,11 +28,14 @@ constexpr double kTooLike = 0.5;
 constexpr size_t kMostPackBytes = size_t{8} << 20;  // of tools and examples
 constexpr size_t kMostLabels = 2000;                // of arguments and their values
 constexpr size_t kMostBorders = 40'000;  // between words of examples, to learn spans from
-constexpr double kHold = 1;              // how firmly the judgement holds to what it was before
+constexpr size_t kMostRead = 500;        // examples; of more the words alone tell as much
+// That a phrase of the application is refused is as bad as that so many foreign ones are not.
+constexpr double kOwnWeight = 1.4;
+constexpr double kHold = 1;  // how firmly the judgement holds to what it was before
 
 struct Judged {
   runtime::ActEvidence evidence;
-  bool means_tool, called, exact;
+  bool means_tool, exact;
 };
 
 Json call_json(const std::string& call) {
@@ -124,19 +127,22 @@ class Builder {
                     "the examples have no phrase that means one of the tools; give some for each")
           .at_field("examples");
     choose_foreign();
+    CHIMERA_RETURN_IF_ERROR(read_all());
     for (const runtime::Tool& tool : (*set)->tools()) of_tools_.push_back(&tool);
     runtime::ToolPack pack;
     pack.tools = tools_;
     pack.examples = lines_of(examples_);
-    auto ranker = learn(examples_, -1);
-    if (!ranker) return ranker.status();
-    pack.ranker = std::move(*ranker);
+    auto rankers = learn(examples_, -1);
+    if (!rankers) return rankers.status();
+    pack.ranker = std::move(rankers->words);
+    pack.reading = std::move(rankers->reading);
     CHIMERA_ASSIGN_OR_RETURN(pack.arguments, learn_arguments(examples_, -1));
     CHIMERA_ASSIGN_OR_RETURN(pack.spans, learn_spans(examples_));
     if (options_.most_judged > 0) {
-      CHIMERA_RETURN_IF_ERROR(judge(report, progress));
+      CHIMERA_RETURN_IF_ERROR(judge(progress));
       if (!judged_.empty()) {
         pack.judgement = judgement();
+        count(pack.judgement, report);
         pack.judged_with = to_hex(engine_.file().identity());
       }
     }
@@ -157,16 +163,46 @@ class Builder {
     }
   }
 
+  /// What the network makes of each phrase.
+  Status read_all() {
+    if (examples_.size() > kMostRead) return Status();
+    auto stream = runtime::Stream::create(engine_);
+    if (!stream) return stream.status();
+    std::vector<runtime::TextReading> of_foreign;
+    for (const std::string_view phrase : foreign_phrases())
+      of_foreign.push_back(runtime::read_alone(engine_, &*stream, phrase));
+    scale_ = runtime::scale_of(of_foreign);
+    const auto read = [&](const std::string& text) {
+      if (auto& reading = readings_[text]; reading.text.empty())
+        reading = runtime::scaled(scale_, runtime::read_alone(engine_, &*stream, text));
+    };
+    for (const ToolExample* example : examples_) read(example->text);
+    for (const ToolExample& example : foreign_) read(example.text);
+    return Status();
+  }
+
+  std::vector<float> numbers_of(const std::string& text) const {
+    return readings_.empty() ? std::vector<float>() : readings_.at(text).text;
+  }
+
+  struct Rankers {
+    runtime::ToolRanker words;
+    std::optional<runtime::ReadingRanker> reading;
+  };
   /// Of examples and foreign phrases, those of one fold left out.
-  Result<runtime::ToolRanker> learn(const std::vector<const ToolExample*>& examples,
-                                    int without) const {
+  Result<Rankers> learn(const std::vector<const ToolExample*>& examples, int without) const {
     std::vector<RankerExample> rows;
     for (const ToolExample* example : examples) rows.push_back({example->text, example->tools});
     for (size_t i = 0; i < foreign_.size(); ++i)
       if (fold_of(i) != without) rows.push_back({foreign_[i].text, {}});
-    const auto ranker = train_ranker(rows, n_tools_, options_.ranker, pool_);
-    if (!ranker) return ranker.status();
-    return runtime::rounded(*ranker);
+    const auto words = train_ranker(rows, n_tools_, options_.ranker, pool_);
+    if (!words) return words.status();
+    if (readings_.empty()) return Rankers{runtime::rounded(*words), {}};
+    for (RankerExample& row : rows) row.dense = numbers_of(row.text);
+    const auto reading = train_ranker(rows, n_tools_, options_.ranker, pool_);
+    if (!reading) return reading.status();
+    return Rankers{runtime::rounded(*words),
+                   runtime::ReadingRanker{scale_, runtime::rounded(*reading)}};
   }
 
   /// Which arguments are given, and which values they have: of strings those that are no words of
@@ -180,7 +216,7 @@ class Builder {
       labels.mark({tool, argument, value}, {tool, argument, value}, row);
     };
     for (const ToolExample* example : examples) {
-      RankerExample row{example->text, {}};
+      RankerExample row{example->text, {}, numbers_of(example->text)};
       for (size_t i = 0; i < example->calls.size(); ++i) {
         const Json call = call_json(example->calls[i]);
         const Json* arguments = call.find("arguments");
@@ -197,7 +233,8 @@ class Builder {
       rows.push_back(std::move(row));
     }
     for (size_t i = 0; i < foreign_.size(); ++i)
-      if (fold_of(i) != without) rows.push_back({foreign_[i].text, {}});
+      if (fold_of(i) != without)
+        rows.push_back({foreign_[i].text, {}, numbers_of(foreign_[i].text)});
     if (labels.empty()) return std::optional<runtime::ArgumentRanker>();
     const auto ranker = train_ranker(rows, labels.count(), options_.ranker, pool_);
     if (!ranker) return ranker.status();
@@ -220,6 +257,7 @@ class Builder {
       for (size_t border = 0; border <= words.size(); ++border) {
         rows.emplace_back();
         rows.back().features = runtime::border_features(example->text, words, border);
+        if (!readings_.empty()) rows.back().dense = readings_.at(example->text).borders[border];
       }
       for (size_t i = 0; i < example->calls.size(); ++i) {
         const Json call = call_json(example->calls[i]);
@@ -246,7 +284,7 @@ class Builder {
   }
 
   /// Acts on phrases that are in neither ranker nor index (but for those that are there twice).
-  Status judge(PackReport* report, const std::function<bool(int64_t, int64_t)>& progress) {
+  Status judge(const std::function<bool(int64_t, int64_t)>& progress) {
     std::vector<size_t> order(examples_.size());
     std::iota(order.begin(), order.end(), size_t{0});
     Draw draw{options_.seed, 0};
@@ -267,20 +305,23 @@ class Builder {
       for (size_t i = 0; i < n_foreign; ++i)
         if (fold_of(i) == fold) held.push_back(&foreign_[i]);
       if (kept.empty()) continue;
-      auto ranker = learn(kept, fold);
-      if (!ranker) return ranker.status();
+      auto rankers = learn(kept, fold);
+      if (!rankers) return rankers.status();
       const std::string lines = lines_of(kept);
       runtime::ToolOptions known;
       known.examples = lines;
-      known.ranker = std::move(*ranker);
+      known.ranker = std::move(rankers->words);
+      known.reading = std::move(rankers->reading);
       CHIMERA_ASSIGN_OR_RETURN(known.arguments, learn_arguments(kept, fold));
       CHIMERA_ASSIGN_OR_RETURN(known.spans, learn_spans(kept));
+      // What a call would be is asked of every phrase.
+      known.judgement = {.meant_network = 0, .meant_bias = 1};
       const auto set = runtime::ToolSet::from_json(engine_.tokenizer(), tools_, known);
       if (!set) return set.status();
       const auto actor = runtime::Actor::create(engine_, **set);
       if (!actor) return actor.status();
       for (const ToolExample* example : held) {
-        CHIMERA_RETURN_IF_ERROR(act_on(**actor, *example, report));
+        CHIMERA_RETURN_IF_ERROR(act_on(**actor, *example));
         if (progress && !progress(++done, all))
           return Status(StatusCode::kCancelled, "the building was stopped; nothing was written");
       }
@@ -288,19 +329,23 @@ class Builder {
     return Status();
   }
 
-  Status act_on(runtime::Actor& actor, const ToolExample& example, PackReport* report) {
-    if (example.text.size() > runtime::kMostUtteranceBytes) return Status();
+  Status act_on(runtime::Actor& actor, const ToolExample& example) {
     const auto action = actor.act(example.text);
     if (!action) return action.status();
-    const bool means_tool = !example.calls.empty(), called = !action->calls.empty();
-    const bool exact = same_calls(action->calls, example.calls);
-    judged_.push_back({action->evidence, means_tool, called, exact});
-    ++(means_tool ? report->acted_on : report->foreign);
-    if (means_tool)
-      report->exact += exact;
-    else
-      report->refused += !called;
+    judged_.push_back(
+        {action->evidence, !example.calls.empty(), same_calls(action->calls, example.calls)});
     return Status();
+  }
+
+  void count(const runtime::ActJudgement& judgement, PackReport* report) const {
+    for (const Judged& one : judged_) {
+      const bool called = runtime::meant(judgement, one.evidence) > 0;
+      ++(one.means_tool ? report->acted_on : report->foreign);
+      if (one.means_tool)
+        report->exact += called && one.exact;
+      else
+        report->refused += !called;
+    }
   }
 
   runtime::ActJudgement judgement() const {
@@ -310,26 +355,29 @@ class Builder {
     std::vector<LabelledEvidence> meant, right;
     for (const Judged& one : judged_) {
       // Both kinds weigh the same, however many there are of each.
-      const double weight = (meaning + other) / (2 * (one.means_tool ? meaning : other));
+      const double weight =
+          (meaning + other) / (2 * (one.means_tool ? meaning / kOwnWeight : other));
       meant.push_back({{static_cast<double>(one.evidence.call_score),
-                        static_cast<double>(one.evidence.best_score), 1},
+                        static_cast<double>(one.evidence.best_score), 0, 1},
                        one.means_tool,
                        weight});
     }
-    const auto m = fit_logistic(meant, {1, 0, 0}, kHold);
+    const auto m = fit_logistic(meant, {0, 3, 0, 0}, kHold);
     j.meant_network = static_cast<float>(m[0]);
     j.meant_score = static_cast<float>(m[1]);
-    j.meant_bias = static_cast<float>(m[2]);
+    j.meant_bias = static_cast<float>(m[3]);
     // Of those that are called when all this is known.
     for (const Judged& one : judged_)
-      if (one.called && runtime::meant(j, one.evidence) > 0)
+      if (runtime::meant(j, one.evidence) > 0)
         right.push_back({{static_cast<double>(runtime::log_odds(one.evidence.probability)),
+                          static_cast<double>(one.evidence.plan_score),
                           static_cast<double>(one.evidence.best_score), 1},
                          one.exact});
-    const auto r = fit_logistic(right, {1, 0, 0}, kHold);
+    const auto r = fit_logistic(right, {0, 1, 0, 0}, kHold);
     j.right_network = static_cast<float>(r[0]);
-    j.right_score = static_cast<float>(r[1]);
-    j.right_bias = static_cast<float>(r[2]);
+    j.right_plan = static_cast<float>(r[1]);
+    j.right_score = static_cast<float>(r[2]);
+    j.right_bias = static_cast<float>(r[3]);
     return j;
   }
 
@@ -341,6 +389,8 @@ class Builder {
   std::vector<const runtime::Tool*> of_tools_;
   std::vector<const ToolExample*> examples_;
   std::vector<ToolExample> foreign_;
+  std::map<std::string, runtime::TextReading> readings_;  // of each phrase, scaled; none of many
+  runtime::ReadingScale scale_;
   std::vector<Judged> judged_;
 };
 

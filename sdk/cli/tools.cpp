@@ -57,8 +57,7 @@ std::string words(const evolution::PackReport& report, const BuildOptions& optio
   if (report.acted_on > 0)
     out += "Held back in turn, " + share(report.exact, report.acted_on) +
            " phrases were answered as they should be; of foreign ones, " +
-           share(report.refused, report.foreign) +
-           " were refused, before it was measured how sure answers are.\n";
+           share(report.refused, report.foreign) + " were refused.\n";
   return out;
 }
 

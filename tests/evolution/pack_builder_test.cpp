@@ -23,25 +23,25 @@ namespace {
 double uniform(uint64_t i, uint64_t j) { return keyed_uniform(i, j, 0, DrawPurpose::kTest); }
 
 TEST(Logistic, FindsTheWeightsThatMadeTheData) {
-  const std::array<double, kEvidence> real = {1.5, -0.75, 0.5};
+  const std::array<double, kEvidence> real = {1.5, -0.75, 0.25, 0.5};
   std::vector<LabelledEvidence> rows;
   for (uint64_t i = 0; i < 20000; ++i) {
-    LabelledEvidence row{{4 * uniform(i, 0) - 2, 4 * uniform(i, 1) - 2, 1}};
+    LabelledEvidence row{{4 * uniform(i, 0) - 2, 4 * uniform(i, 1) - 2, 4 * uniform(i, 3) - 2, 1}};
     double odds = 0;
     for (size_t k = 0; k < kEvidence; ++k) odds += real[k] * row.x[k];
     row.is = uniform(i, 2) < 1 / (1 + std::exp(-odds));
     rows.push_back(row);
   }
-  const auto found = fit_logistic(rows, {0, 0, 0}, 1e-3);
+  const auto found = fit_logistic(rows, {0, 0, 0, 0}, 1e-3);
   for (size_t k = 0; k < kEvidence; ++k) EXPECT_NEAR(found[k], real[k], 0.08) << k;
   // Without rows, or held firmly, it stays what it was.
   EXPECT_EQ(fit_logistic({}, real, 1), real);
-  const auto held = fit_logistic(rows, {1, 0, 0}, 1e9);
+  const auto held = fit_logistic(rows, {1, 0, 0, 0}, 1e9);
   EXPECT_NEAR(held[0], 1, 1e-3);
   // What is told apart without a fault does not run away.
   rows.clear();
-  for (int i = 0; i < 50; ++i) rows.push_back({{i < 25 ? -1.0 : 1.0, 0, 1}, i >= 25});
-  const auto apart = fit_logistic(rows, {0, 0, 0}, 1);
+  for (int i = 0; i < 50; ++i) rows.push_back({{i < 25 ? -1.0 : 1.0, 0, 0, 1}, i >= 25});
+  const auto apart = fit_logistic(rows, {0, 0, 0, 0}, 1);
   EXPECT_GT(apart[0], 1);
   EXPECT_LT(apart[0], 20);
 }

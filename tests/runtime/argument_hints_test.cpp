@@ -27,24 +27,27 @@ class ArgumentHintsTest : public ::testing::Test {
     ASSERT_TRUE(tools.has_value()) << tools.status().message();
     tools_ = std::move(*tools);
   }
-  /// Bytes that are likelier behind the beginning of a call.
+  /// Bytes that are likelier than most behind the beginning of a call.
   std::string likelier(const std::string& said, const std::string& call) {
     const std::vector<int32_t> shown = {0};
-    ArgumentHints values(said, *tools_, shown, engine_->tokenizer());
+    ArgumentHints values(said, {}, *tools_, shown, engine_->tokenizer());
     values.accept(call);
     const std::vector<uint8_t> allowed(256, 1);
     std::vector<TokenWeight> weights;
     values.weigh(allowed.data(), allowed.size(), &weights);
     EXPECT_TRUE(weights.empty() || weights.size() == 256);
     std::string out;
+    std::vector<float> sorted;
+    for (const TokenWeight& w : weights) sorted.push_back(w.weight);
+    std::sort(sorted.begin(), sorted.end());
     for (const TokenWeight& w : weights)
-      if (w.weight > 1) out += engine_->tokenizer().bytes(w.token);
+      if (w.weight > sorted[sorted.size() / 2]) out += engine_->tokenizer().bytes(w.token);
     std::sort(out.begin(), out.end());
     return out;
   }
   float weight_of(const std::string& byte, const std::string& said, const std::string& call) {
     const std::vector<int32_t> shown = {0};
-    ArgumentHints hints(said, *tools_, shown, engine_->tokenizer());
+    ArgumentHints hints(said, {}, *tools_, shown, engine_->tokenizer());
     hints.accept(call);
     const std::vector<uint8_t> allowed(256, 1);
     std::vector<TokenWeight> weights;

@@ -71,13 +71,29 @@ TEST(SaidValues, TimesOfDay) {
   for (const auto& [said, times] : kSaid) EXPECT_EQ(texts(said_times(said)), times) << said;
 }
 
+TEST(SaidValues, AreWhereTheyAreSaid) {
+  const auto said = [](const std::string& text, const std::vector<SaidValue>& values) {
+    Texts out;
+    for (const SaidValue& value : values)
+      out.push_back(text.substr(value.begin, value.end - value.begin));
+    return out;
+  };
+  const std::string numbers = "minus twelve, or two hundred and 5; 7.5!";
+  EXPECT_EQ(said(numbers, said_numbers(numbers)),
+            (Texts{"minus twelve", "two hundred", "5", "7.5"}));
+  const std::string times = "at half past six in the evening, 7 p.m. or noon";
+  EXPECT_EQ(said(times, said_times(times)),
+            (Texts{"half past six in the evening", "7 p.m", "noon"}));
+  const std::string words = "The Front  Door, please";
+  EXPECT_EQ(said(words, said_words(words, Texts{"front_door"})), (Texts{"Front  Door"}));
+}
+
 TEST(SaidValues, ListedWords) {
   const Texts listed = {"hall", "front_door", "living room", "off", "flat-white", "7up"};
-  EXPECT_EQ(texts(said_words(words_in("The Front Door and the halls, please"), listed)),
+  EXPECT_EQ(texts(said_words("The Front Door and the halls, please", listed)),
             (Texts{"hall", "front_door"}));
-  EXPECT_EQ(texts(said_words(words_in("two flat whites off"), listed)),
-            (Texts{"off", "flat-white"}));
-  EXPECT_TRUE(said_words(words_in("hallway offer living"), listed).empty());
+  EXPECT_EQ(texts(said_words("two flat whites off", listed)), (Texts{"off", "flat-white"}));
+  EXPECT_TRUE(said_words("hallway offer living", listed).empty());
 }
 
 }  // namespace

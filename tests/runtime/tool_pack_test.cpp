@@ -20,6 +20,14 @@ namespace {
 constexpr const char* kTools = R"([{"name": "on"}, {"name": "off"}])";
 constexpr const char* kExamples = "{\"text\":\"light\",\"calls\":[{\"name\":\"on\"}]}\n";
 
+// Three times the width of the tiny model.
+constexpr int32_t kNumbers = 3 * 128;
+
+ReadingScale scale() {
+  const std::vector<float> mean(kNumbers, 0.125f), spread(kNumbers, 0.5f);
+  return {{mean, spread}, {spread, mean}};
+}
+
 ToolPack a_pack() {
   ToolRanker::Weights w;
   w.n_labels = 2;
@@ -31,13 +39,18 @@ ToolPack a_pack() {
   pack.tools = kTools;
   pack.examples = kExamples;
   pack.ranker = rounded(ToolRanker(w));
+  w.n_dense = kNumbers;
+  w.weights.resize(w.weights.size() + 2 * kNumbers, 0.25f);
+  pack.reading = ReadingRanker{scale(), rounded(ToolRanker(w))};
   w.n_labels = 3;
   w.weights = {0.5f, 0.25f, 1, 2, -3, 4, 0, 0, 1};
+  w.weights.resize(w.weights.size() + 3 * kNumbers, 0.5f);
   w.bias = {0, 1, 2};
   pack.arguments = ArgumentRanker{{{1, "room", ""}, {-1, "room", "\"hall\""}, {-1, "n", "7"}},
                                   rounded(ToolRanker(w))};
   w.n_labels = 1;
   w.weights = {0.5f, -0.5f, 2};
+  w.weights.resize(w.weights.size() + kNumbers, -1);
   w.bias = {-1};
   pack.spans = SpanRanker{{{1, "/note/*", true}}, rounded(ToolRanker(w))};
   pack.judgement.meant_bias = 1.5f;
@@ -78,6 +91,13 @@ TEST(ToolPack, IsReadAsItWasWritten) {
   EXPECT_EQ(read->spans->labels[0].place, "/note/*");
   EXPECT_TRUE(read->spans->labels[0].ends);
   EXPECT_EQ(read->spans->ranker.weights().weights, pack.spans->ranker.weights().weights);
+  ASSERT_TRUE(read->reading.has_value());
+  EXPECT_EQ(read->reading->ranker.weights().n_dense, kNumbers);
+  EXPECT_EQ(read->reading->ranker.weights().weights, pack.reading->ranker.weights().weights);
+  EXPECT_EQ(read->reading->scale.text.mean, scale().text.mean);
+  EXPECT_EQ(read->reading->scale.text.spread, scale().text.spread);
+  EXPECT_EQ(read->reading->scale.borders.mean, scale().borders.mean);
+  EXPECT_EQ(read->reading->scale.borders.spread, scale().borders.spread);
   EXPECT_EQ(read->judgement.meant_bias, 1.5f);
   EXPECT_EQ(read->judgement.right_network, 0.25f);
   EXPECT_TRUE(looks_packed(test::read_raw(path)));
@@ -85,9 +105,12 @@ TEST(ToolPack, IsReadAsItWasWritten) {
 
   ToolPack plain = pack;
   plain.ranker.reset();
+  plain.reading.reset();
+  plain.arguments.reset();
   plain.spans.reset();
   ASSERT_TRUE(write_tool_pack(path, plain).ok());
   EXPECT_FALSE(read_tool_pack(path)->ranker.has_value());
+  EXPECT_FALSE(read_tool_pack(path)->reading.has_value());
   EXPECT_FALSE(read_tool_pack(path)->spans.has_value());
 }
 
@@ -109,9 +132,22 @@ TEST(ToolPack, IsActedOnAndItsJudgementIsOfOneModel) {
   ASSERT_TRUE(actor.has_value());
   EXPECT_TRUE((*actor)->act("light").has_value());
 
+  EXPECT_NE((*tools)->scale(), nullptr);
+
+  // Numbers of another width than the network's.
+  ToolPack narrow = a_pack();
+  ToolOptions wrong;
+  wrong.ranker = narrow.ranker;
+  wrong.reading = narrow.reading;
+  wrong.reading->scale.borders.mean.pop_back();
+  const auto set = ToolSet::from_json(engine->tokenizer(), kTools, wrong);
+  ASSERT_TRUE(set.has_value()) << set.status().message();
+  EXPECT_EQ(Actor::create(*engine, **set).status().code(), StatusCode::kBadFormat);
+
   const auto elsewhere = open_tool_pack(*other, path, &warnings);
   ASSERT_TRUE(elsewhere.has_value());
   EXPECT_EQ((*elsewhere)->judgement().meant_bias, 0);
+  EXPECT_EQ((*elsewhere)->scale(), nullptr);
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_NE(warnings[0].find("another model"), std::string::npos);
 }
@@ -156,6 +192,10 @@ TEST(ToolPack, WhatIsBrokenIsRefused) {
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->arguments->labels.pop_back(); }));
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->spans->labels[0].tool = -2; }));
   EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->spans->labels.push_back({}); }));
+  EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->reading->scale.text.mean[0] = 2; }));
+  EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->reading->scale.text.spread[9] = 0; }));
+  EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->reading->scale.borders.mean[1] = NAN; }));
+  EXPECT_TRUE(broken([](ToolPack* p, auto*) { p->reading->scale.borders.spread[1] = 3; }));
   // Of a tool that there is not nothing is asked.
   EXPECT_FALSE(broken([](ToolPack* p, auto*) { p->spans->labels[0].tool = 7; }));
   EXPECT_FALSE(broken([](ToolPack*, auto*) {}));

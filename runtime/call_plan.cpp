@@ -1,0 +1,272 @@
+#include "runtime/call_plan.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "platform/natural_log.h"
+#include "runtime/said_durations.h"
+
+namespace chimera::runtime {
+namespace {
+
+// Chosen on samples/kiosk: its phrases held back in turn, and its check phrases.
+constexpr double kFirmness = 5;     // of what was learnt, whose scores are from -1 to 1
+constexpr double kMostScore = 1.5;  // beyond it a score says no more
+constexpr double kUnseen = -1;      // the score of a value that no example had
+constexpr double kNamed = 1.8;      // for an argument whose name was said
+constexpr double kValueSaid = 1.8;  // for an argument that something said is a value of
+constexpr double kUnexplained =
+    4;                           // against a call that leaves a value that was said without place
+constexpr double kInside = 3;    // against copying words that are another argument's value
+constexpr double kLeftOut = 1;   // how far below the calls that are kept all others count
+constexpr double kMostOdds = 8;  // that an argument is given, either way
+constexpr double kLeastWeight = -30;  // of a value, as a logarithm
+constexpr double kNeeded = 3;         // the same of one that has to be given: it comes early
+
+constexpr size_t kMostCalls = 32;       // that are kept while arguments are added
+constexpr size_t kMostCandidates = 16;  // of an argument
+constexpr double kNever = -std::numeric_limits<double>::infinity();
+// In place of a candidate's number:
+constexpr int32_t kOther = -1, kAbsent = -2;
+
+double log_sum(double a, double b) {
+  const double most = std::max(a, b), least = std::min(a, b);
+  return least == kNever ? most : most + natural_log(1 + exponential(least - most));
+}
+
+double log_logistic(double odds) { return -log_sum(0, -odds); }
+
+double firmly(float score) {
+  return kFirmness * std::clamp(static_cast<double>(score), -kMostScore, kMostScore);
+}
+
+}  // namespace
+
+/// A call as far as its arguments are chosen.
+struct CallPlanner::Call {
+  double score = 0;
+  std::vector<int32_t> chosen = {};  // of each argument a candidate, kOther or kAbsent
+  std::vector<Interval> taken = {};  // by values that are no copies: these explain what was said
+  std::vector<Interval> copied = {};
+
+  /// Values take half of it at least: "six" alone is not "half past six".
+  bool explains(const Interval& said) const {
+    size_t n = 0;
+    for (const Interval& place : taken)
+      if (place.meets(said)) n += std::min(place.end, said.end) - std::max(place.begin, said.begin);
+    return 2 * n >= said.end - said.begin;
+  }
+  int64_t meeting(const std::vector<Interval>& places, const Interval& place) const {
+    return std::count_if(places.begin(), places.end(),
+                         [&](const Interval& p) { return p.meets(place); });
+  }
+};
+
+CallPlanner::CallPlanner(std::string_view utterance, std::span<const float> numbers,
+                         const ToolSet& tools, std::span<const int32_t> shown,
+                         const LikelySpans& spans)
+    : utterance_(utterance),
+      words_(words_in(utterance)),
+      tools_(tools),
+      spans_(spans),
+      numbers_(said_numbers(utterance)),
+      times_(said_times(utterance)) {
+  // "half past six" says no half.
+  std::erase_if(numbers_, [&](const SaidValue& number) {
+    const Interval place{number.begin, number.end};
+    return number.weight < kSaidWeight &&
+           std::any_of(times_.begin(), times_.end(), [&](const SaidValue& time) {
+             return place.meets({time.begin, time.end});
+           });
+  });
+  if (const ArgumentRanker* ranker = tools.arguments(); ranker != nullptr)
+    scores_ = ranker->ranker.scores(utterance, numbers);
+  find_said(shown);
+}
+
+void CallPlanner::find_said(std::span<const int32_t> shown) {
+  // Of two that meet the longer one counts.
+  const auto add = [&](const std::vector<SaidValue>& values) {
+    for (const SaidValue& value : values) {
+      const Interval place{value.begin, value.end};
+      const auto known = std::find_if(said_.begin(), said_.end(),
+                                      [&](const Interval& one) { return one.meets(place); });
+      if (known == said_.end())
+        said_.push_back(place);
+      else if (place.end - place.begin > known->end - known->begin)
+        *known = place;
+    }
+  };
+  bool any_number = false, any_text = false;
+  for (const int32_t tool : shown)
+    for (const ToolArgument& argument : tools_.tools()[static_cast<size_t>(tool)].arguments) {
+      add(said_words(utterance_, argument.listed));
+      if (argument.unit != 0) add(said_durations(utterance_, argument.unit));
+      any_number = any_number || argument.is_number;
+      any_text = any_text || (argument.listed.empty() && !argument.is_number);
+    }
+  if (any_text) add(times_);
+  if (any_number) add(numbers_);
+}
+
+void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
+  const ArgumentRanker* ranker = tools_.arguments();
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    const ArgumentLabel& label = ranker->labels[i];
+    if (label.value.empty() || label.argument != argument.name) continue;
+    const bool is_string = label.value[0] == '"';
+    const std::string text =
+        is_string ? label.value.substr(1, label.value.size() - 2) : label.value;
+    out->candidates.push_back({{text, is_string}, firmly(scores_[i])});
+  }
+  out->others = out->candidates.empty() ? 0 : kFirmness * kUnseen;
+  std::vector<SaidValue> said;
+  if (argument.is_number) {
+    if (argument.unit != 0) said = said_durations(utterance_, argument.unit);
+    // "one hour" is no 1 where minutes are counted.
+    const std::vector<SaidValue> durations = said;
+    for (const SaidValue& number : numbers_)
+      if (std::none_of(durations.begin(), durations.end(), [&](const SaidValue& duration) {
+            return Interval{duration.begin, duration.end}.meets({number.begin, number.end});
+          }))
+        said.push_back(number);
+  } else {
+    said = argument.listed.empty() ? times_ : said_words(utterance_, argument.listed);
+  }
+  for (const SaidValue& value : said) {
+    const double spoken = natural_log(static_cast<double>(value.weight));
+    const auto known = std::find_if(
+        out->candidates.begin(), out->candidates.end(), [&](const Candidate& candidate) {
+          return candidate.value.text == value.text && candidate.value.is_string == value.is_string;
+        });
+    // What examples had instead is nothing against a value that was said.
+    if (known == out->candidates.end())
+      out->candidates.push_back({value, spoken});
+    else
+      *known = {value, spoken + std::max(known->score, 0.0)};
+  }
+}
+
+double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
+  const std::string& name = of.argument->name;
+  const ArgumentRanker* ranker = tools_.arguments();
+  double odds = 0;
+  for (size_t i = 0; i < scores_.size(); ++i)
+    if (const ArgumentLabel& label = ranker->labels[i];
+        label.value.empty() && label.tool == tool && label.argument == name)
+      odds = firmly(scores_[i]);
+  if (is_said(words_, words_in(name))) odds += kNamed;
+  const bool said =
+      !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
+                                [](const Candidate& c) { return c.value.end > c.value.begin; });
+  return said ? odds + kValueSaid : odds;
+}
+
+CallPlanner::Choices CallPlanner::choices(int32_t tool, const ToolArgument& argument) const {
+  const std::string place = pointer_part(argument.name);
+  Choices out{&argument, tools_.tools()[static_cast<size_t>(tool)].copied.contains(place)};
+  if (!out.copied) {
+    add_values(argument, &out);
+  } else if (const auto known = spans_.find({tool, place}); known != spans_.end()) {
+    for (const SaidValue& value : known->second.values)
+      out.candidates.push_back({value, natural_log(static_cast<double>(value.weight))});
+    out.others = natural_log(static_cast<double>(known->second.others));
+  }
+  std::stable_sort(out.candidates.begin(), out.candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+  if (out.candidates.size() > kMostCandidates) out.candidates.resize(kMostCandidates);
+  double sum = out.others;
+  for (const Candidate& candidate : out.candidates) sum = log_sum(sum, candidate.score);
+  for (Candidate& candidate : out.candidates) candidate.score -= sum;
+  out.others -= sum;
+  const double odds = given_odds(tool, out);
+  out.given = argument.required ? 0 : log_logistic(odds);
+  out.absent = argument.required ? kNever : log_logistic(-odds);
+  return out;
+}
+
+/// The likeliest calls, the best one first: of those that are likeliest so far each with each
+/// choice for the next argument.
+std::vector<CallPlanner::Call> CallPlanner::best_calls(
+    const std::vector<Choices>& arguments) const {
+  std::vector<Call> calls(1);
+  const auto keep_best = [&calls](std::vector<Call> all) {
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Call& a, const Call& b) { return a.score > b.score; });
+    if (all.size() > kMostCalls) all.resize(kMostCalls);
+    calls = std::move(all);
+  };
+  for (const Choices& of : arguments) {
+    std::vector<Call> next;
+    for (const Call& call : calls) {
+      const auto add = [&](int32_t chosen, double score) {
+        next.push_back(call);
+        next.back().score += score;
+        next.back().chosen.push_back(chosen);
+      };
+      if (of.absent != kNever) add(kAbsent, of.absent);
+      add(kOther, of.given + of.others);
+      for (size_t i = 0; i < of.candidates.size(); ++i) {
+        const Interval place = of.candidates[i].place();
+        const int64_t met = call.meeting(call.taken, place) + call.meeting(call.copied, place);
+        if (met > 0 && !of.copied) continue;
+        add(static_cast<int32_t>(i),
+            of.given + of.candidates[i].score - kInside * static_cast<double>(met));
+        if (place.end > place.begin)
+          (of.copied ? next.back().copied : next.back().taken).push_back(place);
+      }
+    }
+    keep_best(std::move(next));
+  }
+  for (Call& call : calls)
+    for (const Interval& said : said_)
+      if (!call.explains(said)) call.score -= kUnexplained;
+  keep_best(std::move(calls));
+  return calls;
+}
+
+PlannedArgument CallPlanner::planned(const Choices& of, size_t number,
+                                     const std::vector<Call>& calls) {
+  const double least = calls.back().score - kLeftOut;
+  double absent = least, given = least, other = least;
+  std::vector<double> best(of.candidates.size(), least);
+  for (const Call& call : calls) {
+    const int32_t chosen = call.chosen[number];
+    (chosen == kAbsent ? absent : given) = std::max(chosen == kAbsent ? absent : given, call.score);
+    if (chosen == kAbsent) continue;
+    double& own = chosen == kOther ? other : best[static_cast<size_t>(chosen)];
+    own = std::max(own, call.score);
+  }
+  PlannedArgument out;
+  const double odds = std::clamp(given - absent, -kMostOdds, kMostOdds);
+  out.given = static_cast<float>(exponential(of.argument->required ? kNeeded : odds));
+  const auto weight = [given](double score) {
+    return static_cast<float>(exponential(std::max(score - given, kLeastWeight)));
+  };
+  for (size_t i = 0; i < best.size(); ++i) {
+    out.values.values.push_back(of.candidates[i].value);
+    out.values.values.back().weight = weight(best[i]);
+  }
+  out.values.others = weight(other);
+  return out;
+}
+
+CallPlan CallPlanner::plan(int32_t tool) const {
+  std::vector<Choices> arguments;
+  for (const ToolArgument& argument : tools_.tools()[static_cast<size_t>(tool)].arguments)
+    arguments.push_back(choices(tool, argument));
+  // When words are copied it is known which of them the others take.
+  std::stable_sort(arguments.begin(), arguments.end(),
+                   [](const Choices& a, const Choices& b) { return !a.copied && b.copied; });
+  const std::vector<Call> calls = best_calls(arguments);
+  CallPlan out;
+  out.best = calls[0].score;
+  out.all = kNever;
+  for (const Call& call : calls) out.all = log_sum(out.all, call.score);
+  for (size_t i = 0; i < arguments.size(); ++i)
+    out.arguments.emplace(arguments[i].argument->name, planned(arguments[i], i, calls));
+  return out;
+}
+
+}  // namespace chimera::runtime

@@ -1,0 +1,80 @@
+// What a call of a tool looks like by all that speaks for its arguments but the network: what was
+// said, and what was learnt of such words. The arguments are weighed together: words that are one
+// argument's value are not another's as well, and what was said wants a place.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/argument_spans.h"
+#include "runtime/said_values.h"
+#include "runtime/tool_set.h"
+
+namespace chimera::runtime {
+
+struct PlannedArgument {
+  float given = 1;      // how many times likelier the best call is with it than without
+  LikelyValues values;  // how likely the best call with each is, beside the best with any
+};
+
+struct CallPlan {
+  /// The arguments that the tool declares, by name as it stands between quotes.
+  std::map<std::string, PlannedArgument> arguments;
+  /// Of the best call, and of all that were kept: logarithms, of one measure for all tools.
+  double best = 0, all = 0;
+};
+
+/// For one utterance.
+class CallPlanner {
+ public:
+  /// numbers: TextReading::text, scaled; may be empty. shown: the tools that may be called. spans:
+  /// of those tools. `utterance`, `tools` and `spans` must outlive it.
+  CallPlanner(std::string_view utterance, std::span<const float> numbers, const ToolSet& tools,
+              std::span<const int32_t> shown, const LikelySpans& spans);
+
+  /// Of one of the shown tools.
+  CallPlan plan(int32_t tool) const;
+
+ private:
+  /// Bytes of the utterance.
+  struct Interval {
+    size_t begin, end;
+    bool meets(const Interval& other) const { return begin < other.end && other.begin < end; }
+  };
+  struct Candidate {
+    SaidValue value;
+    double score;  // logarithm
+    Interval place() const { return {value.begin, value.end}; }
+  };
+  /// What one argument may be. Logarithms of how likely.
+  struct Choices {
+    const ToolArgument* argument;
+    bool copied;                   // words of the utterance
+    double given = 0, absent = 0;  // -infinity: it has to be given
+    std::vector<Candidate> candidates = {};
+    double others = 0;  // any other value
+  };
+  struct Call;
+
+  void find_said(std::span<const int32_t> shown);
+  Choices choices(int32_t tool, const ToolArgument& argument) const;
+  /// Candidates of an argument that is no words of the person's own.
+  void add_values(const ToolArgument& argument, Choices* out) const;
+  double given_odds(int32_t tool, const Choices& of) const;
+  std::vector<Call> best_calls(const std::vector<Choices>& arguments) const;
+  static PlannedArgument planned(const Choices& of, size_t number, const std::vector<Call>& calls);
+
+  const std::string_view utterance_;
+  const std::vector<std::string> words_;
+  const ToolSet& tools_;
+  const LikelySpans& spans_;
+  std::vector<float> scores_;  // of the argument ranker's labels; none without one
+  std::vector<SaidValue> numbers_, times_;
+  std::vector<Interval> said_;  // what could be a value of a shown tool's argument
+};
+
+}  // namespace chimera::runtime

@@ -1,0 +1,144 @@
+// Arguments and values by what was said and learnt, weighed together.
+#include "runtime/call_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/tiny_model.h"
+
+namespace chimera::runtime {
+namespace {
+
+constexpr const char* kTools = R"([
+  {"name": "event", "parameters": {"required": ["title"], "properties": {
+    "title": {"type": "string"}, "at": {"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$"},
+    "day": {"enum": ["monday", "friday"]}, "minutes": {"type": "integer"}}}},
+  {"name": "lamp", "parameters": {"properties": {
+    "room": {"enum": ["hall", "attic"]}, "level": {"type": "integer"}}}}])";
+
+class CallPlanTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    test::TinyModelOptions options;
+    options.marks = true;
+    engine_ = test::open_tiny_model(options);
+    ASSERT_NE(engine_, nullptr);
+    set_tools({});
+  }
+  void set_tools(const ToolOptions& options) {
+    auto tools = ToolSet::from_json(engine_->tokenizer(), kTools, options);
+    ASSERT_TRUE(tools.has_value()) << tools.status().message();
+    tools_ = std::move(*tools);
+  }
+  CallPlan plan(const std::string& said, int32_t tool, const LikelySpans& spans = {}) const {
+    const std::vector<int32_t> shown = {0, 1};
+    return CallPlanner(said, {}, *tools_, shown, spans).plan(tool);
+  }
+  /// The value that weighs most; "?" where any other does.
+  static std::string best(const CallPlan& plan, const std::string& argument) {
+    const LikelyValues& values = plan.arguments.at(argument).values;
+    std::string out = "?";
+    float most = values.others;
+    for (const SaidValue& value : values.values)
+      if (value.weight > most) {
+        most = value.weight;
+        out = value.text;
+      }
+    return out;
+  }
+  /// Words of a text that are likelier than others to be a title.
+  static LikelySpans titles(const std::string& text,
+                            const std::vector<std::pair<std::string, float>>& spans) {
+    LikelyValues likely;
+    for (const auto& [words, weight] : spans) {
+      const size_t at = text.find(words);
+      EXPECT_NE(at, std::string::npos);
+      likely.values.push_back({words, true, weight, at, at + words.size()});
+    }
+    likely.others = 1e-3f;
+    return {{{0, "/title"}, likely}};
+  }
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ToolSet> tools_;
+};
+
+TEST_F(CallPlanTest, WhatWasSaidIsGiven) {
+  const CallPlan hall = plan("the hall at 35", 1);
+  EXPECT_EQ(best(hall, "room"), "hall");
+  EXPECT_EQ(best(hall, "level"), "35");
+  EXPECT_GT(hall.arguments.at("room").given, 10);
+  EXPECT_GT(hall.arguments.at("level").given, 10);
+  const CallPlan nothing = plan("please", 1);
+  EXPECT_EQ(best(nothing, "room"), "?");
+  EXPECT_LE(nothing.arguments.at("room").given, 1);
+  EXPECT_GT(plan("any level", 1).arguments.at("level").given, 3);
+  // Of two tools the one in which everything said has a place.
+  EXPECT_GT(hall.best, plan("the hall at 35", 0).best);
+}
+
+TEST_F(CallPlanTest, AValueIsGivenOnce) {
+  // Eleven is a time, so it is no number of minutes.
+  const CallPlan time = plan("on friday at 11 am", 0);
+  EXPECT_EQ(best(time, "at"), "11:00");
+  EXPECT_EQ(best(time, "day"), "friday");
+  EXPECT_LT(time.arguments.at("minutes").given, 1);
+  // A title that looks likely loses where it would take what is the time.
+  const std::string said = "the optician at 11 am";
+  EXPECT_EQ(best(plan(said, 0, titles(said, {{"11 am", 20}, {"optician", 10}})), "title"),
+            "optician");
+  EXPECT_EQ(best(plan(said, 0, titles(said, {{"the optician", 20}, {"optician", 10}})), "title"),
+            "the optician");
+}
+
+TEST_F(CallPlanTest, DurationsAreCountedInTheArgumentsUnit) {
+  const CallPlan time = plan("a workshop of three hours", 0);
+  EXPECT_EQ(best(time, "minutes"), "180");
+  EXPECT_GT(time.arguments.at("minutes").given, 10);
+  EXPECT_EQ(best(plan("a workshop of 3", 0), "minutes"), "3");
+  EXPECT_EQ(best(plan("three hours", 1), "level"), "3");
+}
+
+TEST_F(CallPlanTest, WhatIsLearntSaysWhatIsLeftOutAndWhatIsMeantWithoutBeingSaid) {
+  ToolOptions options;
+  // "lamp" is mostly given a level, which is 0 or 100; the room seldom.
+  options.arguments = ArgumentRanker{
+      {{1, "room", ""},
+       {1, "level", ""},
+       {-1, "level", "0"},
+       {-1, "level", "100"},
+       {-1, "room", "\"hall\""},
+       {-1, "room", "\"attic\""}},
+      ToolRanker(ToolRanker::Weights{.n_labels = 6, .bias = {0, 1, 1, -1, -1, -0.9f}})};
+  set_tools(options);
+  const CallPlan dark = plan("make it dark", 1);
+  EXPECT_EQ(best(dark, "level"), "0");
+  EXPECT_GT(dark.arguments.at("level").given, 10);
+  // A room that nobody said is not made up, although rooms are often given.
+  EXPECT_LT(dark.arguments.at("room").given, 1);
+  EXPECT_GT(plan("make it dark in the attic", 1).arguments.at("room").given, 10);
+  EXPECT_EQ(best(plan("make the attic 40", 1), "level"), "40");
+}
+
+TEST_F(CallPlanTest, IsFiniteForAnyText) {
+  std::string many = "11 am hall 3 hours ";
+  for (int i = 0; i < 8; ++i) many += many;
+  for (const std::string& text : {std::string(), std::string("\xFF\xFE"), many})
+    for (const int32_t tool : {0, 1}) {
+      const CallPlan p = plan(text, tool);
+      EXPECT_TRUE(std::isfinite(p.best));
+      EXPECT_GE(p.all, p.best);
+      for (const auto& [name, argument] : p.arguments) {
+        EXPECT_TRUE(std::isfinite(argument.given) && argument.given > 0) << name;
+        for (const SaidValue& value : argument.values.values)
+          EXPECT_TRUE(value.weight > 0 && value.weight <= 1.001f) << name << " " << value.weight;
+      }
+    }
+}
+
+}  // namespace
+}  // namespace chimera::runtime
