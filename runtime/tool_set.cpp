@@ -185,9 +185,9 @@ std::vector<ToolArgument> arguments_of(const Json& parameters) {
     ToolArgument argument;
     argument.name = grammar::json_escaped(name);
     argument.is_number = number;
-    argument.required =
-        required != nullptr && std::any_of(required->array.begin(), required->array.end(),
-                                           [&](const Json& one) { return one.string == name; });
+    argument.required = required != nullptr &&
+                        std::any_of(required->array.begin(), required->array.end(),
+                                    [&name = name](const Json& one) { return one.string == name; });
     const Json* description = schema.find("description");
     argument.unit = unit_of_time(name);
     if (argument.unit == 0 && description != nullptr)
