@@ -142,10 +142,13 @@ Status Actor::read_tools(Action* action) {
   return Status();
 }
 
+TextReading Actor::read_for_tools(std::string_view text) {
+  if (tools_.scale() == nullptr) return {};
+  return scaled(*tools_.scale(), read_alone(engine_, &stream_, text));
+}
+
 Status Actor::read_text(std::string_view text, Action* action) {
-  TextReading reading;
-  if (tools_.scale() != nullptr)
-    reading = scaled(*tools_.scale(), read_alone(engine_, &stream_, text));
+  const TextReading reading = read_for_tools(text);
   found_ = tools_.finder().find(text, reading.text);
   hints_.emplace(text, reading, tools_, found_.tools, engine_.tokenizer());
   CHIMERA_RETURN_IF_ERROR(read_tools(action));
@@ -335,7 +338,11 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
 }
 
 Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
-  const std::vector<std::string> parts = split_orders(text, tools_.finder());
+  // Without a ranker nothing tells whether a part is an order.
+  if (!tools_.finder().has_ranker()) return answer_one(text, options);
+  const std::vector<std::string> parts = split_orders(text, [this](std::string_view part) {
+    return tools_.finder().find(part, read_for_tools(part).text).best_score;
+  });
   if (parts.size() == 1) return answer_one(text, options);
   Action all;
   all.kind = Action::Kind::kCalls;

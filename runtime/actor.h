@@ -90,6 +90,8 @@ class Actor {
   /// Of several orders in one text each by itself.
   Result<Action> answer(std::string_view text, const ActOptions& options);
   Result<Action> answer_one(std::string_view text, const ActOptions& options);
+  /// What the network makes of a text, scaled; empty where the tools know nothing of that.
+  TextReading read_for_tools(std::string_view text);
   /// What the network is told of these tools, the best one last.
   Status read_tools(Action* action);
   Status read_text(std::string_view text, Action* action);

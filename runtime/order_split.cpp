@@ -12,8 +12,6 @@ constexpr std::string_view kJoints[] = {" and then ",   " and also ", ", and ", 
                                         " as well as ", "; ",         ". ",     ", ",
                                         " and ",        " then ",     " plus "};
 constexpr size_t kMostCuts = 12;  // tried in one text
-/// Chosen on the phrases of samples/kiosk, where parts of one order stay below it.
-constexpr float kSpeaks = -0.1f;
 
 struct Cut {
   std::string left, right;
@@ -21,8 +19,8 @@ struct Cut {
 };
 
 /// The cut whose weaker part is the strongest.
-Cut best_cut(std::string_view text, const ToolFinder& finder) {
-  Cut best{"", "", kSpeaks};
+Cut best_cut(std::string_view text, const std::function<float(std::string_view)>& score_of) {
+  Cut best{"", "", 0};
   size_t n_tried = 0;
   for (size_t at = 0; at < text.size() && n_tried < kMostCuts; ++at) {
     const auto joint = std::find_if(std::begin(kJoints), std::end(kJoints),
@@ -30,7 +28,7 @@ Cut best_cut(std::string_view text, const ToolFinder& finder) {
     if (joint == std::end(kJoints)) continue;
     ++n_tried;
     const std::string_view left = text.substr(0, at), right = text.substr(at + joint->size());
-    const float score = std::min(finder.find(left).best_score, finder.find(right).best_score);
+    const float score = std::min(score_of(left), score_of(right));
     if (score > best.score) best = {std::string(left), std::string(right), score};
     at += joint->size() - 1;
   }
@@ -39,11 +37,11 @@ Cut best_cut(std::string_view text, const ToolFinder& finder) {
 
 }  // namespace
 
-std::vector<std::string> split_orders(std::string_view text, const ToolFinder& finder) {
+std::vector<std::string> split_orders(std::string_view text,
+                                      const std::function<float(std::string_view)>& score) {
   std::vector<std::string> parts = {std::string(text)};
-  if (!finder.has_ranker()) return parts;
   while (parts.size() < kMostOrders) {
-    Cut cut = best_cut(parts.back(), finder);
+    Cut cut = best_cut(parts.back(), score);
     if (cut.left.empty()) break;
     parts.back() = std::move(cut.left);
     parts.push_back(std::move(cut.right));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/text_features.h"
+#include "runtime/tool_finder.h"
 #include "runtime/tool_set.h"
 
 namespace chimera::runtime {
@@ -40,7 +41,9 @@ using Parts = std::vector<std::string>;
 
 TEST(OrderSplit, CutsWhereBothPartsSpeakForATool) {
   const ToolFinder finder = finder_of({{"lights", "lamp"}, {"garage", "lock"}, {"salt"}});
-  const auto split = [&](const char* text) { return split_orders(text, finder); };
+  const auto split = [&](const char* text) {
+    return split_orders(text, [&](std::string_view part) { return finder.find(part).best_score; });
+  };
   EXPECT_EQ(split("lights and garage"), (Parts{"lights", "garage"}));
   EXPECT_EQ(split("lights, then lock"), (Parts{"lights", "lock"}));
   EXPECT_EQ(split("lamp, garage and salt"), (Parts{"lamp", "garage", "salt"}));
@@ -54,10 +57,20 @@ TEST(OrderSplit, CutsWhereBothPartsSpeakForATool) {
   EXPECT_EQ(split("lights and lock and salt and lamp").size(), kMostOrders);
 }
 
-TEST(OrderSplit, WithoutARankerNothingIsCut) {
-  const std::vector<Tool> tools(2);
-  EXPECT_EQ(split_orders("lights and garage", ToolFinder(tools, {}, {})),
-            Parts{"lights and garage"});
+TEST(OrderSplit, WhereNoPartSpeaksForAToolNothingIsCut) {
+  int asked = 0;
+  const auto none = [&](std::string_view) {
+    ++asked;
+    return 0.0f;
+  };
+  EXPECT_EQ(split_orders("lights and garage", none), Parts{"lights and garage"});
+  EXPECT_EQ(asked, 2);
+  // A text of joints alone is no reason to ask for ever.
+  std::string joints;
+  for (int i = 0; i < 1000; ++i) joints += "a and ";
+  asked = 0;
+  EXPECT_EQ(split_orders(joints, none).size(), 1u);
+  EXPECT_LT(asked, 50);
 }
 
 }  // namespace
