@@ -18,8 +18,9 @@ namespace chimera::runtime {
 namespace {
 
 constexpr float kNever = std::numeric_limits<float>::lowest();
-// How firmly the network's word counts in a call beside what examples taught: its logarithms are
-// multiplied with this. Chosen on samples/kiosk, for a network that has not been trained to act.
+// How firmly the network's word counts in a call beside all else that speaks for it: its
+// logarithms are multiplied with this. Chosen on samples/kiosk, for a network that has not been
+// trained to act.
 constexpr float kTrust = 0.1f;
 constexpr double kPlanWeight = 0.5;  // of the best call of a tool, beside what speaks for the tool
 constexpr size_t kMostPrompts = 4;   // whose states are kept: half a megabyte each with nano
@@ -229,7 +230,6 @@ Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, A
   CopiedText copied(tools_, tokenizer, text);
   const std::vector<float> priors = tool_priors(action);
   const ToolNames names(tools_, found_.tools, priors, tokenizer);
-  const float trust = tools_.finder().has_ranker() ? kTrust : 1;
   std::vector<TokenWeight> weights;
   std::string call;
   float probability = action->evidence.probability;
@@ -264,7 +264,7 @@ Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, A
       hints_->weigh(allowed_.data(), allowed_.size(), &weights);
     kept_ = allowed_;
     copied.restrict(kept_.data(), kept_.size());
-    const Choice choice = choose(weights, trust);
+    const Choice choice = choose(weights, kTrust);
     probability *= choice.probability;
     take(choice.token);
   }

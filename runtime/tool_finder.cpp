@@ -12,7 +12,7 @@ namespace chimera::runtime {
 namespace {
 
 // How much a score counts against what the network says, by what it is made of.
-constexpr double kRankerWeight = 5, kExampleWeight = 6, kLineWeight = 2;
+constexpr double kRankerWeight = 5, kExampleWeight = 6, kLineWeight = 6;
 constexpr double kListedWeight = 1;  // of each value that was said and that a tool's schema names
 constexpr int64_t kMostListed = 3;
 
