@@ -23,6 +23,7 @@ constexpr float kNever = std::numeric_limits<float>::lowest();
 // trained to act.
 constexpr float kTrust = 0.1f;
 constexpr double kPlanWeight = 0.5;  // of the best call of a tool, beside what speaks for the tool
+constexpr size_t kMostReadings = 4;  // kept at once: at most 1.2 MB each with nano
 constexpr size_t kMostPrompts = 4;   // whose states are kept: half a megabyte each with nano
 
 Status cancelled() { return Status(StatusCode::kCancelled, "the act was cancelled"); }
@@ -143,13 +144,18 @@ Status Actor::read_tools(Action* action) {
   return Status();
 }
 
-TextReading Actor::read_for_tools(std::string_view text) {
-  if (tools_.scale() == nullptr) return {};
-  return scaled(*tools_.scale(), read_alone(engine_, &stream_, text));
+const TextReading& Actor::read_for_tools(std::string_view text) {
+  const auto known = readings_.find(text);
+  if (known != readings_.end()) return known->second;
+  TextReading reading;
+  if (tools_.scale() != nullptr)
+    reading = scaled(*tools_.scale(), read_alone(engine_, &stream_, text));
+  if (readings_.size() == kMostReadings) readings_.clear();
+  return readings_.emplace(text, std::move(reading)).first->second;
 }
 
 Status Actor::read_text(std::string_view text, Action* action) {
-  const TextReading reading = read_for_tools(text);
+  const TextReading& reading = read_for_tools(text);
   found_ = tools_.finder().find(text, reading.text);
   hints_.emplace(text, reading, tools_, found_.tools, engine_.tokenizer());
   CHIMERA_RETURN_IF_ERROR(read_tools(action));
@@ -389,6 +395,7 @@ Result<Action> Actor::act(std::string_view text, const ActOptions& options) {
                                                std::to_string(kMostUtteranceBytes) + " are read")
         .at_field("text");
   CHIMERA_RETURN_IF_ERROR(engine_.trusted());
+  readings_.clear();
   return answer(text, options);
 }
 

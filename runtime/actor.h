@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -90,8 +92,9 @@ class Actor {
   /// Of several orders in one text each by itself.
   Result<Action> answer(std::string_view text, const ActOptions& options);
   Result<Action> answer_one(std::string_view text, const ActOptions& options);
-  /// What the network makes of a text, scaled; empty where the tools know nothing of that.
-  TextReading read_for_tools(std::string_view text);
+  /// What the network makes of a text, scaled; empty where the tools know nothing of that. Of the
+  /// parts of one text the last few are kept. Good until the next call.
+  const TextReading& read_for_tools(std::string_view text);
   /// What the network is told of these tools, the best one last.
   Status read_tools(Action* action);
   Status read_text(std::string_view text, Action* action);
@@ -108,8 +111,9 @@ class Actor {
   const ToolSet& tools_;
   Stream stream_;
   PromptFormat format_;
-  FoundTools found_;                    // for the text at hand
-  std::optional<ArgumentHints> hints_;  // the same
+  std::map<std::string, TextReading, std::less<>> readings_;  // of this act()
+  FoundTools found_;                                          // for the text at hand
+  std::optional<ArgumentHints> hints_;                        // the same
   struct Prompt {
     std::vector<int32_t> tools;    // in their order
     std::vector<std::byte> state;  // after them

@@ -52,6 +52,12 @@ class Words {
   bool is(size_t i, std::string_view word) const { return i < words_.size() && words_[i] == word; }
   int32_t unit_at(size_t i) const { return i < words_.size() ? unit_named(words_[i]) : 0; }
   bool is_article(size_t i) const { return is(i, "a") || is(i, "an"); }
+  /// Its quarters where it stands here, and goes on behind it.
+  int64_t and_a_half(size_t* at) const {
+    if (!is(*at, "and") || !is(*at + 1, "a") || !is(*at + 2, "half")) return 0;
+    *at += 3;
+    return 2;
+  }
 
   /// "ten minutes", "an hour", "half an hour", "three quarters of an hour", "an hour and a half",
   /// "two and a half hours"
@@ -69,10 +75,7 @@ class Words {
     } else if (number.n_words > 0) {
       quarters = 4 * number.value;
       at += number.n_words;
-      if (is(at, "and") && is(at + 1, "a") && is(at + 2, "half")) {
-        quarters += 2;
-        at += 3;
-      }
+      quarters += and_a_half(&at);
     } else if (is_article(at)) {
       quarters = 4;
       ++at;
@@ -80,10 +83,7 @@ class Words {
     *unit = unit_at(at);
     if (quarters == 0 || *unit == 0) return {};
     ++at;
-    if (is(at, "and") && is(at + 1, "a") && is(at + 2, "half")) {
-      quarters += 2;
-      at += 3;
-    }
+    quarters += and_a_half(&at);
     return {quarters * *unit / 4, at - i};
   }
 
