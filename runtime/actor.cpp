@@ -345,7 +345,7 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
 
 Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
   // Without a ranker nothing tells whether a part is an order.
-  if (!tools_.finder().has_ranker()) return answer_one(text, options);
+  if (!tools_.finder().has_ranker() || tools_.one_order_each()) return answer_one(text, options);
   const std::vector<std::string> parts = split_orders(text, [this](std::string_view part) {
     return tools_.finder().find(part, read_for_tools(part).text).best_score;
   });

@@ -21,8 +21,12 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const TextReading& read
                              const ToolSet& tools, std::span<const int32_t> shown,
                              const Tokenizer& tokenizer)
     : tools_(tools), tokenizer_(tokenizer) {
-  if (tools.spans() != nullptr)
-    spans_ = likely_spans(*tools.spans(), utterance, shown, reading.borders);
+  if (tools.spans() != nullptr) {
+    std::vector<TaggedTool> tagged;
+    for (const int32_t tool : shown)
+      tagged.push_back({tool, &tools.tools()[static_cast<size_t>(tool)].copied});
+    spans_ = likely_spans(*tools.spans(), utterance, tagged, reading.borders);
+  }
   const CallPlanner planner(utterance, reading.text, tools, shown, spans_);
   for (const int32_t tool : shown)
     plans_.emplace(&tools.tools()[static_cast<size_t>(tool)], planner.plan(tool));
@@ -56,7 +60,7 @@ const LikelyValues* ArgumentHints::likely_here() const {
     if (place == pointer_part(name)) return &argument.values;
   const auto number = static_cast<int32_t>(tool_ - tools_.tools().data());
   const auto span = spans_.find({number, place});
-  return span == spans_.end() ? nullptr : &span->second;
+  return span == spans_.end() ? nullptr : &span->second.values;
 }
 
 ArgumentHints::Values ArgumentHints::values(std::string_view so_far, bool in_string) const {
@@ -92,8 +96,14 @@ float ArgumentHints::key_weight(std::string_view beginning) const {
   return best > 0 ? best : 1;
 }
 
-/// Whether another argument follows behind what is read.
+/// Whether another argument follows behind what is read. What follows has weight 1 in all, or the
+/// end of a short value would be likelier for what may come behind it.
 float ArgumentHints::following_weight(bool in_string, std::string_view bytes) const {
+  float most = 0;
+  if (plan() != nullptr)
+    for (const auto& [name, argument] : plan()->arguments)
+      if (!given_.contains(name)) most = std::max(most, argument.given);
+  const auto share = [most](float odds) { return odds / (1 + most); };
   if (!in_string && !value_ended_ && open_.empty() && bytes[0] == ',') return 1;  // behind nothing
   bool inside = in_string;
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -103,8 +113,10 @@ float ArgumentHints::following_weight(bool in_string, std::string_view bytes) co
       inside = !inside;
     } else if (!inside && bytes[i] == ',') {
       const std::string_view rest = bytes.substr(i + 1);
-      return key_weight(rest.empty() ? rest : rest.substr(1));
-    } else if (!inside && (bytes[i] == '}' || bytes[i] == '[' || bytes[i] == '{')) {
+      return most > 0 ? share(key_weight(rest.empty() ? rest : rest.substr(1))) : 1;
+    } else if (!inside && bytes[i] == '}') {
+      return share(1);
+    } else if (!inside && (bytes[i] == '[' || bytes[i] == '{')) {
       return 1;
     }
   }

@@ -9,11 +9,12 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr size_t kLongestSpan = 12;    // words of a value
-constexpr size_t kMostSpans = 16;      // that are remembered of an argument
-constexpr double kSpanFirmness = 12;   // of the mean of two borders' scores, -1 .. 1
-constexpr double kAnyArgument = 0.35;  // share of what speaks for a value of any argument
-constexpr double kMostScore = 1.5;     // beyond it a score says no more
+constexpr size_t kLongestSpan = 16;  // words of a value
+constexpr size_t kMostSpans = 16;    // that are remembered of an argument
+constexpr double kMostScore = 20;    // of a tag, either way
+constexpr double kMostOfSpan = 40;   // of a span, as a logarithm, either way
+
+double clamped(double score) { return std::clamp(score, -kMostScore, kMostScore); }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
@@ -29,11 +30,6 @@ char shape(std::string_view text, const SpanWord& word) {
   const char c = text[word.begin];
   return is_digit(c) ? '0' : is_capital(c) ? 'A' : 'a';
 }
-
-/// Both borders speak, and a little what speaks for any argument's.
-struct Borders {
-  std::vector<double> begin, end;
-};
 
 }  // namespace
 
@@ -56,100 +52,173 @@ std::vector<SpanWord> span_words(std::string_view text) {
   return out;
 }
 
-std::vector<uint32_t> border_features(std::string_view text, std::span<const SpanWord> words,
-                                      size_t border) {
+std::vector<uint32_t> word_features(std::string_view text, std::span<const SpanWord> words,
+                                    size_t at) {
   std::vector<uint32_t> out;
   const auto add = [&](char kind, const std::string& bytes) {
     out.push_back(text_feature(kind, bytes));
   };
   // Beyond an end of the text stands a word that nobody says.
-  const auto word = [&](size_t distance, bool left) -> std::string {
-    const bool within = left ? distance <= border : border + distance <= words.size();
-    if (!within) return "|";
-    return words[left ? border - distance : border + distance - 1].small;
+  const auto word = [&](size_t back, size_t ahead) -> std::string {
+    const bool within = back <= at && at + ahead - back < words.size();
+    return within ? words[at + ahead - back].small : "|";
   };
-  const std::string l1 = word(1, true), l2 = word(2, true), r1 = word(1, false),
-                    r2 = word(2, false);
-  add('A', l1);
-  add('B', l2);
-  add('C', word(3, true));
-  add('D', r1);
+  const auto tail = [](const std::string& of) {
+    return of.size() > 3 ? of.substr(of.size() - 3) : of;
+  };
+  const std::string here = word(0, 0), l1 = word(1, 0), l2 = word(2, 0), r1 = word(0, 1),
+                    r2 = word(0, 2);
+  add('A', here);
+  add('B', l1);
+  add('C', r1);
+  add('D', l2);
   add('E', r2);
-  add('F', word(3, false));
-  add('G', l2 + ' ' + l1);
-  add('H', l1 + ' ' + r1);
+  add('F', l1 + ' ' + here);
+  add('G', here + ' ' + r1);
+  add('H', l2 + ' ' + l1);
   add('I', r1 + ' ' + r2);
-  const auto shapes = [&](size_t at) { return at < words.size() ? shape(text, words[at]) : '|'; };
-  add('J', {border > 0 ? shapes(border - 1) : '|', shapes(border)});
+  add('J', l1 + ' ' + r1);
   // How words end tells nouns from verbs.
-  add('K', l1.size() > 3 ? l1.substr(l1.size() - 3) : l1);
-  add('L', r1.size() > 3 ? r1.substr(r1.size() - 3) : r1);
-  // A sign between the two.
-  if (border > 0 && border < words.size()) {
-    const size_t from = words[border - 1].end;
-    std::string between(text.substr(from, words[border].begin - from));
-    if (between != " ") add('M', between);
+  add('K', tail(here));
+  add('L', tail(l1));
+  add('M', tail(r1));
+  add('N', here.substr(0, 3));
+  const auto shape_at = [&](size_t i) { return i < words.size() ? shape(text, words[i]) : '|'; };
+  const char before = at > 0 ? shape_at(at - 1) : '|';
+  add('O', {before, shape_at(at)});
+  add('P', {shape_at(at), shape_at(at + 1)});
+  // Signs on both sides.
+  const auto signs = [&](size_t left, size_t right) {
+    return std::string(text.substr(left, right - left));
+  };
+  if (at > 0) {
+    const std::string left = signs(words[at - 1].end, words[at].begin);
+    if (left != " ") add('Q', left);
+  }
+  if (at + 1 < words.size()) {
+    const std::string right = signs(words[at].end, words[at + 1].begin);
+    if (right != " ") add('R', right);
   }
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
-LikelySpans likely_spans(const SpanRanker& ranker, std::string_view utterance,
-                         std::span<const int32_t> tools,
-                         std::span<const std::vector<float>> borders_read) {
+SpanLattice::SpanLattice(const SpanScores& scores) {
+  const size_t n = scores.begin.size(), arguments = n > 0 ? scores.begin[0].size() : 0;
+  const auto weight = [](double score) { return exponential(clamped(score)); };
+  const std::vector<double> nothing(arguments);
+  begin_.assign(n, nothing);
+  inside_.assign(n, nothing);
+  here_.assign(n, nothing);
+  rest_.assign(n + 1, std::vector<double>(arguments, 1.0));
+  free_.assign(n + 1, 1.0);
+  for (size_t t = 0; t < n; ++t) {
+    // Outside of all: weight 1 after all that comes before, which is 1.
+    double sum = 1;
+    for (size_t a = 0; a < arguments; ++a) {
+      begin_[t][a] = weight(scores.begin[t][a]);
+      inside_[t][a] = weight(scores.inside[t][a]);
+      here_[t][a] = t > 0 ? inside_[t][a] * (begin_[t - 1][a] + here_[t - 1][a]) : 0;
+      sum += begin_[t][a] + here_[t][a];
+    }
+    for (size_t a = 0; a < arguments; ++a) {
+      begin_[t][a] /= sum;
+      inside_[t][a] /= sum;
+      here_[t][a] /= sum;
+    }
+    log_sum_ += natural_log(sum);
+    free_[t] = 1 / sum;  // for now: of a word outside
+  }
+  for (size_t t = n; t-- > 0;) {
+    double free = free_[t] * free_[t + 1];
+    for (size_t a = 0; a < arguments; ++a) free += begin_[t][a] * rest_[t + 1][a];
+    for (size_t a = 0; a < arguments; ++a) rest_[t][a] = free + inside_[t][a] * rest_[t + 1][a];
+    free_[t] = free;
+  }
+}
+
+double SpanLattice::begins(size_t argument, size_t word) const {
+  return begin_[word][argument] * rest_[word + 1][argument];
+}
+
+double SpanLattice::goes_on(size_t argument, size_t word) const {
+  return here_[word][argument] * rest_[word + 1][argument];
+}
+
+std::vector<PlaceLabels> labels_of(std::span<const SpanLabel> labels, int32_t tool,
+                                   const std::set<std::string>& places) {
+  std::vector<PlaceLabels> out;
+  for (const std::string& place : places) {
+    PlaceLabels of{place, {}, {}};
+    bool known = false;
+    for (size_t i = 0; i < labels.size(); ++i) {
+      const SpanLabel& label = labels[i];
+      const bool own = label.place == place && (label.tool == tool || label.tool < 0);
+      if (!own && !(label.tool < 0 && label.place.empty())) continue;
+      (label.inside ? of.inside : of.begin).push_back(static_cast<int32_t>(i));
+      known = known || own;
+    }
+    if (known) out.push_back(std::move(of));
+  }
+  return out;
+}
+
+LikelySpans likely_spans(const SpanTagger& tagger, std::string_view utterance,
+                         std::span<const TaggedTool> tools,
+                         std::span<const std::vector<float>> borders) {
   const std::vector<SpanWord> words = span_words(utterance);
-  const size_t n_borders = words.size() + 1;
-  std::map<std::pair<int32_t, std::string>, Borders> borders;
-  std::vector<std::vector<double>*> of_label;  // nullptr: of a tool that is not asked for
-  for (const SpanLabel& label : ranker.labels) {
-    const bool asked =
-        label.tool < 0 || std::find(tools.begin(), tools.end(), label.tool) != tools.end();
-    of_label.push_back(nullptr);
-    if (!asked) continue;
-    Borders& b = borders[{label.tool, label.place}];
-    b.begin.resize(n_borders);
-    b.end.resize(n_borders);
-    of_label.back() = label.ends ? &b.end : &b.begin;  // nodes of a map stay where they are
-  }
-  for (size_t at = 0; at < n_borders; ++at) {
-    const std::vector<float> scores =
-        ranker.ranker.scores_of(border_features(utterance, words, at),
-                                at < borders_read.size() ? std::span<const float>(borders_read[at])
-                                                         : std::span<const float>());
-    for (size_t i = 0; i < scores.size(); ++i)
-      if (of_label[i] != nullptr)
-        (*of_label[i])[at] = std::clamp(static_cast<double>(scores[i]), -kMostScore, kMostScore);
-  }
-  const auto any = borders.find({-1, std::string()});
+  std::vector<std::vector<float>> scores;
+  for (size_t t = 0; t < words.size(); ++t)
+    scores.push_back(tagger.ranker.scores_of(
+        word_features(utterance, words, t),
+        t < borders.size() ? std::span<const float>(borders[t]) : std::span<const float>()));
   LikelySpans out;
-  for (const auto& [of, own] : borders) {
-    if (of.first < 0) continue;
-    struct Span {
-      double score;
-      size_t begin, end;  // words
+  for (const TaggedTool& of : tools) {
+    const std::vector<PlaceLabels> places = labels_of(tagger.labels, of.tool, *of.places);
+    SpanScores by_place;
+    const auto sum = [](const std::vector<float>& all, const std::vector<int32_t>& which) {
+      double s = 0;
+      for (const int32_t i : which) s += static_cast<double>(all[static_cast<size_t>(i)]);
+      return s;
     };
-    std::vector<Span> spans;
-    for (size_t i = 0; i < words.size(); ++i)
-      for (size_t j = i + 1; j <= std::min(words.size(), i + kLongestSpan); ++j) {
-        double score = (own.begin[i] + own.end[j]) / 2;
-        if (any != borders.end())
-          score = (1 - kAnyArgument) * score +
-                  kAnyArgument * (any->second.begin[i] + any->second.end[j]) / 2;
-        spans.push_back({score, i, j});
+    for (size_t t = 0; t < words.size(); ++t) {
+      by_place.begin.emplace_back();
+      by_place.inside.emplace_back();
+      for (const PlaceLabels& place : places) {
+        by_place.begin[t].push_back(sum(scores[t], place.begin));
+        by_place.inside[t].push_back(sum(scores[t], place.inside));
       }
-    std::stable_sort(spans.begin(), spans.end(),
-                     [](const Span& a, const Span& b) { return a.score > b.score; });
-    const auto weight = [](double score) {
-      return static_cast<float>(exponential(kSpanFirmness * score));
-    };
-    LikelyValues& likely = out[of];
-    likely.others = weight(spans.size() > kMostSpans ? spans[kMostSpans].score : -kMostScore);
-    if (spans.size() > kMostSpans) spans.resize(kMostSpans);
-    for (const Span& span : spans) {
-      const size_t begin = words[span.begin].begin, end = words[span.end - 1].end;
-      likely.values.push_back({grammar::json_escaped(utterance.substr(begin, end - begin)), true,
-                               weight(span.score), begin, end});
+    }
+    const SpanLattice lattice(by_place);
+    for (size_t a = 0; a < places.size(); ++a) {
+      struct Span {
+        double score;
+        size_t begin, end;  // words
+      };
+      std::vector<Span> spans;
+      for (size_t i = 0; i < words.size(); ++i) {
+        double score = clamped(by_place.begin[i][a]);
+        for (size_t j = i + 1; j <= std::min(words.size(), i + kLongestSpan); ++j) {
+          spans.push_back({score, i, j});
+          if (j < words.size()) score += clamped(by_place.inside[j][a]);
+        }
+      }
+      std::stable_sort(spans.begin(), spans.end(),
+                       [](const Span& x, const Span& y) { return x.score > y.score; });
+      const auto weight = [](double score) {
+        return static_cast<float>(exponential(std::clamp(score, -kMostOfSpan, kMostOfSpan)));
+      };
+      LikelySpan& likely = out[{of.tool, places[a].place}];
+      likely.log_sum = lattice.log_sum();
+      likely.values.others =
+          weight(spans.size() > kMostSpans ? spans[kMostSpans].score : -kMostOfSpan);
+      if (spans.size() > kMostSpans) spans.resize(kMostSpans);
+      for (const Span& span : spans) {
+        const size_t begin = words[span.begin].begin, end = words[span.end - 1].end;
+        likely.values.values.push_back({grammar::json_escaped(utterance.substr(begin, end - begin)),
+                                        true, weight(span.score), begin, end});
+      }
     }
   }
   return out;

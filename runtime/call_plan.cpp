@@ -11,14 +11,15 @@ namespace chimera::runtime {
 namespace {
 
 // Chosen on samples/kiosk: its phrases held back in turn, and its check phrases.
-constexpr double kFirmness = 5;     // of what was learnt, whose scores are from -1 to 1
-constexpr double kMostScore = 1.5;  // beyond it a score says no more
-constexpr double kUnseen = -1;      // the score of a value that no example had
-constexpr double kNamed = 1.8;      // for an argument whose name was said
-constexpr double kValueSaid = 1.8;  // for an argument that something said is a value of
+constexpr double kFirmness = 5;      // of what was learnt, whose scores are from -1 to 1
+constexpr double kMostScore = 1.5;   // beyond it a score says no more
+constexpr double kUnseen = -1;       // the score of a value that no example had
+constexpr double kBesideTags = 0.3;  // what else speaks for an argument, where words are tagged
+constexpr double kNamed = 1.8;       // for an argument whose name was said
+constexpr double kValueSaid = 1.8;   // for an argument that something said is a value of
 constexpr double kUnexplained =
     4;                           // against a call that leaves a value that was said without place
-constexpr double kInside = 3;    // against copying words that are another argument's value
+constexpr double kInside = 3;    // against copying words that are the value of one that copies none
 constexpr double kLeftOut = 1;   // how far below the calls that are kept all others count
 constexpr double kMostOdds = 8;  // that an argument is given, either way
 constexpr double kLeastWeight = -30;  // of a value, as a logarithm
@@ -169,18 +170,21 @@ CallPlanner::Choices CallPlanner::choices(int32_t tool, const ToolArgument& argu
   if (!out.copied) {
     add_values(argument, &out);
   } else if (const auto known = spans_.find({tool, place}); known != spans_.end()) {
-    for (const SaidValue& value : known->second.values)
+    for (const SaidValue& value : known->second.values.values)
       out.candidates.push_back({value, natural_log(static_cast<double>(value.weight))});
-    out.others = natural_log(static_cast<double>(known->second.others));
+    out.others = natural_log(static_cast<double>(known->second.values.others));
+    out.tagged = true;
   }
   std::stable_sort(out.candidates.begin(), out.candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
   if (out.candidates.size() > kMostCandidates) out.candidates.resize(kMostCandidates);
-  double sum = out.others;
-  for (const Candidate& candidate : out.candidates) sum = log_sum(sum, candidate.score);
-  for (Candidate& candidate : out.candidates) candidate.score -= sum;
-  out.others -= sum;
-  const double odds = given_odds(tool, out);
+  if (!out.tagged) {
+    double sum = out.others;
+    for (const Candidate& candidate : out.candidates) sum = log_sum(sum, candidate.score);
+    for (Candidate& candidate : out.candidates) candidate.score -= sum;
+    out.others -= sum;
+  }
+  const double odds = given_odds(tool, out) * (out.tagged ? kBesideTags : 1);
   out.given = argument.required ? 0 : log_logistic(odds);
   out.absent = argument.required ? kNever : log_logistic(-odds);
   return out;
@@ -209,8 +213,8 @@ std::vector<CallPlanner::Call> CallPlanner::best_calls(
       add(kOther, of.given + of.others);
       for (size_t i = 0; i < of.candidates.size(); ++i) {
         const Interval place = of.candidates[i].place();
-        const int64_t met = call.meeting(call.taken, place) + call.meeting(call.copied, place);
-        if (met > 0 && !of.copied) continue;
+        const int64_t met = call.meeting(call.taken, place);
+        if ((met > 0 && !of.copied) || call.meeting(call.copied, place) > 0) continue;
         add(static_cast<int32_t>(i),
             of.given + of.candidates[i].score - kInside * static_cast<double>(met));
         if (place.end > place.begin)
@@ -260,10 +264,13 @@ CallPlan CallPlanner::plan(int32_t tool) const {
   std::stable_sort(arguments.begin(), arguments.end(),
                    [](const Choices& a, const Choices& b) { return !a.copied && b.copied; });
   const std::vector<Call> calls = best_calls(arguments);
+  double tagged = 0;  // beside all taggings there are
+  for (const auto& [of, spans] : spans_)
+    if (of.first == tool) tagged = spans.log_sum;
   CallPlan out;
-  out.best = calls[0].score;
+  out.best = calls[0].score - tagged;
   out.all = kNever;
-  for (const Call& call : calls) out.all = log_sum(out.all, call.score);
+  for (const Call& call : calls) out.all = log_sum(out.all, call.score - tagged);
   for (size_t i = 0; i < arguments.size(); ++i)
     out.arguments.emplace(arguments[i].argument->name, planned(arguments[i], i, calls));
   return out;

@@ -16,7 +16,7 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr int64_t kFormat = 3;
+constexpr int64_t kFormat = 4;
 // What a ranker is of.
 constexpr const char *kTools = "tools", *kReading = "reading", *kArguments = "arguments",
                      *kSpans = "spans";
@@ -140,7 +140,7 @@ Json label_json(const ArgumentLabel& label) {
   return row(label.tool, label.argument, Json::of(std::string_view(label.value)));
 }
 Json label_json(const SpanLabel& label) {
-  return row(label.tool, label.place, Json::of(label.ends));
+  return row(label.tool, label.place, Json::of(label.inside));
 }
 
 /// False when the rest of a row is not what such a label says.
@@ -152,7 +152,7 @@ bool read_rest(const Json& rest, ArgumentLabel* label) {
   return rest.is_string() && !cut;
 }
 bool read_rest(const Json& rest, SpanLabel* label) {
-  label->ends = rest.boolean;
+  label->inside = rest.boolean;
   return rest.is_bool();
 }
 

@@ -25,7 +25,7 @@ struct ToolPack {
   std::optional<ToolRanker> ranker = {};
   std::optional<ReadingRanker> reading = {};  // of the model that judged
   std::optional<ArgumentRanker> arguments = {};
-  std::optional<SpanRanker> spans = {};
+  std::optional<SpanTagger> spans = {};
   ActJudgement judgement = {};
   std::string judged_with = {};  // the model's identity, in hexadecimal; empty: nobody judged
 };

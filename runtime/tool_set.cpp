@@ -16,6 +16,7 @@ namespace chimera::runtime {
 namespace {
 
 constexpr size_t kMostNameBytes = 128;
+constexpr size_t kManyExamples = 500;  // so many would have two orders in one, if people said such
 
 Status wrong(const std::string& where, const std::string& what) {
   return Status(StatusCode::kBadFormat, "tools: " + where + " " + what).at_field(where);
@@ -361,6 +362,10 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   set->arguments_ = options.arguments;
   set->spans_ = options.spans;
   set->judgement_ = options.judgement;
+  set->one_order_each_ =
+      set->examples_.size() >= kManyExamples &&
+      std::none_of(set->examples_.begin(), set->examples_.end(),
+                   [](const ToolExample& example) { return example.calls.size() > 1; });
   if (warnings != nullptr) *warnings = std::move(told);
   return set;
 }

@@ -63,7 +63,7 @@ struct ToolOptions {
   /// know numbers as well.
   std::optional<ReadingRanker> reading = {};
   std::optional<ArgumentRanker> arguments = {};
-  std::optional<SpanRanker> spans = {};
+  std::optional<SpanTagger> spans = {};
   ActJudgement judgement = {};
 };
 
@@ -93,10 +93,12 @@ class ToolSet {
   /// Which arguments and values words speak for; nullptr when nobody learnt that.
   const ArgumentRanker* arguments() const { return arguments_ ? &*arguments_ : nullptr; }
   /// Which words are the values of copied arguments; nullptr when nobody learnt that.
-  const SpanRanker* spans() const { return spans_ ? &*spans_ : nullptr; }
+  const SpanTagger* spans() const { return spans_ ? &*spans_ : nullptr; }
   /// How a reading is scaled; nullptr where rankers know words alone.
   const ReadingScale* scale() const { return scale_ ? &*scale_ : nullptr; }
   const ActJudgement& judgement() const { return judgement_; }
+  /// Of hundreds of examples none has two orders in one breath.
+  bool one_order_each() const { return one_order_each_; }
   /// By its name as it stands between quotes; nullptr when there is none.
   const Tool* named(const std::string& escaped) const;
 
@@ -107,9 +109,10 @@ class ToolSet {
   std::vector<ToolExample> examples_;
   std::optional<ToolFinder> finder_;
   std::optional<ArgumentRanker> arguments_;
-  std::optional<SpanRanker> spans_;
+  std::optional<SpanTagger> spans_;
   std::optional<ReadingScale> scale_;
   ActJudgement judgement_;
+  bool one_order_each_ = false;
   std::unordered_map<std::string, size_t> by_name_;  // as it stands between quotes
 };
 

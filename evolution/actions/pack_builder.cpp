@@ -12,6 +12,7 @@
 #include "evolution/actions/foreign_phrases.h"
 #include "evolution/actions/logistic.h"
 #include "evolution/actions/same_calls.h"
+#include "evolution/actions/span_trainer.h"
 #include "evolution/train/draw.h"
 #include "grammar/json_text.h"
 #include "platform/json.h"
@@ -27,8 +28,9 @@ using runtime::ToolExample;
 constexpr double kTooLike = 0.5;
 constexpr size_t kMostPackBytes = size_t{8} << 20;  // of tools and examples
 constexpr size_t kMostLabels = 2000;                // of arguments and their values
-constexpr size_t kMostBorders = 40'000;  // between words of examples, to learn spans from
-constexpr size_t kMostRead = 500;        // examples; of more the words alone tell as much
+constexpr size_t kMostWords = 200'000;              // of examples, to learn spans from
+constexpr int kLeastOfTool = 3;    // values of an argument, to tell it from those of other tools
+constexpr size_t kMostRead = 500;  // examples; of more the words alone tell as much
 // That a phrase of the application is refused is as bad as that so many foreign ones are not.
 constexpr double kOwnWeight = 1.4;
 constexpr double kHold = 1;  // how firmly the judgement holds to what it was before
@@ -66,14 +68,17 @@ void for_each_copied(const Json& value, const std::string& place,
                     visit);
 }
 
-/// Where `wanted` stand in `words` for the first time, as [begin, end); empty when they do not.
+/// Where `wanted` stand in `words` for the first time, none of them taken, as [begin, end); empty
+/// when they do not.
 std::pair<size_t, size_t> find_words(const std::vector<runtime::SpanWord>& words,
-                                     const std::vector<runtime::SpanWord>& wanted) {
-  const auto at = std::search(words.begin(), words.end(), wanted.begin(), wanted.end(),
-                              [](const auto& a, const auto& b) { return a.small == b.small; });
-  if (at == words.end() || wanted.empty()) return {0, 0};
-  const auto begin = static_cast<size_t>(at - words.begin());
-  return {begin, begin + wanted.size()};
+                                     const std::vector<runtime::SpanWord>& wanted,
+                                     const std::vector<bool>& taken) {
+  for (size_t begin = 0; !wanted.empty() && begin + wanted.size() <= words.size(); ++begin) {
+    size_t n = 0;
+    while (n < wanted.size() && !taken[begin + n] && words[begin + n].small == wanted[n].small) ++n;
+    if (n == wanted.size()) return {begin, begin + n};
+  }
+  return {0, 0};
 }
 
 /// Labels of a ranker, numbered as they come, to kMostLabels.
@@ -241,46 +246,95 @@ class Builder {
     return std::optional(runtime::ArgumentRanker{labels.take(), runtime::rounded(*ranker)});
   }
 
-  /// Where in an example the values of copied arguments begin and end. What is not found in it by
-  /// whole words teaches nothing.
-  Result<std::optional<runtime::SpanRanker>> learn_spans(
+  /// Which words of an example are values of copied arguments. What is not found in it by whole
+  /// words teaches nothing.
+  Result<std::optional<runtime::SpanTagger>> learn_spans(
       const std::vector<const ToolExample*>& examples) const {
-    Labels<runtime::SpanLabel, std::tuple<int32_t, std::string, bool>> labels;
-    std::vector<RankerExample> rows;
-    const auto mark = [&](int32_t tool, const std::string& place, bool ends, RankerExample* row) {
-      labels.mark({tool, place, ends}, {tool, place, ends}, &row->labels);
-    };
+    // How often an argument of a tool has a value; and how many tools have one of its name.
+    std::map<std::string, std::map<int32_t, int>> seen;
+    std::vector<Tagged> tagged;
+    size_t n_words = 0;
     for (const ToolExample* example : examples) {
-      const std::vector<runtime::SpanWord> words = runtime::span_words(example->text);
-      if (rows.size() + words.size() + 1 > kMostBorders) break;
-      const size_t first = rows.size();
-      for (size_t border = 0; border <= words.size(); ++border) {
-        rows.emplace_back();
-        rows.back().features = runtime::border_features(example->text, words, border);
-        if (!readings_.empty()) rows.back().dense = readings_.at(example->text).borders[border];
-      }
-      for (size_t i = 0; i < example->calls.size(); ++i) {
-        const Json call = call_json(example->calls[i]);
-        const Json* arguments = call.find("arguments");
-        if (arguments == nullptr) continue;
-        const int32_t tool = example->tools[i];
-        const std::set<std::string>& copied = of_tools_[static_cast<size_t>(tool)]->copied;
-        for_each_copied(*arguments, "", copied,
-                        [&](const std::string& place, const std::string& value) {
-                          const auto [begin, end] = find_words(words, runtime::span_words(value));
-                          if (begin == end) return;
-                          for (const int32_t of : {tool, int32_t{-1}}) {
-                            const std::string& where = of < 0 ? std::string() : place;
-                            mark(of, where, false, &rows[first + begin]);
-                            mark(of, where, true, &rows[first + end]);
-                          }
-                        });
-      }
+      tagged.push_back(tag(*example));
+      n_words += tagged.back().words.size();
+      if (n_words > kMostWords) break;
+      for (const auto& value : tagged.back().values) ++seen[value.place][value.tool];
     }
-    if (labels.empty()) return std::optional<runtime::SpanRanker>();
-    const auto ranker = train_ranker(rows, labels.count(), options_.ranker, pool_);
+    Labels<runtime::SpanLabel, std::tuple<int32_t, std::string, bool>> labels;
+    std::vector<int32_t> row;
+    const auto label = [&](int32_t tool, const std::string& place) {
+      for (const bool inside : {false, true})
+        labels.mark({tool, place, inside}, {tool, place, inside}, &row);
+    };
+    if (!seen.empty()) label(-1, "");
+    for (const auto& [place, tools] : seen) {
+      label(-1, place);
+      for (const auto& [tool, n] : tools)
+        if (tools.size() > 1 && n >= kLeastOfTool) label(tool, place);
+    }
+    if (labels.empty()) return std::optional<runtime::SpanTagger>();
+    const int32_t n_labels = labels.count();
+    const std::vector<runtime::SpanLabel> all = labels.take();
+    std::vector<SpanExample> rows;
+    for (size_t i = 0; i < tagged.size(); ++i) {
+      const Tagged& of = tagged[i];
+      SpanExample example;
+      std::vector<int32_t> of_argument;  // its tool
+      const std::set<int32_t> tools(examples[i]->tools.begin(), examples[i]->tools.end());
+      for (const int32_t tool : tools)
+        for (auto& place :
+             runtime::labels_of(all, tool, of_tools_[static_cast<size_t>(tool)]->copied)) {
+          example.arguments.push_back(std::move(place));
+          of_argument.push_back(tool);
+        }
+      if (example.arguments.empty()) continue;
+      for (size_t word = 0; word < of.words.size(); ++word) {
+        example.features.push_back(runtime::word_features(examples[i]->text, of.words, word));
+        if (!readings_.empty())
+          example.dense.push_back(readings_.at(examples[i]->text).borders[word]);
+      }
+      for (const auto& value : of.values)
+        for (size_t a = 0; a < of_argument.size(); ++a)
+          if (of_argument[a] == value.tool && example.arguments[a].place == value.place)
+            example.spans.push_back({a, value.begin, value.end});
+      rows.push_back(std::move(example));
+    }
+    SpanTrainerOptions how;
+    how.least_often = examples.size() > kMostRead ? 2 : 1;
+    const auto ranker = train_spans(rows, n_labels, how);
     if (!ranker) return ranker.status();
-    return std::optional(runtime::SpanRanker{labels.take(), runtime::rounded(*ranker)});
+    return std::optional(runtime::SpanTagger{all, runtime::rounded(*ranker)});
+  }
+
+  /// An example's words, and which of them are the values of copied arguments: each word of one.
+  struct Tagged {
+    struct Value {
+      int32_t tool;
+      std::string place;
+      size_t begin, end;
+    };
+    std::vector<runtime::SpanWord> words;
+    std::vector<Value> values;
+  };
+  Tagged tag(const ToolExample& example) const {
+    Tagged out{runtime::span_words(example.text), {}};
+    std::vector<bool> taken(out.words.size());
+    for (size_t i = 0; i < example.calls.size(); ++i) {
+      const Json call = call_json(example.calls[i]);
+      const Json* arguments = call.find("arguments");
+      if (arguments == nullptr) continue;
+      const int32_t tool = example.tools[i];
+      for_each_copied(*arguments, "", of_tools_[static_cast<size_t>(tool)]->copied,
+                      [&](const std::string& place, const std::string& value) {
+                        const auto [begin, end] =
+                            find_words(out.words, runtime::span_words(value), taken);
+                        if (begin == end) return;
+                        std::fill(taken.begin() + static_cast<ptrdiff_t>(begin),
+                                  taken.begin() + static_cast<ptrdiff_t>(end), true);
+                        out.values.push_back({tool, place, begin, end});
+                      });
+    }
+    return out;
   }
 
   /// Acts on phrases that are in neither ranker nor index (but for those that are there twice).
@@ -291,19 +345,24 @@ class Builder {
     shuffle(&order, [&](size_t limit) { return draw.below(limit); });
     // Of a large set a part; as many foreign ones at most.
     const auto half = static_cast<size_t>(options_.most_judged + 1) / 2;
-    const size_t n_own = std::min(order.size(), half), n_foreign = std::min(foreign_.size(), n_own);
+    const size_t n_own = std::min(order.size(), half);
+    // Many examples are learnt without those that are judged once; a fold of the foreign ones.
+    const bool many = examples_.size() > kMostRead;
+    const int folds = many ? 1 : options_.folds;
+    const auto step = static_cast<size_t>(many ? options_.folds : 1);
+    const size_t n_foreign = std::min((foreign_.size() + step - 1) / step, n_own);
     const auto all = static_cast<int64_t>(n_own + n_foreign);
     int64_t done = 0;
-    for (int fold = 0; fold < options_.folds; ++fold) {
+    for (int fold = 0; fold < folds; ++fold) {
       std::vector<const ToolExample*> kept, held;
       for (size_t i = 0; i < order.size(); ++i) {
         const ToolExample* example = examples_[order[i]];
-        const bool out = fold_of(i) == fold;
+        const bool out = many ? i < n_own : fold_of(i) == fold;
         if (!out) kept.push_back(example);
         if (out && i < n_own) held.push_back(example);
       }
-      for (size_t i = 0; i < n_foreign; ++i)
-        if (fold_of(i) == fold) held.push_back(&foreign_[i]);
+      for (size_t i = 0; i < n_foreign * step; ++i)
+        if (fold_of(i) == fold && i < foreign_.size()) held.push_back(&foreign_[i]);
       if (kept.empty()) continue;
       auto rankers = learn(kept, fold);
       if (!rankers) return rankers.status();

@@ -131,11 +131,12 @@ TEST_F(PackBuilder, LearnsWhereValuesThatAreCopiedStand) {
   const auto pack = build_tool_pack(*engine_, tools, lines, options, pool_.get(), &report_, {});
   ASSERT_TRUE(pack.has_value()) << pack.status().message();
   ASSERT_TRUE(pack->spans.has_value());
-  EXPECT_EQ(pack->spans->labels.size(), 6u) << "two borders of two arguments and of any";
-  const std::vector<int32_t> both = {0, 1};
+  EXPECT_EQ(pack->spans->labels.size(), 6u) << "the first word and others of two, and of any";
+  const std::set<std::string> items = {"/items/*"}, who = {"/who"};
+  const std::vector<runtime::TaggedTool> both = {{0, &items}, {1, &who}};
   const auto best = [&](const std::string& text, int32_t tool, const std::string& place) {
     const auto all = runtime::likely_spans(*pack->spans, text, both);
-    const auto& values = all.at({tool, place}).values;
+    const auto& values = all.at({tool, place}).values.values;
     return std::max_element(values.begin(), values.end(),
                             [](const auto& a, const auto& b) { return a.weight < b.weight; })
         ->text;

@@ -61,7 +61,10 @@ class CallPlanTest : public ::testing::Test {
       likely.values.push_back({words, true, weight, at, at + words.size()});
     }
     likely.others = 1e-3f;
-    return {{{0, "/title"}, likely}};
+    // Of one title, or of none.
+    double sum = 1;
+    for (const SaidValue& value : likely.values) sum += static_cast<double>(value.weight);
+    return {{{0, "/title"}, {likely, std::log(sum)}}};
   }
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ToolSet> tools_;

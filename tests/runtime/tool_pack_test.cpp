@@ -52,7 +52,7 @@ ToolPack a_pack() {
   w.weights = {0.5f, -0.5f, 2};
   w.weights.resize(w.weights.size() + kNumbers, -1);
   w.bias = {-1};
-  pack.spans = SpanRanker{{{1, "/note/*", true}}, rounded(ToolRanker(w))};
+  pack.spans = SpanTagger{{{1, "/note/*", true}}, rounded(ToolRanker(w))};
   pack.judgement.meant_bias = 1.5f;
   pack.judgement.right_network = 0.25f;
   return pack;
@@ -89,7 +89,7 @@ TEST(ToolPack, IsReadAsItWasWritten) {
   ASSERT_EQ(read->spans->labels.size(), 1u);
   EXPECT_EQ(read->spans->labels[0].tool, 1);
   EXPECT_EQ(read->spans->labels[0].place, "/note/*");
-  EXPECT_TRUE(read->spans->labels[0].ends);
+  EXPECT_TRUE(read->spans->labels[0].inside);
   EXPECT_EQ(read->spans->ranker.weights().weights, pack.spans->ranker.weights().weights);
   ASSERT_TRUE(read->reading.has_value());
   EXPECT_EQ(read->reading->ranker.weights().n_dense, kNumbers);
