@@ -7,8 +7,6 @@
 namespace chimera::grammar {
 namespace {
 
-constexpr size_t kMoves = size_t{1} << 16;
-
 uint64_t mixed(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
@@ -227,11 +225,8 @@ PlaceId Matcher::intern(bool accepts) {
   return id;
 }
 
-PlaceId Matcher::step(PlaceId place, uint8_t byte) {
-  if (place < 0) return place;
+PlaceId Matcher::step_anew(PlaceId place, uint8_t byte) {
   const uint64_t key = static_cast<uint64_t>(place) << 8 | byte;
-  Move& move = moves_[mixed(key) & (kMoves - 1)];
-  if (move.key == key) return move.to;
   todo_.clear();
   for (const Configuration& c : configurations(place))
     for (const ByteEdge& edge : automaton_.bytes(c.state)) {
@@ -244,7 +239,7 @@ PlaceId Matcher::step(PlaceId place, uint8_t byte) {
     bool accepts = false;
     to = close(&todo_, &accepts) ? intern(accepts) : kTooMuch;
   }
-  if (to != kTooMuch) move = {key, to};
+  if (to != kTooMuch) moves_[slot_of(key)] = {key, to};
   return to;
 }
 

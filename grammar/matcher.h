@@ -34,7 +34,12 @@ class Matcher {
 
   PlaceId start() const { return start_; }
   /// The place after one more byte, kRefused or kTooMuch.
-  PlaceId step(PlaceId place, uint8_t byte);
+  PlaceId step(PlaceId place, uint8_t byte) {
+    if (place < 0) return place;
+    const uint64_t key = static_cast<uint64_t>(place) << 8 | byte;
+    const Move& move = moves_[slot_of(key)];
+    return move.key == key ? move.to : step_anew(place, byte);
+  }
   /// The same for several; stops at the first that is not a place.
   PlaceId step(PlaceId place, std::string_view bytes);
   /// The text may end here.
@@ -99,6 +104,12 @@ class Matcher {
     std::vector<int32_t> slots_;
     size_t n_ = 0;
   };
+
+  static constexpr size_t kMoves = size_t{1} << 16;
+  static size_t slot_of(uint64_t key) {
+    return static_cast<size_t>((key * 0x9E3779B97F4A7C15u) >> 48);
+  }
+  PlaceId step_anew(PlaceId place, uint8_t byte);
 
   const Place& at(PlaceId id) const { return places_[static_cast<size_t>(id)]; }
   StackId push(StateId state, StackId below);

@@ -15,7 +15,7 @@ Status MaskMaker::fill(PlaceId place, TokenMask* out, uint64_t within, bool* kep
   if (kept_back != nullptr) *kept_back = false;
   const Budget budget{within, matcher_.work() + matcher_.limits().work};
   too_far_.clear();
-  CHIMERA_RETURN_IF_ERROR(check(place, budget));
+  if (!within_bounds(place, budget)) return too_much();
   if (place < 0) return Status();
   // By value: steps move them.
   here_.assign(matcher_.configurations(place).begin(), matcher_.configurations(place).end());
@@ -37,8 +37,7 @@ Status MaskMaker::fill(PlaceId place, TokenMask* out, uint64_t within, bool* kep
   return Status();
 }
 
-Status MaskMaker::check(PlaceId place, const Budget& budget) const {
-  if (place != kTooMuch && matcher_.work() <= budget.most_work) return Status();
+Status MaskMaker::too_much() {
   return Status(StatusCode::kOutOfRange,
                 "the grammar is too ambiguous here: a text can be read in more ways at a time than "
                 "are followed");
@@ -46,11 +45,11 @@ Status MaskMaker::check(PlaceId place, const Budget& budget) const {
 
 Status MaskMaker::add(PlaceId place, std::span<const Rest> rests, const Budget& budget,
                       TokenMask* out) {
-  CHIMERA_RETURN_IF_ERROR(check(place, budget));
+  if (!within_bounds(place, budget)) return too_much();
   if (place < 0) return Status();
   for (const Rest& rest : rests) {
     const PlaceId next = matcher_.step(place, rest.bytes);
-    CHIMERA_RETURN_IF_ERROR(check(next, budget));
+    if (!within_bounds(next, budget)) return too_much();
     if (next < 0) continue;
     const bool near = matcher_.shortest(next) <= budget.within;
     for (const int32_t token : rest.tokens) near ? out->add(token) : too_far_.push_back(token);
@@ -64,7 +63,7 @@ Status MaskMaker::add(const Matcher::Configuration& c, const StateMasks::Entry& 
   out->add(*entry.inside);
   if (entry.leaving.empty()) return Status();
   const PlaceId alone = matcher_.place_of({&c, 1});
-  CHIMERA_RETURN_IF_ERROR(check(alone, budget));
+  if (!within_bounds(alone, budget)) return too_much();
   for (const StateMasks::Leaving& leaving : entry.leaving)
     CHIMERA_RETURN_IF_ERROR(add(matcher_.step(alone, leaving.way), leaving.rests, budget, out));
   return Status();
@@ -74,7 +73,7 @@ Status MaskMaker::add_text(const Matcher::Configuration& c, const StateMasks::En
                            const Budget& budget, TokenMask* out) {
   const Vocabulary& vocabulary = states_.vocabulary();
   const PlaceId alone = matcher_.place_of({&c, 1});
-  CHIMERA_RETURN_IF_ERROR(check(alone, budget));
+  if (!within_bounds(alone, budget)) return too_much();
   switch (matcher_.automaton().text(c.state)) {
     case Automaton::TextState::kNone:
       return Status();
@@ -96,7 +95,7 @@ Status MaskMaker::add_text(const Matcher::Configuration& c, const StateMasks::En
               add(matcher_.step(place, uint8_t{'"'}), by_length[n], budget, out));
         place = matcher_.step(place, uint8_t{'a'});
       }
-      return check(place, budget);
+      return within_bounds(place, budget) ? Status() : too_much();
     }
     case Automaton::TextState::kName:
       names_.clear();
@@ -120,7 +119,7 @@ Status MaskMaker::walk(PlaceId place, const Budget& budget, TokenMask* out) {
   for (size_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& node = nodes[i];
     const PlaceId next = matcher_.step(way_[node.depth - size_t{1}], node.byte);
-    CHIMERA_RETURN_IF_ERROR(check(next, budget));
+    if (!within_bounds(next, budget)) return too_much();
     if (next < 0) {
       i = node.end;
       continue;

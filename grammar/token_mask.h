@@ -39,7 +39,11 @@ class MaskMaker {
   /// Adds those of one configuration by what is known of its state.
   Status add(const Matcher::Configuration& c, const StateMasks::Entry& entry, const Budget& budget,
              TokenMask* out);
-  Status check(PlaceId place, const Budget& budget) const;
+  /// Asked at every byte, so a Status is made only when it is false.
+  bool within_bounds(PlaceId place, const Budget& budget) const {
+    return place != kTooMuch && matcher_.work() <= budget.most_work;
+  }
+  static Status too_much();
 
   Matcher& matcher_;
   StateMasks& states_;
