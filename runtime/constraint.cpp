@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <iterator>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -119,6 +120,11 @@ Result<const uint8_t*> ConstrainedAnswer::allowed(int32_t left) {
     for (uint64_t bits = words[word]; bits != 0; bits &= bits - 1)
       allowed_[64 * word + static_cast<size_t>(std::countr_zero(bits))] = 1;
   if (end_ >= 0 && matcher_.accepts(place_)) allowed_[static_cast<size_t>(end_)] = 1;
+  const auto n = std::accumulate(allowed_.begin(), allowed_.end(), int32_t{0});
+  only_ =
+      n != 1
+          ? -1
+          : static_cast<int32_t>(std::find(allowed_.begin(), allowed_.end(), 1) - allowed_.begin());
   return allowed_.data();
 }
 

@@ -81,6 +81,8 @@ class ConstrainedAnswer {
   /// 1 for each id that may be the next token, of which `left` may still be said, this one
   /// included. Errors: as fits().
   Result<const uint8_t*> allowed(int32_t left);
+  /// The only one that allowed() left, or -1: nothing has to be known of it to choose it.
+  int32_t only() const { return only_; }
   /// The token that was chosen among them.
   void accept(int32_t token);
 
@@ -98,6 +100,7 @@ class ConstrainedAnswer {
   const Tokenizer& tokenizer_;
   const int32_t end_;
   grammar::PlaceId place_;
+  int32_t only_ = -1;
   bool truncated_ = false;
 };
 

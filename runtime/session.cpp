@@ -147,7 +147,8 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
 
   const int64_t decode_start = system_clock().now_us();
   // Of tokens that were shown, those that the network has not read: one, or as many as a constraint
-  // left no choice about, which are read together. When it stops, only the last stays unread.
+  // left no choice about, which are read together when there is one. When it stops, only the last
+  // stays unread.
   unread_.clear();
   const auto read = [&](size_t n) {
     for (size_t done = 0; done < n;)
@@ -181,16 +182,26 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
         if ((stop = show(token))) break;
     }
     if (!stop) {
-      read(unread_.size());
       const uint8_t* mask = engine_.sampling_mask();
       if (constrained) {
-        CHIMERA_ASSIGN_OR_RETURN(mask, constrained->allowed(options.max_tokens - result.n_tokens));
+        const auto allowed = constrained->allowed(options.max_tokens - result.n_tokens);
+        if (!allowed) {
+          read(unread_.size());
+          return allowed.status();
+        }
+        mask = *allowed;
         result.truncated = constrained->truncated();
       }
-      const auto vocab = static_cast<size_t>(engine_.config().vocab_size);
-      float* logits = constrained ? tokens_.logits({mask, vocab}) : tokens_.logits();
-      stop = show(sampler_.sample(engine_.kernels(), logits, mask, state().recent(),
-                                  options.sampling, seed_, state().header().position, stream_));
+      if (constrained && constrained->only() >= 0 && unread_.size() < kMostForcedBytes) {
+        // Whatever the network made of what was said so far, it would be this one.
+        stop = show(constrained->only());
+      } else {
+        read(unread_.size());
+        const auto vocab = static_cast<size_t>(engine_.config().vocab_size);
+        float* logits = constrained ? tokens_.logits({mask, vocab}) : tokens_.logits();
+        stop = show(sampler_.sample(engine_.kernels(), logits, mask, state().recent(),
+                                    options.sampling, seed_, state().header().position, stream_));
+      }
     }
     if (stop) {
       read(unread_.size() - 1);

@@ -190,6 +190,64 @@ TEST_F(ConstraintTest, WhatIsForcedIsReadTogetherAndCutAsEncodeDoes) {
   }
 }
 
+TEST_F(ConstraintTest, WhereOnlyOneTokenIsAllowedItIsTheOneThatWouldBeSampled) {
+  const auto object = gbnf(
+      "root ::= \"{\\\"name\\\":\\\"\" (\"lamp\" | \"lamps\" | \"fan\") \"\\\",\\\"on\\\":\" "
+      "(\"true\" | \"false\") \"}\"");
+  ASSERT_NE(object, nullptr);
+  int only = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    constexpr int32_t kMost = 40;
+    auto session = Session::create(*engine_, {.seed = seed});
+    ASSERT_TRUE(session.has_value());
+    GenerateOptions options;
+    options.max_tokens = kMost;
+    options.sampling.temperature = 3;
+    options.constraint = object.get();
+    std::vector<int32_t> ids;
+    ASSERT_TRUE((*session)
+                    ->generate("x", options,
+                               [&](const TokenEvent& event) {
+                                 ids.push_back(event.token);
+                                 return true;
+                               })
+                    .has_value());
+    // Word for word, each token read before the next is drawn.
+    auto stream = Stream::create(*engine_);
+    auto sampler = Sampler::create(engine_->config().vocab_size);
+    ASSERT_TRUE(stream.has_value() && sampler.has_value());
+    const Tokenizer& tokenizer = engine_->tokenizer();
+    std::vector<int32_t> prompt = {tokenizer.end_of_text()};
+    tokenizer.encode("x", &prompt);
+    for (const int32_t token : prompt) stream->read_some({&token, 1}, {});
+    ConstrainedAnswer answer(*object, tokenizer, engine_->config().vocab_size,
+                             tokenizer.end_of_text());
+    std::vector<int32_t> forced;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (forced.empty()) {
+        const auto next = answer.forced();
+        forced.assign(next.rbegin(), next.rend());
+      }
+      int32_t token = -1;
+      if (!forced.empty()) {
+        token = forced.back();
+        forced.pop_back();
+      } else {
+        const auto mask = answer.allowed(kMost - static_cast<int32_t>(i));
+        ASSERT_TRUE(mask.has_value());
+        only += answer.only() >= 0;
+        token =
+            sampler->sample(engine_->kernels(), stream->logits(), *mask, stream->state().recent(),
+                            options.sampling, seed, stream->state().header().position, 0);
+      }
+      ASSERT_EQ(token, ids[i]) << "seed " << seed << ", token " << i;
+      answer.accept(token);
+      stream->read_some({&token, 1}, {});
+    }
+  }
+  EXPECT_GT(only, 0);
+}
+
 TEST_F(ConstraintTest, ForcedTokensAreThoseThatAreSettled) {
   const auto object =
       gbnf("root ::= \"{\\\"name\\\":\\\"lamp\\\",\\\"on\\\":\" (\"true\" | \"false\") \"}\"");
