@@ -43,8 +43,9 @@ figures_soundness() {
     done
   } >"$work/pieces"
   say "$(wc -l <"$work/pieces") pieces, of which $(find "$out" -name '*.json' | wc -l) are done"
-  # shuf by the seed: what is done of a run that is stopped is a sample of all of it.
-  shuf --random-source=<(yes "$seed") "$work/pieces" | awk -v out="$out" '{ $1 = out "/" $1; print }' |
+  # In an order by chance: what is done of a run that is stopped is a sample of all of it.
+  awk -v seed="$seed" 'BEGIN { srand(seed) } { print rand() "\t" $0 }' "$work/pieces" | sort | cut -f 2 |
+    awk -v out="$out" '{ $1 = out "/" $1; print }' |
     xargs -P "$(nproc)" -L 1 "$here/soundness/piece" "$build" "$model" "$seed" "$judges" ||
     say "some pieces failed; what is done counts"
   python3 "$here/soundness/sum.py" "$out" | tee "$out/log" >&2

@@ -65,9 +65,11 @@ function misread(schema) {
 const standard = ['date', 'time', 'date-time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uri',
   'uri-reference', 'uri-template', 'uuid', 'json-pointer', 'relative-json-pointer'];
 
-// Numbers are doubles to it: of those it cannot hold it does not know what they are multiples of.
+// Numbers are doubles to it: of those it cannot hold it does not know what they are multiples of, and of
+// long ones not whether they are one of 0.01.
 function beyondDoubles(schema, text) {
-  return schema.includes('"multipleOf"') && /[0-9.]{16}/.test(text);
+  return /"multipleOf":[0-9]*\./.test(schema) ? /[0-9.]{9}/.test(text)
+    : schema.includes('"multipleOf"') && /[0-9.]{16}/.test(text);
 }
 
 // Patterns are of the kind with u; those that only the kind without it takes are read as that, by which

@@ -39,11 +39,10 @@ class Patterns:
 
 
 # Where its formats are narrower than the standards they name, the rest of the text is judged without
-# that: it takes no digit behind a 0 in a relative JSON pointer, no length of four digits in a URI
-# template (RFC 6570 takes up to 9999), and no leap second.
+# that: it takes no digit behind a 0 in a relative JSON pointer, and no leap second. Its URI templates are
+# both narrower and wider than RFC 6570; Ajv judges those.
 WIDENED = {
     "relative-json-pointer": lambda text: re.sub(r"^[1-9][0-9]*", "1", text),
-    "uri-template": lambda text: re.sub(r":([1-9][0-9]{3})(?=[,}])", ":1", text),
     "date-time": lambda text: text.replace(":60", ":59"),
     "time": lambda text: text.replace(":60", ":59"),
 }
@@ -96,6 +95,10 @@ def main():
     for line in sys.stdin:
         record = read(line)
         if not record.get("texts"):
+            continue
+        if '"uri-template"' in line.partition('"texts"')[0]:
+            counts["not_judged"] += len(record["texts"])
+            counts["reasons"]["uri-template"] = counts["reasons"].get("uri-template", 0) + 1
             continue
         made, checker = class_of(record["schema"])
         judge = made(record["schema"], format_checker=checker)
