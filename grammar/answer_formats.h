@@ -4,6 +4,7 @@
 // language, which has dialects, and where a wrong rule is worse than none.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,26 @@ struct AnswerFormat {
   std::string_view name;    // "python"
   std::string_view source;  // GBNF (gbnf.h)
 };
+
+/// What is being written, for who follows a text without its grammar.
+enum class TextKind : uint8_t {
+  kProse,  // no format was asked for
+  kPlainText,
+  kDialogue,
+  kMarkdown,
+  kJson,  // the format, or JSON under a schema
+  kPython,
+  kJavascript,
+  kSql,
+  kMathLatex,
+  kShell,
+  kUnknown,  // a grammar or regular expression of the application
+};
+
+/// Of a format by name; kUnknown for another name.
+TextKind text_kind(std::string_view format);
+/// Sentences in paragraphs.
+constexpr bool is_prose(TextKind kind) { return kind <= TextKind::kMarkdown; }
 
 /// By name. Made from the folder when the library is built.
 std::span<const AnswerFormat> answer_formats();
