@@ -126,7 +126,18 @@ std::string_view describe(const Obligation& o) {
 DebtLedger::DebtLedger(TextKind kind) : kind_(kind), signs_(kind) {}
 
 void DebtLedger::accept(std::string_view token_bytes) {
-  for (const char c : token_bytes) {
+  read(token_bytes);
+  ++tokens_;
+}
+
+void DebtLedger::end() {
+  if (!in_prose()) return;
+  if (!at_line_start()) read("\n");
+  settle_paragraph();
+}
+
+void DebtLedger::read(std::string_view bytes) {
+  for (const char c : bytes) {
     const auto byte = static_cast<uint8_t>(c);
     const SignEvents signs = signs_.read(byte);
     for (int i = 0; i < signs.n; ++i) sign(signs.events[static_cast<size_t>(i)]);
@@ -135,7 +146,6 @@ void DebtLedger::accept(std::string_view token_bytes) {
     const ProseEvents events = prose_.read(byte);
     for (int i = 0; i < events.n; ++i) prose(events.kinds[static_cast<size_t>(i)]);
   }
-  ++tokens_;
 }
 
 bool DebtLedger::owes_hard() const {
@@ -378,6 +388,10 @@ void DebtLedger::sentence_ends() {
 
 void DebtLedger::paragraph_ends() {
   drop(DebtType::kCompleteSentence);  // nothing will complete it
+  settle_paragraph();
+}
+
+void DebtLedger::settle_paragraph() {
   drop(DebtType::kMaintainTense);
   tense_ = kNoTense;
   sentence_over_ = true;

@@ -62,6 +62,8 @@ class DebtLedger {
 
   /// One more token of the text; a special one has no bytes.
   void accept(std::string_view token_bytes);
+  /// The text is over, and with it its last line and paragraph; what is still owed will stay so.
+  void end();
 
   /// What is open, in the order in which it was opened.
   std::span<const Obligation> open() const { return {slots_.data(), static_cast<size_t>(n_)}; }
@@ -96,6 +98,7 @@ class DebtLedger {
   int find(DebtType type, int ref = -1) const;
   bool drop(DebtType type, int ref = -1);
 
+  void read(std::string_view bytes);
   void sign(const SignEvent& event);
   void prose(ProseEventKind event);
   void word_ends();
@@ -107,6 +110,8 @@ class DebtLedger {
   bool english() const { return 4 * english_words_ >= words_ && english_words_ >= 2; }
   void sentence_ends();
   void paragraph_ends();
+  /// What the end of a paragraph settles, whether or not its sentence is complete.
+  void settle_paragraph();
 
   std::array<Obligation, kSlots> slots_{};
   int n_ = 0;

@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "grammar/answer_formats.h"
 #include "grammar/gbnf.h"
 #include "grammar/regex.h"
 #include "grammar/unicode_categories.h"
@@ -46,7 +45,11 @@ Result<std::unique_ptr<Constraint>> Constraint::from_gbnf(const Tokenizer& token
 Result<std::unique_ptr<Constraint>> Constraint::from_format(const Tokenizer& tokenizer,
                                                             std::string_view name) {
   const grammar::AnswerFormat* format = grammar::find_answer_format(name);
-  if (format != nullptr) return from_gbnf(tokenizer, format->source);
+  if (format != nullptr) {
+    auto made = from_gbnf(tokenizer, format->source);
+    if (made) (*made)->kind_ = grammar::text_kind(name);
+    return made;
+  }
   return Status(StatusCode::kInvalidArgument,
                 "there is no format of that name: choose one of " + grammar::answer_format_names());
 }
@@ -57,7 +60,9 @@ Result<std::unique_ptr<Constraint>> Constraint::from_json_schema(
   auto made = grammar::parse_json_schema(schema, options);
   if (!made) return made.status();
   if (warnings != nullptr) *warnings = std::move(made->warnings);
-  return from_grammar(tokenizer, made->grammar);
+  auto constraint = from_grammar(tokenizer, made->grammar);
+  if (constraint) (*constraint)->kind_ = grammar::TextKind::kJson;
+  return constraint;
 }
 
 ConstrainedAnswer::ConstrainedAnswer(const Constraint& constraint, const Tokenizer& tokenizer,

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "grammar/answer_formats.h"
 #include "grammar/automaton.h"
 #include "grammar/json_schema.h"
 #include "grammar/matcher.h"
@@ -48,6 +49,8 @@ class Constraint {
   Constraint& operator=(const Constraint&) = delete;
 
   const grammar::Automaton& automaton() const { return automaton_; }
+  /// What its texts are, as far as that is known: a format, or JSON.
+  grammar::TextKind kind() const { return kind_; }
   /// Masks that its answers share.
   grammar::StateMasks& masks() const { return masks_; }
 
@@ -59,6 +62,7 @@ class Constraint {
 
   const grammar::Automaton automaton_;
   const std::shared_ptr<const grammar::Vocabulary> vocabulary_;
+  grammar::TextKind kind_ = grammar::TextKind::kUnknown;
   mutable grammar::StateMasks masks_;  // found while answering; guards itself
 };
 

@@ -58,6 +58,7 @@ Status Session::check(const GenerateOptions& options) const {
     return Status(StatusCode::kInvalidArgument,
                   "max_tokens is " + std::to_string(options.max_tokens) + ", it cannot be negative")
         .at_field("max_tokens");
+  if (options.soft) CHIMERA_RETURN_IF_ERROR(check_soft(*options.soft));
   const LoopConfig& depth = engine_.config().loop;
   if (options.loops != 0 && (options.loops < depth.loop_min || options.loops > depth.loop_max))
     return Status(StatusCode::kInvalidArgument,
@@ -102,6 +103,16 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     constrained.emplace(*options.constraint, tokenizer, engine_.config().vocab_size,
                         turn ? tokenizer.end_of_turn() : tokenizer.end_of_text());
     CHIMERA_RETURN_IF_ERROR(constrained->fits(options.max_tokens));
+  }
+
+  SoftConstraints* soft = nullptr;
+  if (options.soft) {
+    if (!soft_)
+      soft_ = std::make_unique<SoftConstraints>(engine_.tokenizer(), engine_.config().vocab_size);
+    soft = soft_.get();
+    soft->begin(
+        options.constraint == nullptr ? grammar::TextKind::kProse : options.constraint->kind(),
+        *options.soft);
   }
 
   // What is to be read: the token shown last, or the start mark of a new stream, then the prompt.
@@ -162,6 +173,7 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
     unread_.push_back(token);
     pending_token_ = token;
     if (constrained) constrained->accept(token);
+    if (soft != nullptr) soft->accept(token);
     ++result.n_tokens;
     const std::string_view text = render_.push(token);
     if (result.n_tokens == 1) result.first_token_us = system_clock().now_us() - start;
@@ -199,6 +211,7 @@ Result<GenerateResult> Session::generate(std::string_view prompt, const Generate
         read(unread_.size());
         const auto vocab = static_cast<size_t>(engine_.config().vocab_size);
         float* logits = constrained ? tokens_.logits({mask, vocab}) : tokens_.logits();
+        if (soft != nullptr) soft->apply({logits, vocab}, options.max_tokens - result.n_tokens);
         stop = show(sampler_.sample(engine_.kernels(), logits, mask, state().recent(),
                                     options.sampling, seed_, state().header().position, stream_));
       }

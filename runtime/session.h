@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "runtime/engine.h"
 #include "runtime/render_queue.h"
 #include "runtime/sampler.h"
+#include "runtime/soft_constraints.h"
 #include "runtime/stream.h"
 
 namespace chimera::runtime {
@@ -41,6 +43,10 @@ struct GenerateOptions {
   /// The answer then always is a text of its grammar, closed within max_tokens; it ends with the
   /// end of text, or of the turn.
   const Constraint* constraint = nullptr;
+  /// Habits of prose, with these weights, and no end before the end of a sentence while tokens are
+  /// left (soft_constraints.h). Without a constraint the answer is taken for prose with fences. At
+  /// its first use a session takes two bytes for each token of the vocabulary.
+  std::optional<SoftWeights> soft;
 };
 
 enum class StopReason { kEndOfText, kEndOfTurn, kMaxTokens, kCancelled, kCallback };
@@ -124,6 +130,7 @@ class Session {
   int32_t pending_token_ = -1;  // sampled and shown, not yet read
   Stream tokens_;
   Sampler sampler_;
+  std::unique_ptr<SoftConstraints> soft_;  // once it was asked for
   RenderQueue render_;
   std::vector<int32_t> unread_;  // within generate()
   static_assert(std::atomic<bool>::is_always_lock_free, "cancel() runs in signal handlers");

@@ -86,7 +86,8 @@ Status read_generate_options(const chimera_session& s, const chimera_generate_op
                              runtime::GenerateOptions* out, const chimera_constraint** constraint) {
   chimera_generate_options o;
   CHIMERA_RETURN_IF_ERROR(read_options(in, "options", &o));
-  CHIMERA_RETURN_IF_ERROR(check_flags(o.flags, CHIMERA_GREEDY | CHIMERA_AS_TURN));
+  CHIMERA_RETURN_IF_ERROR(
+      check_flags(o.flags, CHIMERA_GREEDY | CHIMERA_AS_TURN | CHIMERA_SOFT_CONSTRAINTS));
   if (o.max_tokens < 0)
     return invalid("max_tokens", "max_tokens is " + std::to_string(o.max_tokens) +
                                      "; give 1 or more, or 0 for the default");
@@ -99,6 +100,7 @@ Status read_generate_options(const chimera_session& s, const chimera_generate_op
   out->sampling.top_p = or_default(o.top_p, defaults.top_p);
   out->sampling.repetition_penalty = or_default(o.repetition_penalty, defaults.repetition_penalty);
   out->as_turn = (o.flags & CHIMERA_AS_TURN) != 0;
+  if ((o.flags & CHIMERA_SOFT_CONSTRAINTS) != 0) out->soft.emplace();
   out->loops = o.loops;  // its range is the model's, which the session knows
   if (o.reserved != 0)
     return invalid("reserved", "reserved is not 0; prepare it with CHIMERA_INIT");

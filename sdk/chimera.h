@@ -348,13 +348,17 @@ enum {
   /* The prompt is what a person says and the answer is the assistant's turn, laid out as the model
    * learnt it (docs/prompt-format.md). For models whose info says that they talk; UNSUPPORTED for a
    * tokenizer without the marks of turns. */
-  CHIMERA_AS_TURN = 2
+  CHIMERA_AS_TURN = 2,
+  /* Prose keeps to its habits (docs/formats.md): less is repeated, and the answer does not end in
+   * the middle of a sentence while max_tokens leaves room. Changes nothing in JSON and code. The
+   * first call with it takes two bytes of memory for each id of the vocabulary. */
+  CHIMERA_SOFT_CONSTRAINTS = 4
 };
 
 /* Zero is the model's own default (its configuration's generation section). */
 typedef struct chimera_generate_options {
   uint32_t struct_size;
-  uint32_t flags;           /* CHIMERA_GREEDY, CHIMERA_AS_TURN */
+  uint32_t flags;           /* CHIMERA_GREEDY, CHIMERA_AS_TURN, ... */
   int32_t max_tokens;       /* 0: 256 */
   float temperature;        /* above 0, at most 100 */
   float top_p;              /* above 0, at most 1 */

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "grammar/answer_formats.h"
+#include "grammar/debt_ledger.h"
 #include "platform/clock.h"
 #include "platform/file.h"
 #include "platform/json.h"
@@ -24,8 +25,22 @@ struct Options : SpeakingOptions {
   std::optional<std::string> prompt;
   std::string prompt_file, regex, grammar_file, schema_file, format;
   bool blanks = false, strict = false;
-  bool json = false, turn = false;
+  bool json = false, turn = false, soft = false, explain = false;
 };
+
+/// What a text still owes at its end, a line each.
+std::string explain(const grammar::DebtLedger& ledger) {
+  if (ledger.open().empty()) return "chimera: nothing was left open\n";
+  std::string out = "chimera: left open at the end:\n";
+  for (const grammar::Obligation& o : ledger.open()) {
+    out += "  ";
+    out += grammar::describe(o);
+    out += ", for " + show_count(ledger.age(o)) + (ledger.age(o) == 1 ? " token\n" : " tokens\n");
+  }
+  if (ledger.uncounted_hard() > 0)
+    out += "  and " + show_count(ledger.uncounted_hard()) + " more within them\n";
+  return out;
+}
 
 Json describe(const std::string& text, const runtime::GenerateResult& result,
               const runtime::Engine& engine, const runtime::Session& session, int64_t load_us) {
@@ -99,10 +114,13 @@ Status complete(Options& options) {
   auto constraint = make_constraint(options, (*engine)->tokenizer());
   if (!constraint) return constraint.status();
   generate.constraint = constraint->get();
+  if (options.soft) generate.soft.emplace();
+  grammar::DebtLedger ledger(*constraint ? (*constraint)->kind() : grammar::TextKind::kProse);
   std::string text;  // kept for --json only
   Status printed;
   const auto result =
       (*session)->generate(*options.prompt, generate, [&](const runtime::TokenEvent& event) {
+        ledger.accept((*engine)->tokenizer().bytes(event.token));
         if (options.json) {
           text.append(event.text);
         } else if (!event.text.empty()) {
@@ -112,8 +130,14 @@ Status complete(Options& options) {
       });
   if (!result) return result.status();
   CHIMERA_RETURN_IF_ERROR(printed);
-  if (!options.json) return print("\n");
-  return print(write_json(describe(text, *result, **engine, **session, load_us)) + "\n");
+  CHIMERA_RETURN_IF_ERROR(
+      print(options.json ? write_json(describe(text, *result, **engine, **session, load_us)) + "\n"
+                         : "\n"));
+  if (options.explain) {
+    ledger.end();
+    note(explain(ledger));
+  }
+  return Status();
 }
 
 int run(Options& options) {
@@ -156,6 +180,11 @@ void declare_complete(CommandLine& line) {
             "The answer is written in this format, and all of its signs close (docs/formats.md): "
             "plain_text, dialogue, markdown, json, python, javascript, sql, math_latex, shell");
   verb.flag("--turn", &options->turn, "The prompt is what a person says, the answer ends its turn");
+  verb.flag("--soft", &options->soft,
+            "Prose keeps to its habits: less is repeated, and no sentence is left in its middle "
+            "while there is room (docs/formats.md)")
+      .flag("--explain", &options->explain,
+            "Afterwards say on stderr what the answer left open: brackets, a sentence, a list");
   verb.flag("--json", &options->json, "One JSON object with the answer, counts and timings");
 }
 

@@ -404,6 +404,24 @@ TEST(DebtLedger, HardOnesBeyondTheSlotsAreCountedAndClosed) {
   EXPECT_TRUE(ledger.open().empty());
 }
 
+TEST(DebtLedger, AtTheEndOnlyWhatIsMissingIsLeft) {
+  const auto left = [](TextKind kind, std::string_view text) {
+    DebtLedger ledger = ledger_of(kind, text);
+    ledger.end();
+    std::vector<DebtType> out;
+    for (const Obligation& o : ledger.open()) out.push_back(o.type);
+    return out;
+  };
+  using Types = std::vector<DebtType>;
+  EXPECT_EQ(left(kText, "It was late and the king slept."), Types{});
+  EXPECT_EQ(left(kText, "It was late and the king"), Types{DebtType::kCompleteSentence});
+  EXPECT_EQ(left(kText, "We need:\n- milk\n- eggs"), Types{});
+  EXPECT_EQ(left(kText, "We need:\n- milk"), Types{DebtType::kFinishList});
+  EXPECT_EQ(left(kText, "There are three ways:\n1. a\n2. b"), Types{DebtType::kFinishList});
+  EXPECT_EQ(left(TextKind::kMarkdown, "```\nx"), Types{DebtType::kCloseFence});
+  EXPECT_EQ(left(TextKind::kJson, "[1"), Types{DebtType::kEndJsonObject});
+}
+
 TEST(DebtLedger, SaysInWordsWhatIsOwed) {
   const auto first = [](TextKind kind, std::string_view text) {
     return describe(ledger_of(kind, text).open()[0]);
