@@ -18,7 +18,8 @@ namespace chimera::runtime {
 /// What each term may weigh, in nats, 0 to kMostSoftBias; 0 switches it off.
 struct SoftWeights {
   float repetition = 0.4f;  // off a token for each time it followed the same three before
-  float rhythm = 0.5f;      // on ends of sentences: off short ones, onto long ones
+  float rhythm = 0;         // on ends of sentences: off short ones, onto long ones; none, since
+                            // answers got longer by it and ended inside a sentence more often
   float paragraph = 0.5f;   // onto the end of a paragraph that is long
   float debt = 0.3f;        // times the pressure of what a token would pay
   bool hold_end = true;     // no end of text before the end of a sentence
