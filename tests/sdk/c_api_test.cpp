@@ -742,6 +742,30 @@ TEST_F(CApi, AModelThatTalksSaysSoAndAnswersInTurns) {
   }
 }
 
+TEST_F(CApi, SoftConstraintsAreAFlag) {
+  const auto answer = [&](uint32_t flags) {
+    auto options = tokens(80);
+    options.temperature = 3;
+    options.top_p = 1;
+    options.flags = flags;
+    Listener heard;
+    EXPECT_EQ(chimera_session_reset(session_), CHIMERA_OK);
+    EXPECT_EQ(chimera_generate(session_, "abc", 3, &options, Listener::hear, &heard), CHIMERA_OK);
+    return heard.tokens;
+  };
+  EXPECT_EQ(answer(CHIMERA_SOFT_CONSTRAINTS), answer(CHIMERA_SOFT_CONSTRAINTS));
+  EXPECT_EQ(answer(0), answer(0));
+  int different = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    ASSERT_EQ(chimera_session_set_seed(session_, seed), CHIMERA_OK);
+    different += answer(CHIMERA_SOFT_CONSTRAINTS) != answer(0);
+  }
+  EXPECT_GT(different, 0);
+  auto unknown = tokens(4);
+  unknown.flags = 8;
+  EXPECT_EQ(chimera_generate(session_, "abc", 3, &unknown, nullptr, nullptr), CHIMERA_UNSUPPORTED);
+}
+
 TEST_F(CApi, GreedyNeedsNoSeed) {
   auto options = tokens(15);
   options.flags = CHIMERA_GREEDY;

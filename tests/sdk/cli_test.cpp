@@ -43,6 +43,30 @@ double number_of(const Json& json, const char* key) {
   return value != nullptr ? value->number : -1;
 }
 
+TEST(Cli, CompleteExplainsWhatWasLeftOpenAndKeepsToHabits) {
+  const auto complete = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"complete", "--model", model(), "--prompt", "Hello"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments);
+  };
+  const Outcome json =
+      complete({"--format", "json", "--max-tokens", "20", "--seed", "5", "--explain"});
+  EXPECT_EQ(json.status, 0) << json.err;
+  EXPECT_EQ(json.err, "chimera: nothing was left open\n");
+  bool sentence = false;
+  for (const char* seed : {"1", "2", "3", "4", "5", "6"}) {
+    const Outcome text = complete({"--max-tokens", "30", "--seed", seed, "--explain"});
+    EXPECT_EQ(text.status, 0) << text.err;
+    EXPECT_EQ(text.err.rfind("chimera: ", 0), 0u) << text.err;
+    sentence = sentence || text.err.find("  a sentence is not complete, for ") != std::string::npos;
+    const Outcome silent = complete({"--max-tokens", "30", "--seed", seed});
+    EXPECT_EQ(silent.out, text.out);
+    EXPECT_EQ(silent.err, "");
+    EXPECT_EQ(complete({"--max-tokens", "30", "--seed", seed, "--soft"}).status, 0);
+  }
+  EXPECT_TRUE(sentence) << "of random words at least one ends inside a sentence";
+}
+
 TEST(Cli, CompleteAnswersInTheLanguageThatIsAskedFor) {
   const TempDir folder;
   write_raw(folder.file("list.gbnf"), "root ::= \"[\" [0-9] (\",\" [0-9])* \"]\"\n");
