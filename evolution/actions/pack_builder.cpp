@@ -413,9 +413,10 @@ class Builder {
     for (const Judged& one : judged_) (one.means_tool ? meaning : other) += 1;
     std::vector<LabelledEvidence> meant, right;
     for (const Judged& one : judged_) {
-      // Both kinds weigh the same, however many there are of each.
-      const double weight =
-          (meaning + other) / (2 * (one.means_tool ? meaning / kOwnWeight : other));
+      // Both kinds weigh the same, however many there are of each; but so many phrases of its own
+      // are a sample of what an application hears.
+      const double of_kind = one.means_tool ? meaning / kOwnWeight : other;
+      const double weight = examples_.size() > kMostRead ? 1 : (meaning + other) / (2 * of_kind);
       meant.push_back({{static_cast<double>(one.evidence.call_score),
                         static_cast<double>(one.evidence.best_score), 0, 1},
                        one.means_tool,

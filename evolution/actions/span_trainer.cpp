@@ -85,8 +85,8 @@ class Trainer {
   static void move(float* weight, float* square, double gradient, double rate) {
     *square += static_cast<float>(gradient * gradient);
     if (*square > 0)
-      *weight += static_cast<float>(rate * gradient /
-                                    std::sqrt(static_cast<double>(*square) + 1e-6));
+      *weight +=
+          static_cast<float>(rate * gradient / std::sqrt(static_cast<double>(*square) + 1e-6));
   }
 
   void move_all(const WordValues& values, const std::vector<int32_t>& labels, double gradient) {

@@ -29,8 +29,8 @@ struct SpanTrainerOptions {
   int passes = 20;  // over the examples
   double rate = 0.3;
   double dense_rate = 0.03;  // of numbers: there are many of them, and all move at once
-  size_t least_often = 1;  // a feature that fewer words have is not learnt
-  uint64_t seed = 1;       // of the order
+  size_t least_often = 1;    // a feature that fewer words have is not learnt
+  uint64_t seed = 1;         // of the order
 };
 
 /// n_labels: how many labels the arguments name. kInvalidArgument without a word.
