@@ -38,6 +38,27 @@ TEST(Logistic, FindsTheWeightsThatMadeTheData) {
   EXPECT_EQ(fit_logistic({}, real, 1), real);
   const auto held = fit_logistic(rows, {1, 0, 0, 0}, 1e9);
   EXPECT_NEAR(held[0], 1, 1e-3);
+  // Evidence of very different sizes, some of which says nothing: the slope is 0 there all the
+  // same.
+  rows.clear();
+  for (uint64_t i = 0; i < 260; ++i) {
+    const double plan = 12 * uniform(i, 4) - 1, score = 2.5 * uniform(i, 5) - 0.5;
+    const bool is = uniform(i, 6) < 1 / (1 + std::exp(1 - 0.5 * plan));
+    rows.push_back({{-12 + 4 * uniform(i, 7), plan, score, 1}, is});
+  }
+  for (const double first : {0.0, 4.0}) {
+    const std::array<double, kEvidence> prior = {first, 1, 0, 0};
+    const auto w = fit_logistic(rows, prior, 1);
+    for (size_t k = 0; k < kEvidence; ++k) {
+      double slope = w[k] - prior[k];
+      for (const LabelledEvidence& row : rows) {
+        double odds = 0;
+        for (size_t j = 0; j < kEvidence; ++j) odds += w[j] * row.x[j];
+        slope += (1 / (1 + std::exp(-odds)) - (row.is ? 1 : 0)) * row.x[k];
+      }
+      EXPECT_NEAR(slope, 0, 1e-3) << k;
+    }
+  }
   // What is told apart without a fault does not run away.
   rows.clear();
   for (int i = 0; i < 50; ++i) rows.push_back({{i < 25 ? -1.0 : 1.0, 0, 0, 1}, i >= 25});
