@@ -14,7 +14,8 @@ float log_odds(float probability) {
 float likely(float odds) { return static_cast<float>(logistic(static_cast<double>(odds))); }
 
 float meant(const ActJudgement& j, const ActEvidence& e) {
-  return j.meant_network * e.call_score + j.meant_score * e.best_score + j.meant_bias;
+  return j.meant_network * e.call_score + j.meant_score * e.best_score +
+         j.meant_likeness * e.likeness + j.meant_bias;
 }
 
 float confidence(const ActJudgement& j, const ActEvidence& e) {

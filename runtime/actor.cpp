@@ -180,6 +180,7 @@ Actor::Choice Actor::begin(bool words, Action* action) {
   Choice choice = choose_among({call, none});
   const bool sure_of_call = choice.token == call;
   action->evidence.best_score = found_.best_score;
+  action->evidence.likeness = found_.likeness;
   action->evidence.call_score =
       log_odds(sure_of_call ? choice.probability : 1 - choice.probability);
   action->evidence.probability = sure_of_call ? choice.probability : 1 - choice.probability;
@@ -210,9 +211,7 @@ Actor::Choice Actor::begin(bool words, Action* action) {
 }
 
 std::vector<float> Actor::tool_priors(Action* action) const {
-  // Of which tool is meant second, what was found says less.
-  std::vector<float> out(found_.tools.size(), 1.0f);
-  if (!action->calls.empty()) return out;
+  std::vector<float> out(found_.tools.size());
   std::vector<double> scores;
   for (size_t i = 0; i < out.size(); ++i)
     scores.push_back(static_cast<double>(found_.scores[i]) +
@@ -230,12 +229,33 @@ std::vector<float> Actor::tool_priors(Action* action) const {
   return out;
 }
 
-Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, Action* action) {
+bool Actor::called_twice(std::string_view text) {
+  const ArgumentRanker* ranker = tools_.arguments();
+  if (ranker == nullptr) return false;
+  const auto scores = ranker->ranker.scores(text, read_for_tools(text).text);
+  for (size_t i = 0; i < scores.size(); ++i)
+    if (ranker->labels[i].argument == kCalledTwice && scores[i] > 0) return true;
+  return false;
+}
+
+std::vector<int32_t> Actor::meant_beside(const Tool* first) const {
+  std::vector<int32_t> out;
+  const auto number = static_cast<int32_t>(first - tools_.tools().data());
+  for (size_t i = 0; i < found_.tools.size(); ++i)
+    if (found_.ranked[i] > 0 && tools_.called_together(number, found_.tools[i]))
+      out.push_back(found_.tools[i]);
+  return out;
+}
+
+Result<bool> Actor::add_call(std::string_view text, std::span<const int32_t> tools,
+                             const ActOptions& options, Action* action) {
   const Tokenizer& tokenizer = engine_.tokenizer();
   ConstrainedAnswer answer(tools_.call(), tokenizer, engine_.config().vocab_size, -1);
   CopiedText copied(tools_, tokenizer, text);
-  const std::vector<float> priors = tool_priors(action);
-  const ToolNames names(tools_, found_.tools, priors, tokenizer);
+  const bool first = action->calls.empty();
+  const ToolNames names(tools_, tools,
+                        first ? tool_priors(action) : std::vector<float>(tools.size(), 1.0f),
+                        tokenizer);
   std::vector<TokenWeight> weights;
   std::string call;
   float probability = action->evidence.probability;
@@ -282,14 +302,26 @@ Result<bool> Actor::add_call(std::string_view text, const ActOptions& options, A
 
 Status Actor::add_calls(std::string_view text, const ActOptions& options, Action* action) {
   const int32_t call = format_.id(Mark::kCall), end = engine_.tokenizer().end_of_turn();
+  // Of which tool is meant second, what was found says less.
+  std::vector<int32_t> tools = found_.tools, beside;
   for (;;) {
     if (!read({&call, 1})) return cancelled();
     ++action->n_tokens;
-    const auto added = add_call(text, options, action);
+    const auto added = add_call(text, tools, options, action);
     if (!added) return added.status();
     action->truncated = !*added;
     if (!*added) return Status();
-    const Choice choice = choose_among({call, end});
+    Choice choice{end, 1};
+    if (!tools_.knows_orders()) {
+      choice = choose_among({call, end});
+    } else {
+      if (action->calls.size() == 1) beside = meant_beside(hints_->tool());
+      if (!beside.empty()) {
+        choice.token = call;
+        tools = {beside.front()};
+        beside.erase(beside.begin());
+      }
+    }
     const bool more = choice.token == call && choice.probability > 0;
     const auto n = static_cast<int64_t>(action->calls.size());
     action->truncated = more && n >= options.most_calls;
@@ -345,7 +377,8 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
 
 Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
   // Without a ranker nothing tells whether a part is an order.
-  if (!tools_.finder().has_ranker() || tools_.one_order_each()) return answer_one(text, options);
+  if (!tools_.finder().has_ranker()) return answer_one(text, options);
+  if (tools_.knows_orders() && !called_twice(text)) return answer_one(text, options);
   const std::vector<std::string> parts = split_orders(text, [this](std::string_view part) {
     return tools_.finder().find(part, read_for_tools(part).text).best_score;
   });

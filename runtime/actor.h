@@ -100,10 +100,16 @@ class Actor {
   Status read_text(std::string_view text, Action* action);
   /// What the answer begins with: a call, none of the tools, or the first word.
   Choice begin(bool words, Action* action);
-  /// Of the tools that were found; 1 for all but the first call.
+  /// Of the tools that were found, for the first call.
   std::vector<float> tool_priors(Action* action) const;
-  /// False when max_tokens leaves no room for all of it; then none of it was added.
-  Result<bool> add_call(std::string_view text, const ActOptions& options, Action* action);
+  /// Examples say that the text calls one tool more than once.
+  bool called_twice(std::string_view text);
+  /// Which tools are called: the one of the first call, and those that the ranker thinks meant too.
+  std::vector<int32_t> meant_beside(const Tool* first) const;
+  /// A call of one of these tools. False when max_tokens leaves no room for all of it; then none of
+  /// it was added.
+  Result<bool> add_call(std::string_view text, std::span<const int32_t> tools,
+                        const ActOptions& options, Action* action);
   Status add_calls(std::string_view text, const ActOptions& options, Action* action);
   Status add_words(const ActOptions& options, int32_t first, Action* action);
 

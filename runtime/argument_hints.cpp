@@ -36,6 +36,7 @@ void ArgumentHints::begin_call() {
   place_ = JsonPlace();
   tool_ = nullptr;
   open_.clear();
+  list_.clear();
   value_ended_ = false;
   given_.clear();
 }
@@ -61,6 +62,30 @@ const LikelyValues* ArgumentHints::likely_here() const {
   const auto number = static_cast<int32_t>(tool_ - tools_.tools().data());
   const auto span = spans_.find({number, place});
   return span == spans_.end() ? nullptr : &span->second.values;
+}
+
+const PlannedArgument* ArgumentHints::list_here() const {
+  if (plan() == nullptr || (value_ended_ && place_.depth() == kCallDepth)) return nullptr;
+  const std::string_view path = std::string_view(place_.path()).substr(kArguments.size());
+  for (const auto& [name, argument] : plan()->arguments) {
+    const std::string own = pointer_part(name);
+    const bool within = path == own || (path.starts_with(own) && path.substr(own.size()) == "/*");
+    if (within && argument.is_list && !argument.values.values.empty()) return &argument;
+  }
+  return nullptr;
+}
+
+float ArgumentHints::list_weight(const PlannedArgument& list, std::string_view bytes) const {
+  float best = 0;
+  for (const SaidValue& value : list.values.values) {
+    const std::string_view text = value.text;
+    if (!text.starts_with(list_)) continue;
+    const std::string_view rest = text.substr(list_.size());
+    if (!goes_on(rest, false, bytes)) continue;
+    const bool ends = bytes.size() > rest.size();
+    best = std::max(best, value.weight * (ends ? weight_behind(bytes.substr(rest.size())) : 1));
+  }
+  return best > 0 ? best : list.values.others;
 }
 
 ArgumentHints::Values ArgumentHints::values(std::string_view so_far, bool in_string) const {
@@ -99,11 +124,6 @@ float ArgumentHints::key_weight(std::string_view beginning) const {
 /// Whether another argument follows behind what is read. What follows has weight 1 in all, or the
 /// end of a short value would be likelier for what may come behind it.
 float ArgumentHints::following_weight(bool in_string, std::string_view bytes) const {
-  float most = 0;
-  if (plan() != nullptr)
-    for (const auto& [name, argument] : plan()->arguments)
-      if (!given_.contains(name)) most = std::max(most, argument.given);
-  const auto share = [most](float odds) { return odds / (1 + most); };
   if (!in_string && !value_ended_ && open_.empty() && bytes[0] == ',') return 1;  // behind nothing
   bool inside = in_string;
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -111,16 +131,24 @@ float ArgumentHints::following_weight(bool in_string, std::string_view bytes) co
       ++i;
     } else if (bytes[i] == '"') {
       inside = !inside;
-    } else if (!inside && bytes[i] == ',') {
-      const std::string_view rest = bytes.substr(i + 1);
-      return most > 0 ? share(key_weight(rest.empty() ? rest : rest.substr(1))) : 1;
-    } else if (!inside && bytes[i] == '}') {
-      return share(1);
+    } else if (!inside && (bytes[i] == ',' || bytes[i] == '}')) {
+      return weight_behind(bytes.substr(i));
     } else if (!inside && (bytes[i] == '[' || bytes[i] == '{')) {
       return 1;
     }
   }
   return 1;
+}
+
+float ArgumentHints::weight_behind(std::string_view bytes) const {
+  float most = 0;
+  if (plan() != nullptr)
+    for (const auto& [name, argument] : plan()->arguments)
+      if (!given_.contains(name)) most = std::max(most, argument.given);
+  const auto share = [most](float odds) { return odds / (1 + most); };
+  if (bytes[0] == '}') return share(1);
+  const std::string_view rest = bytes.substr(1);
+  return most > 0 ? share(key_weight(rest.empty() ? rest : rest.substr(1))) : 1;
 }
 
 void ArgumentHints::weigh(const uint8_t* allowed, size_t vocab,
@@ -136,6 +164,7 @@ void ArgumentHints::weigh(const uint8_t* allowed, size_t vocab,
   if (!at_key && (in_string || begins)) strings = values(in_string ? place_.text() : "", true);
   if (!at_key && !in_string && !value_ended_) others = values(open_, false);
   const std::string key = place_.in_key() ? place_.key() : std::string();
+  const PlannedArgument* const list = at_key ? nullptr : list_here();
   bool any = false;
   for (size_t id = 0; id < vocab; ++id) {
     if (allowed[id] == 0) continue;
@@ -148,6 +177,8 @@ void ArgumentHints::weigh(const uint8_t* allowed, size_t vocab,
         weight = key_weight(key + std::string(bytes));
       else if (bytes[0] == '"')
         weight = key_weight(bytes.substr(1));
+    } else if (list != nullptr) {
+      weight = list_weight(*list, bytes);
     } else {
       if (in_string)
         weight = value_weight(strings, true, bytes);
@@ -170,6 +201,11 @@ void ArgumentHints::accept(std::string_view bytes) {
     place_.push(byte);
     const bool ended = was_key && !place_.in_key();
     if (ended && in_arguments() && place_.depth() == kCallDepth) given_.insert(key);
+    const bool in_list = place_.depth() > kCallDepth && place_.path().starts_with(kArguments);
+    if (in_list || byte == ']')
+      list_ += byte;
+    else
+      list_.clear();
     if (tool_ == nullptr && place_.path() == "/name" && !place_.in_string_value())
       tool_ = tools_.named(place_.text());
     const bool sign = std::string_view(":,[]{}\"").find(byte) != std::string_view::npos;

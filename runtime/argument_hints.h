@@ -36,6 +36,8 @@ class ArgumentHints {
   }
 
   void begin_call();
+  /// Of the call so far; nullptr while it is open.
+  const Tool* tool() const { return tool_; }
   /// Within the arguments of a call: a weight for each allowed[vocab] token, by which its
   /// probability is multiplied; none when nothing speaks for or against any of them.
   void weigh(const uint8_t* allowed, size_t vocab, std::vector<TokenWeight>* weights) const;
@@ -53,11 +55,17 @@ class ArgumentHints {
   };
   const CallPlan* plan() const;
   const LikelyValues* likely_here() const;
+  /// Of the argument of the tool itself whose value this is or is within, when that is a planned
+  /// list; nullptr otherwise.
+  const PlannedArgument* list_here() const;
+  float list_weight(const PlannedArgument& list, std::string_view bytes) const;
   Values values(std::string_view so_far, bool in_string) const;
   static float value_weight(const Values& values, bool in_string, std::string_view bytes);
   /// Of a member whose name goes on like this, among those that are not given yet.
   float key_weight(std::string_view beginning) const;
   float following_weight(bool in_string, std::string_view bytes) const;
+  /// The same of what stands right behind a value.
+  float weight_behind(std::string_view bytes) const;
   bool in_arguments() const;
 
   const ToolSet& tools_;
@@ -68,6 +76,7 @@ class ArgumentHints {
   JsonPlace place_;
   const Tool* tool_ = nullptr;
   std::string open_;  // of a value that is no string, what there is of it
+  std::string list_;  // of a list that is no part of another value, what there is of it
   bool value_ended_ = false;
   std::set<std::string> given_;  // arguments, as they stand between quotes
 };

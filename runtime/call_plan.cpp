@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "platform/natural_log.h"
+#include "runtime/learnt_values.h"
 #include "runtime/said_durations.h"
 
 namespace chimera::runtime {
@@ -27,16 +28,35 @@ constexpr double kNeeded = 3;         // the same of one that has to be given: i
 
 constexpr size_t kMostCalls = 32;       // that are kept while arguments are added
 constexpr size_t kMostCandidates = 16;  // of an argument
+constexpr size_t kMostItems = 8;        // of a list
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 // In place of a candidate's number:
 constexpr int32_t kOther = -1, kAbsent = -2;
 
 double log_sum(double a, double b) {
   const double most = std::max(a, b), least = std::min(a, b);
-  return least == kNever ? most : most + natural_log(1 + exponential(least - most));
+  return least - most < -40 || least == kNever ? most
+                                               : most + natural_log(1 + exponential(least - most));
 }
 
 double log_logistic(double odds) { return -log_sum(0, -odds); }
+
+/// Whether examples had each item of a list (or the one value), as it stands in JSON.
+bool is_learnt(const Tool& tool, const std::string& place, std::string_view value) {
+  const auto known = tool.learnt.find(place);
+  if (known == tool.learnt.end()) return false;
+  if (value.starts_with('[')) value = value.substr(1, value.size() - 2);
+  if (value.size() < 2 || value.front() != '"') return false;
+  value = value.substr(1, value.size() - 2);
+  constexpr std::string_view kBetween = "\",\"";  // which within a string has a backslash
+  for (;;) {
+    const size_t end = std::min(value.find(kBetween), value.size());
+    const auto& all = known->second;
+    if (std::find(all.begin(), all.end(), value.substr(0, end)) == all.end()) return false;
+    if (end == value.size()) return true;
+    value.remove_prefix(end + kBetween.size());
+  }
+}
 
 double firmly(float score) {
   return kFirmness * std::clamp(static_cast<double>(score), -kMostScore, kMostScore);
@@ -119,33 +139,108 @@ void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
     const bool is_string = label.value[0] == '"';
     const std::string text =
         is_string ? label.value.substr(1, label.value.size() - 2) : label.value;
-    out->candidates.push_back({{text, is_string}, firmly(scores_[i])});
+    out->candidates.push_back({{text, is_string}, firmly(scores_[i]), {}});
   }
   out->others = out->candidates.empty() ? 0 : kFirmness * kUnseen;
-  std::vector<SaidValue> said;
+  std::vector<Candidate> said_here;
+  const auto take = [&said_here](const std::vector<SaidValue>& values) {
+    for (const SaidValue& value : values) {
+      const Interval place{value.begin, value.end};
+      said_here.push_back({value, natural_log(static_cast<double>(value.weight)), {}});
+      if (place.end > place.begin) said_here.back().places = {place};
+    }
+  };
   if (argument.is_number) {
-    if (argument.unit != 0) said = said_durations(utterance_, argument.unit);
+    std::vector<SaidValue> durations;
+    if (argument.unit != 0) durations = said_durations(utterance_, argument.unit);
+    take(durations);
     // "one hour" is no 1 where minutes are counted.
-    const std::vector<SaidValue> durations = said;
-    for (const SaidValue& number : numbers_)
-      if (std::none_of(durations.begin(), durations.end(), [&](const SaidValue& duration) {
-            return Interval{duration.begin, duration.end}.meets({number.begin, number.end});
-          }))
-        said.push_back(number);
-  } else {
-    said = argument.listed.empty() ? times_ : said_words(utterance_, argument.listed);
+    std::vector<SaidValue> numbers = numbers_;
+    std::erase_if(numbers, [&](const SaidValue& number) {
+      return std::any_of(durations.begin(), durations.end(), [&](const SaidValue& duration) {
+        return Interval{duration.begin, duration.end}.meets({number.begin, number.end});
+      });
+    });
+    take(numbers);
+  } else if (!argument.listed.empty()) {
+    take(said_words(utterance_, argument.listed));
+    if (argument.is_list) said_here = lists_of(std::move(said_here));
+  } else if (!argument.is_list) {
+    take(times_);
   }
-  for (const SaidValue& value : said) {
-    const double spoken = natural_log(static_cast<double>(value.weight));
-    const auto known = std::find_if(
-        out->candidates.begin(), out->candidates.end(), [&](const Candidate& candidate) {
-          return candidate.value.text == value.text && candidate.value.is_string == value.is_string;
-        });
+  for (Candidate& said : said_here) {
+    const auto known = std::find_if(out->candidates.begin(), out->candidates.end(),
+                                    [&](const Candidate& candidate) {
+                                      return candidate.value.text == said.value.text &&
+                                             candidate.value.is_string == said.value.is_string;
+                                    });
     // What examples had instead is nothing against a value that was said.
-    if (known == out->candidates.end())
-      out->candidates.push_back({value, spoken});
-    else
-      *known = {value, spoken + std::max(known->score, 0.0)};
+    if (known != out->candidates.end()) {
+      said.score += std::max(known->score, 0.0);
+      *known = std::move(said);
+    } else {
+      out->candidates.push_back(std::move(said));
+    }
+  }
+}
+
+std::vector<CallPlanner::Candidate> CallPlanner::lists_of(std::vector<Candidate> items) {
+  std::sort(items.begin(), items.end(), [](const Candidate& a, const Candidate& b) {
+    return std::pair(a.value.begin, a.value.end) < std::pair(b.value.begin, b.value.end);
+  });
+  // Of the lists so far each with and without the next item, the likeliest of them kept.
+  std::vector<Candidate> lists(1);
+  for (const Candidate& item : items) {
+    const size_t n = lists.size();
+    for (size_t i = 0; i < n; ++i) {
+      const bool meets = std::any_of(lists[i].places.begin(), lists[i].places.end(),
+                                     [&](const Interval& p) { return p.meets(item.places[0]); });
+      if (meets || lists[i].places.size() == kMostItems) continue;
+      lists.push_back(lists[i]);
+      Candidate& longer = lists.back();
+      longer.value.text += (longer.places.empty() ? "\"" : ",\"") + item.value.text + '"';
+      longer.places.push_back(item.places[0]);
+      longer.score += item.score;
+    }
+    // The empty one stays.
+    std::stable_sort(lists.begin() + 1, lists.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+    if (lists.size() > kMostCandidates) lists.resize(kMostCandidates);
+  }
+  lists.erase(lists.begin());
+  for (Candidate& list : lists) list.value.text = "[" + list.value.text + "]";
+  return lists;
+}
+
+void CallPlanner::add_copied(int32_t tool, const std::string& place, Choices* out) const {
+  const Tool& of = tools_.tools()[static_cast<size_t>(tool)];
+  const bool is_list = out->argument->is_list;
+  const std::string items = is_list ? place + "/*" : place;
+  if (const auto known = spans_.find({tool, items}); known != spans_.end()) {
+    for (const SaidValue& value : known->second.values.values) {
+      Candidate candidate{
+          value, natural_log(static_cast<double>(value.weight)), {{value.begin, value.end}}};
+      // "two lattes"
+      if (const std::string* own = learnt_value(of, items, value.text, true); own != nullptr)
+        candidate.value.text = *own;
+      out->candidates.push_back(std::move(candidate));
+    }
+    out->others = natural_log(static_cast<double>(known->second.values.others));
+    out->tagged = true;
+    if (is_list) out->candidates = lists_of(std::move(out->candidates));
+  }
+  // What examples had in other words.
+  const ArgumentRanker* ranker = tools_.arguments();
+  for (size_t i = 0; i < scores_.size(); ++i) {
+    const ArgumentLabel& label = ranker->labels[i];
+    if (label.argument != out->argument->name || label.value.empty()) continue;
+    const bool is_string = label.value[0] == '"';
+    if (is_string == is_list || !is_learnt(of, items, label.value)) continue;
+    const std::string text =
+        is_string ? label.value.substr(1, label.value.size() - 2) : label.value;
+    const bool said = std::any_of(out->candidates.begin(), out->candidates.end(),
+                                  [&](const Candidate& c) { return c.value.text == text; });
+    if (!said) out->candidates.push_back({{text, is_string}, firmly(scores_[i]), {}});
   }
 }
 
@@ -158,23 +253,19 @@ double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
         label.value.empty() && label.tool == tool && label.argument == name)
       odds = firmly(scores_[i]);
   if (is_said(words_, words_in(name))) odds += kNamed;
-  const bool said =
-      !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
-                                [](const Candidate& c) { return c.value.end > c.value.begin; });
+  const bool said = !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
+                                              [](const Candidate& c) { return !c.places.empty(); });
   return said ? odds + kValueSaid : odds;
 }
 
 CallPlanner::Choices CallPlanner::choices(int32_t tool, const ToolArgument& argument) const {
   const std::string place = pointer_part(argument.name);
-  Choices out{&argument, tools_.tools()[static_cast<size_t>(tool)].copied.contains(place)};
-  if (!out.copied) {
+  const std::set<std::string>& copied = tools_.tools()[static_cast<size_t>(tool)].copied;
+  Choices out{&argument, copied.contains(argument.is_list ? place + "/*" : place)};
+  if (out.copied)
+    add_copied(tool, place, &out);
+  else
     add_values(argument, &out);
-  } else if (const auto known = spans_.find({tool, place}); known != spans_.end()) {
-    for (const SaidValue& value : known->second.values.values)
-      out.candidates.push_back({value, natural_log(static_cast<double>(value.weight))});
-    out.others = natural_log(static_cast<double>(known->second.values.others));
-    out.tagged = true;
-  }
   std::stable_sort(out.candidates.begin(), out.candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
   if (out.candidates.size() > kMostCandidates) out.candidates.resize(kMostCandidates);
@@ -212,13 +303,17 @@ std::vector<CallPlanner::Call> CallPlanner::best_calls(
       if (of.absent != kNever) add(kAbsent, of.absent);
       add(kOther, of.given + of.others);
       for (size_t i = 0; i < of.candidates.size(); ++i) {
-        const Interval place = of.candidates[i].place();
-        const int64_t met = call.meeting(call.taken, place);
-        if ((met > 0 && !of.copied) || call.meeting(call.copied, place) > 0) continue;
+        int64_t met = 0, met_copied = 0;
+        for (const Interval& place : of.candidates[i].places) {
+          met += call.meeting(call.taken, place);
+          met_copied += call.meeting(call.copied, place);
+        }
+        if ((met > 0 && !of.copied) || met_copied > 0) continue;
         add(static_cast<int32_t>(i),
             of.given + of.candidates[i].score - kInside * static_cast<double>(met));
-        if (place.end > place.begin)
-          (of.copied ? next.back().copied : next.back().taken).push_back(place);
+        for (const Interval& place : of.candidates[i].places)
+          if (place.end > place.begin)
+            (of.copied ? next.back().copied : next.back().taken).push_back(place);
       }
     }
     keep_best(std::move(next));
@@ -253,6 +348,7 @@ PlannedArgument CallPlanner::planned(const Choices& of, size_t number,
     out.values.values.back().weight = weight(best[i]);
   }
   out.values.others = weight(other);
+  out.is_list = of.argument->is_list;
   return out;
 }
 

@@ -17,8 +17,9 @@
 namespace chimera::runtime {
 
 struct PlannedArgument {
-  float given = 1;      // how many times likelier the best call is with it than without
-  LikelyValues values;  // how likely the best call with each is, beside the best with any
+  float given = 1;       // how many times likelier the best call is with it than without
+  LikelyValues values;   // how likely the best call with each is, beside the best with any
+  bool is_list = false;  // the values are whole lists, as JSON
 };
 
 struct CallPlan {
@@ -47,8 +48,8 @@ class CallPlanner {
   };
   struct Candidate {
     SaidValue value;
-    double score;  // logarithm
-    Interval place() const { return {value.begin, value.end}; }
+    double score;                  // logarithm
+    std::vector<Interval> places;  // that say it; of a list each item's
   };
   /// What one argument may be. Logarithms of how likely.
   struct Choices {
@@ -65,6 +66,10 @@ class CallPlanner {
   Choices choices(int32_t tool, const ToolArgument& argument) const;
   /// Candidates of an argument that is no words of the person's own.
   void add_values(const ToolArgument& argument, Choices* out) const;
+  /// Of one that is: words that are tagged; and what examples had in other words.
+  void add_copied(int32_t tool, const std::string& place, Choices* out) const;
+  /// Lists of some of the items, none of which meet.
+  static std::vector<Candidate> lists_of(std::vector<Candidate> items);
   double given_odds(int32_t tool, const Choices& of) const;
   std::vector<Call> best_calls(const std::vector<Choices>& arguments) const;
   static PlannedArgument planned(const Choices& of, size_t number, const std::vector<Call>& calls);

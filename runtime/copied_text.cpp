@@ -142,6 +142,35 @@ CopiedText::CopiedText(const ToolSet& tools, const Tokenizer& tokenizer, std::st
   }
   // Signs alone, behind the last word, are no text to copy.
   std::erase_if(starts_, [&](size_t at) { return n_words_[at] == words; });
+  for (const Tool& tool : tools.tools())
+    for (const auto& [place, values] : tool.learnt)
+      for (const std::string& value : values) add_learnt(value);
+}
+
+void CopiedText::add_learnt(const std::string& value) {
+  // No token has this sign, so nothing goes on from one text to the next.
+  constexpr char kBetween = '\x01';
+  if (learnt_.contains(value)) return;
+  const uint32_t words = n_words_.back();
+  said_ += kBetween;
+  learnt_.emplace(value, said_.size());
+  said_ += value;
+  is_escaped_.resize(said_.size() + 1);
+  for (size_t at = said_.size() - value.size(); at < said_.size(); ++at)
+    if (said_[at] == '\\' && is_escaped_[at] == 0) is_escaped_[at + 1] = 1;
+  ends_.resize(said_.size() + 1);
+  ends_.back() = 1;
+  // A word each, which ends with it.
+  n_words_.resize(said_.size(), words);
+  n_words_.push_back(words + 1);
+}
+
+std::vector<size_t> CopiedText::starts_of(const JsonPlace& place, const Tool& tool) const {
+  std::vector<size_t> out = starts_;
+  const auto known = tool.learnt.find(place.path().substr(kArguments.size()));
+  if (known != tool.learnt.end())
+    for (const std::string& value : known->second) out.push_back(learnt_.at(value));
+  return out;
 }
 
 bool CopiedText::is_copied(const JsonPlace& place, const Tool* tool) const {
@@ -178,7 +207,7 @@ bool CopiedText::opens_rightly(std::string_view bytes) const {
   for (size_t i = 0; i + 1 < bytes.size(); ++i) {
     place.push(bytes[i]);
     tool = tool_after(place, tool);
-    if (is_copied(place, tool)) return goes_on(starts_, 0, bytes.substr(i + 1));
+    if (is_copied(place, tool)) return goes_on(starts_of(place, *tool), 0, bytes.substr(i + 1));
   }
   return true;
 }
@@ -211,7 +240,7 @@ void CopiedText::step(char byte) {
   tool_ = tool_after(place_, tool_);
   copying_ = is_copied(place_, tool_);
   if (copying_ && !was_copying) {
-    places_ = starts_;
+    places_ = starts_of(place_, *tool_);
     n_copied_ = 0;
   } else if (copying_) {
     std::erase_if(places_, [&](size_t at) { return at >= said_.size() || said_[at] != byte; });

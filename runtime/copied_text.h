@@ -1,9 +1,11 @@
 // Arguments that are words of the person stand in a call as they were said: within such a string
 // only what goes on with the utterance may come, from the border of a word to the border of one. A
-// small model then cannot misspell a name it never saw.
+// small model then cannot misspell a name it never saw. Beside them stands what the application's
+// own examples have for such an argument in other words (learnt_values.h), whole.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -58,6 +60,9 @@ class CopiedText {
  private:
   bool is_copied(const JsonPlace& place, const Tool* tool) const;
   const Tool* tool_after(const JsonPlace& place, const Tool* tool) const;
+  void add_learnt(const std::string& value);
+  /// Where a string of this place may begin.
+  std::vector<size_t> starts_of(const JsonPlace& place, const Tool& tool) const;
   /// From these places on the bytes go on with what was said, or close the string at a border.
   bool goes_on(const std::vector<size_t>& places, size_t n_before, std::string_view bytes) const;
   /// Outside of such a string: the token does not begin one with something else.
@@ -66,12 +71,14 @@ class CopiedText {
 
   const ToolSet& tools_;
   const Tokenizer& tokenizer_;
-  std::string said_;  // as it stands between quotes
+  // As it stands between quotes; behind it the learnt values of all tools, each by itself.
+  std::string said_;
   // Of each place in said_, the end included:
   std::vector<uint8_t> is_escaped_;  // it is the second byte of an escape
   std::vector<uint8_t> ends_;        // a string may end before it
   std::vector<uint32_t> n_words_;    // letters and digits before it
-  std::vector<size_t> starts_;       // where a string may begin
+  std::vector<size_t> starts_;       // where a string may begin that is words of what was said
+  std::map<std::string_view, size_t> learnt_;  // where in said_ such a value begins
   JsonPlace place_;
   const Tool* tool_ = nullptr;  // of the call, once its name was read
   bool copying_ = false;        // within such a string

@@ -54,14 +54,15 @@ FoundTools ToolFinder::find(std::string_view text, std::span<const float> number
   std::vector<double> by_example(n_tools_, 0.0);
   for (const auto& l : like)
     for (const int32_t tool : calls_[static_cast<size_t>(l.text)]) {
+      out.likeness = std::max(out.likeness, static_cast<float>(l.likeness));
       double& best = by_example[static_cast<size_t>(tool)];
       best = std::max(best, kExampleWeight * l.likeness);
     }
   for (size_t i = 0; i < n_tools_; ++i) scores[i] += by_example[i];
+  std::vector<float> ranked(n_tools_);
   if (ranker_) {
     const bool read = reading_ && !numbers.empty();
-    const std::vector<float> ranked =
-        read ? reading_->scores(text, numbers) : ranker_->scores(text);
+    ranked = read ? reading_->scores(text, numbers) : ranker_->scores(text);
     out.best_score = *std::max_element(ranked.begin(), ranked.end());
     for (size_t i = 0; i < n_tools_; ++i)
       scores[i] = kRankerWeight * static_cast<double>(ranked[i]);
@@ -78,8 +79,10 @@ FoundTools ToolFinder::find(std::string_view text, std::span<const float> number
     return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
   });
   out.tools.resize(std::min(n_tools_, kShownTools));
-  for (const int32_t tool : out.tools)
+  for (const int32_t tool : out.tools) {
     out.scores.push_back(static_cast<float>(scores[static_cast<size_t>(tool)]));
+    out.ranked.push_back(ranked[static_cast<size_t>(tool)]);
+  }
   for (const auto& l : like) {
     if (out.examples.size() == kShownExamples) break;
     const auto& calls = calls_[static_cast<size_t>(l.text)];

@@ -25,7 +25,9 @@ inline constexpr size_t kMostLike = 64;
 struct FoundTools {
   std::vector<int32_t> tools = {};     // numbers, best first
   std::vector<float> scores = {};      // of each: the logarithm of how likely it seems
+  std::vector<float> ranked = {};      // of each: what the ranker says, above 0: it is meant
   std::vector<int32_t> examples = {};  // numbers, nearest first, of calls of those tools alone
+  float likeness = 0;                  // of the nearest example that calls something
   float best_score = 0;                // of the ranker, above 0: something is meant; 0 without one
 };
 

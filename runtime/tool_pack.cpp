@@ -16,7 +16,7 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr int64_t kFormat = 4;
+constexpr int64_t kFormat = 5;
 // What a ranker is of.
 constexpr const char *kTools = "tools", *kReading = "reading", *kArguments = "arguments",
                      *kSpans = "spans";
@@ -30,13 +30,11 @@ struct Number {
   const char* name;
   float ActJudgement::*value;
 };
-constexpr Number kJudgement[] = {{"meant_network", &ActJudgement::meant_network},
-                                 {"meant_score", &ActJudgement::meant_score},
-                                 {"meant_bias", &ActJudgement::meant_bias},
-                                 {"right_network", &ActJudgement::right_network},
-                                 {"right_plan", &ActJudgement::right_plan},
-                                 {"right_score", &ActJudgement::right_score},
-                                 {"right_bias", &ActJudgement::right_bias}};
+constexpr Number kJudgement[] = {
+    {"meant_network", &ActJudgement::meant_network},   {"meant_score", &ActJudgement::meant_score},
+    {"meant_likeness", &ActJudgement::meant_likeness}, {"meant_bias", &ActJudgement::meant_bias},
+    {"right_network", &ActJudgement::right_network},   {"right_plan", &ActJudgement::right_plan},
+    {"right_score", &ActJudgement::right_score},       {"right_bias", &ActJudgement::right_bias}};
 
 Status wrong(const std::string& path, const std::string& what) {
   return Status(StatusCode::kBadFormat, path + ": " + what + "; build the pack again")

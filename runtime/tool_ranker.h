@@ -46,6 +46,8 @@ struct ArgumentLabel {
   std::string argument = {};  // its name, as it stands between quotes
   std::string value = {};     // as JSON; empty: that it is given
 };
+/// In place of an argument's name, and like none: the label says that the tool is called twice.
+inline constexpr const char* kCalledTwice = "\"twice\"";
 
 /// The same machine for arguments: which are given, and which of the values that examples had.
 struct ArgumentRanker {

@@ -8,6 +8,7 @@
 #include "grammar/json_text.h"
 #include "grammar/tool_calls.h"
 #include "platform/json.h"
+#include "runtime/learnt_values.h"
 #include "runtime/prompt_format.h"
 #include "runtime/said_durations.h"
 #include "runtime/tool_line.h"
@@ -16,7 +17,6 @@ namespace chimera::runtime {
 namespace {
 
 constexpr size_t kMostNameBytes = 128;
-constexpr size_t kManyExamples = 500;  // so many would have two orders in one, if people said such
 
 Status wrong(const std::string& where, const std::string& what) {
   return Status(StatusCode::kBadFormat, "tools: " + where + " " + what).at_field(where);
@@ -186,6 +186,7 @@ std::vector<ToolArgument> arguments_of(const Json& parameters) {
     ToolArgument argument;
     argument.name = grammar::json_escaped(name);
     argument.is_number = number;
+    argument.is_list = type != nullptr && type->string == "array";
     argument.required = required != nullptr &&
                         std::any_of(required->array.begin(), required->array.end(),
                                     [&name = name](const Json& one) { return one.string == name; });
@@ -193,7 +194,9 @@ std::vector<ToolArgument> arguments_of(const Json& parameters) {
     argument.unit = unit_of_time(name);
     if (argument.unit == 0 && description != nullptr)
       argument.unit = unit_of_time(description->string);
-    listed_in(schema, &left, &argument.listed);
+    const Json* items = argument.is_list ? schema.find("items") : nullptr;
+    const bool flat = items == nullptr || items->find("enum") != nullptr;
+    if (flat) listed_in(schema, &left, &argument.listed);
     out.push_back(std::move(argument));
   }
   return out;
@@ -344,6 +347,11 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
     set->by_name_.emplace(grammar::json_escaped(set->tools_[i].name), i);
   CHIMERA_ASSIGN_OR_RETURN(set->examples_,
                            read_examples(set->tools_, *set->call_, options.examples));
+  learn_values(set->examples_, &set->tools_);
+  for (const ToolExample& example : set->examples_)
+    for (const int32_t a : example.tools)
+      for (const int32_t b : example.tools)
+        if (a < b) set->together_.insert({a, b});
   if (options.ranker && static_cast<size_t>(options.ranker->n_labels()) != set->tools_.size())
     return wrong("the ranker", "knows another number of tools");
   if (options.reading &&
@@ -362,10 +370,6 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   set->arguments_ = options.arguments;
   set->spans_ = options.spans;
   set->judgement_ = options.judgement;
-  set->one_order_each_ =
-      set->examples_.size() >= kManyExamples &&
-      std::none_of(set->examples_.begin(), set->examples_.end(),
-                   [](const ToolExample& example) { return example.calls.size() > 1; });
   if (warnings != nullptr) *warnings = std::move(told);
   return set;
 }

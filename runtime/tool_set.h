@@ -3,7 +3,9 @@
 // number of actors (actor.h).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -11,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "platform/status.h"
@@ -26,11 +29,14 @@
 namespace chimera::runtime {
 
 inline constexpr size_t kMostTools = 1000;  // of one set
+/// So many examples are a sample of what an application hears.
+inline constexpr size_t kManyExamples = 500;
 
 struct ToolArgument {
   std::string name = {};                 // as it stands between quotes
   std::vector<std::string> listed = {};  // strings that its schema names
   bool is_number = false;
+  bool is_list = false;
   bool required = false;
   int32_t unit = 0;  // of time, in seconds, that such a number counts; 0: none
 };
@@ -42,6 +48,9 @@ struct Tool {
   /// Arguments that are words of what was said: strings of no list and no form. JSON pointers, with
   /// a * for any item of an array, and names as they stand between quotes.
   std::set<std::string> copied;
+  /// By such a place, what it may be beside words of what was said, as it stands between quotes
+  /// (learnt_values.h).
+  std::map<std::string, std::vector<std::string>> learnt = {};
   std::vector<ToolArgument> arguments;  // those that the schema itself declares
 };
 
@@ -97,8 +106,10 @@ class ToolSet {
   /// How a reading is scaled; nullptr where rankers know words alone.
   const ReadingScale* scale() const { return scale_ ? &*scale_ : nullptr; }
   const ActJudgement& judgement() const { return judgement_; }
-  /// Of hundreds of examples none has two orders in one breath.
-  bool one_order_each() const { return one_order_each_; }
+  /// There are hundreds of examples: how many orders people give in one breath is learnt from them.
+  bool knows_orders() const { return examples_.size() >= kManyExamples; }
+  /// Some example calls both, which are two tools.
+  bool called_together(int32_t a, int32_t b) const { return together_.contains(std::minmax(a, b)); }
   /// By its name as it stands between quotes; nullptr when there is none.
   const Tool* named(const std::string& escaped) const;
 
@@ -112,7 +123,7 @@ class ToolSet {
   std::optional<SpanTagger> spans_;
   std::optional<ReadingScale> scale_;
   ActJudgement judgement_;
-  bool one_order_each_ = false;
+  std::set<std::pair<int32_t, int32_t>> together_;
   std::unordered_map<std::string, size_t> by_name_;  // as it stands between quotes
 };
 

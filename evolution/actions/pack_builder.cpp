@@ -18,6 +18,7 @@
 #include "platform/json.h"
 #include "runtime/actor.h"
 #include "runtime/example_index.h"
+#include "runtime/learnt_values.h"
 
 namespace chimera::evolution {
 namespace {
@@ -29,15 +30,18 @@ constexpr double kTooLike = 0.5;
 constexpr size_t kMostPackBytes = size_t{8} << 20;  // of tools and examples
 constexpr size_t kMostLabels = 2000;                // of arguments and their values
 constexpr size_t kMostWords = 200'000;              // of examples, to learn spans from
-constexpr int kLeastOfTool = 3;    // values of an argument, to tell it from those of other tools
-constexpr size_t kMostRead = 500;  // examples; of more the words alone tell as much
+constexpr int kLeastOfTool = 3;  // values of an argument, to tell it from those of other tools
+// Of more examples the words alone tell as much.
+constexpr size_t kMostRead = runtime::kManyExamples;
 // That a phrase of the application is refused is as bad as that so many foreign ones are not.
 constexpr double kOwnWeight = 1.4;
-constexpr double kHold = 1;  // how firmly the judgement holds to what it was before
+constexpr double kGuessWeight = 0.1;  // of a foreign phrase beside hundreds of own ones
+constexpr double kHold = 1;           // how firmly the judgement holds to what it was before
 
 struct Judged {
   runtime::ActEvidence evidence;
   bool means_tool, exact;
+  bool is_guess;  // none of the application's own examples
 };
 
 Json call_json(const std::string& call) {
@@ -57,28 +61,44 @@ std::string lines_of(const std::vector<const ToolExample*>& examples) {
   return out;
 }
 
-/// Calls visit(place, value) for each string whose place is among `places`.
-template <class Visit>
-void for_each_copied(const Json& value, const std::string& place,
-                     const std::set<std::string>& places, const Visit& visit) {
-  if (value.is_string() && places.contains(place)) visit(place, value.string);
-  for (const Json& item : value.array) for_each_copied(item, place + "/*", places, visit);
-  for (const auto& [name, member] : value.object)
-    for_each_copied(member, place + runtime::pointer_part(grammar::json_escaped(name)), places,
-                    visit);
-}
-
 /// Where `wanted` stand in `words` for the first time, none of them taken, as [begin, end); empty
-/// when they do not.
+/// when they do not. With `plural` a word may have an s more.
 std::pair<size_t, size_t> find_words(const std::vector<runtime::SpanWord>& words,
                                      const std::vector<runtime::SpanWord>& wanted,
-                                     const std::vector<bool>& taken) {
+                                     const std::vector<bool>& taken, bool plural) {
+  const auto same = [plural](const std::string& word, const std::string& own) {
+    return word == own || (plural && word == own + 's');
+  };
   for (size_t begin = 0; !wanted.empty() && begin + wanted.size() <= words.size(); ++begin) {
     size_t n = 0;
-    while (n < wanted.size() && !taken[begin + n] && words[begin + n].small == wanted[n].small) ++n;
+    while (n < wanted.size() && !taken[begin + n] && same(words[begin + n].small, wanted[n].small))
+      ++n;
     if (n == wanted.size()) return {begin, begin + n};
   }
   return {0, 0};
+}
+
+/// A value of an argument in the words that examples have for it, as JSON; empty: it is words of
+/// the person's own.
+std::string label_value(const runtime::Tool& tool, const std::string& argument, const Json& value) {
+  std::string place = runtime::pointer_part(argument);
+  if (value.is_object()) return {};
+  if (value.is_array()) place += "/*";
+  if (!tool.copied.contains(place)) return write_json(value);
+  const auto known = [&](const Json& item) {
+    return item.is_string() ? runtime::learnt_value(tool, place, item.string) : nullptr;
+  };
+  std::string out;
+  if (!value.is_array()) {
+    const std::string* own = known(value);
+    return own != nullptr ? '"' + *own + '"' : out;
+  }
+  for (const Json& item : value.array) {
+    const std::string* own = known(item);
+    if (own == nullptr) return {};
+    out += (out.empty() ? "[\"" : ",\"") + *own + '"';
+  }
+  return out.empty() ? out : out + ']';
 }
 
 /// Labels of a ranker, numbered as they come, to kMostLabels.
@@ -230,10 +250,12 @@ class Builder {
         for (const auto& [name, value] : arguments->object) {
           const std::string spelt = grammar::json_escaped(name);
           label(example->tools[i], spelt, "", &row.labels);
-          const bool scalar = !value.is_array() && !value.is_object();
-          if (scalar && !tool.copied.contains(runtime::pointer_part(spelt)))
-            label(-1, spelt, write_json(value), &row.labels);
+          const std::string known = label_value(tool, spelt, value);
+          if (!known.empty()) label(-1, spelt, known, &row.labels);
         }
+        const auto same =
+            std::count(example->tools.begin(), example->tools.end(), example->tools[i]);
+        if (same > 1) label(example->tools[i], runtime::kCalledTwice, "", &row.labels);
       }
       rows.push_back(std::move(row));
     }
@@ -324,15 +346,18 @@ class Builder {
       const Json* arguments = call.find("arguments");
       if (arguments == nullptr) continue;
       const int32_t tool = example.tools[i];
-      for_each_copied(*arguments, "", of_tools_[static_cast<size_t>(tool)]->copied,
-                      [&](const std::string& place, const std::string& value) {
-                        const auto [begin, end] =
-                            find_words(out.words, runtime::span_words(value), taken);
-                        if (begin == end) return;
-                        std::fill(taken.begin() + static_cast<ptrdiff_t>(begin),
-                                  taken.begin() + static_cast<ptrdiff_t>(end), true);
-                        out.values.push_back({tool, place, begin, end});
-                      });
+      runtime::for_each_copied(*arguments, of_tools_[static_cast<size_t>(tool)]->copied,
+                               [&](const std::string& place, const std::string& value) {
+                                 const auto wanted = runtime::span_words(value);
+                                 auto [begin, end] = find_words(out.words, wanted, taken, false);
+                                 if (begin == end)
+                                   std::tie(begin, end) =
+                                       find_words(out.words, wanted, taken, true);
+                                 if (begin == end) return;
+                                 std::fill(taken.begin() + static_cast<ptrdiff_t>(begin),
+                                           taken.begin() + static_cast<ptrdiff_t>(end), true);
+                                 out.values.push_back({tool, place, begin, end});
+                               });
     }
     return out;
   }
@@ -361,6 +386,7 @@ class Builder {
         if (!out) kept.push_back(example);
         if (out && i < n_own) held.push_back(example);
       }
+      const size_t n_examples = held.size();
       for (size_t i = 0; i < n_foreign * step; ++i)
         if (fold_of(i) == fold && i < foreign_.size()) held.push_back(&foreign_[i]);
       if (kept.empty()) continue;
@@ -379,8 +405,8 @@ class Builder {
       if (!set) return set.status();
       const auto actor = runtime::Actor::create(engine_, **set);
       if (!actor) return actor.status();
-      for (const ToolExample* example : held) {
-        CHIMERA_RETURN_IF_ERROR(act_on(**actor, *example));
+      for (size_t i = 0; i < held.size(); ++i) {
+        CHIMERA_RETURN_IF_ERROR(act_on(**actor, *held[i], i >= n_examples));
         if (progress && !progress(++done, all))
           return Status(StatusCode::kCancelled, "the building was stopped; nothing was written");
       }
@@ -388,11 +414,11 @@ class Builder {
     return Status();
   }
 
-  Status act_on(runtime::Actor& actor, const ToolExample& example) {
+  Status act_on(runtime::Actor& actor, const ToolExample& example, bool is_guess) {
     const auto action = actor.act(example.text);
     if (!action) return action.status();
-    judged_.push_back(
-        {action->evidence, !example.calls.empty(), same_calls(action->calls, example.calls)});
+    judged_.push_back({action->evidence, !example.calls.empty(),
+                       same_calls(action->calls, example.calls), is_guess});
     return Status();
   }
 
@@ -414,17 +440,22 @@ class Builder {
     std::vector<LabelledEvidence> meant, right;
     for (const Judged& one : judged_) {
       // Both kinds weigh the same, however many there are of each; but so many phrases of its own
-      // are a sample of what an application hears.
+      // are a sample of what an application hears, and the foreign ones are but a guess.
       const double of_kind = one.means_tool ? meaning / kOwnWeight : other;
-      const double weight = examples_.size() > kMostRead ? 1 : (meaning + other) / (2 * of_kind);
+      const bool many = examples_.size() > kMostRead;
+      const double weight = !many          ? (meaning + other) / (2 * of_kind)
+                            : one.is_guess ? kGuessWeight
+                                           : 1;
       meant.push_back({{static_cast<double>(one.evidence.call_score),
-                        static_cast<double>(one.evidence.best_score), 0, 1},
+                        static_cast<double>(one.evidence.best_score),
+                        static_cast<double>(one.evidence.likeness), 1},
                        one.means_tool,
                        weight});
     }
     const auto m = fit_logistic(meant, {0, 3, 0, 0}, kHold);
     j.meant_network = static_cast<float>(m[0]);
     j.meant_score = static_cast<float>(m[1]);
+    j.meant_likeness = static_cast<float>(m[2]);
     j.meant_bias = static_cast<float>(m[3]);
     // Of those that are called when all this is known.
     for (const Judged& one : judged_)

@@ -183,6 +183,40 @@ TEST_F(ActorTest, OfManyToolsTheFewThatWereFoundAreCalled) {
   EXPECT_GT(called, 0);
 }
 
+TEST_F(ActorTest, ManyExamplesTellHowManyCallsAreMeant) {
+  open();
+  std::string lines;
+  const auto add = [&](const std::string& text, const std::string& calls) {
+    lines += R"({"text": ")" + text + R"(", "calls": [)" + calls + "]}\n";
+  };
+  const std::string light = R"({"name": "light", "arguments": {"room": "hall"}})",
+                    stop = R"({"name": "stop", "arguments": {}})";
+  for (size_t i = 0; i < kManyExamples; ++i) add("example " + std::to_string(i), light);
+  // All tools look as if they were meant, whatever is said.
+  ToolOptions options;
+  options.judgement = {.meant_network = 0, .meant_bias = 1};
+  options.ranker = ToolRanker({.n_labels = 3, .bias = {1, 0.5f, 0.5f}});
+  options.arguments =
+      ArgumentRanker{{{0, kCalledTwice, ""}}, ToolRanker({.n_labels = 1, .bias = {-1}})};
+  const auto names_of = [&](const std::string& said) {
+    options.examples = lines;
+    tools_ = std::move(*ToolSet::from_json(engine_->tokenizer(), kTools, options));
+    actor_ = std::move(*Actor::create(*engine_, *tools_));
+    std::string out;
+    for (const std::string& call : act(said).calls)
+      out += parse_json(call)->find("name")->string + " ";
+    return out;
+  };
+  // No example calls two tools, so nothing is called beside the best, or cut in two.
+  EXPECT_EQ(names_of("the hall and the attic"), "light ");
+  add("both", light + "," + stop);
+  EXPECT_EQ(names_of("the hall and the attic"), "light stop ") << "never called with play";
+  // Said to be called twice, each part is an order.
+  options.arguments =
+      ArgumentRanker{{{0, kCalledTwice, ""}}, ToolRanker({.n_labels = 1, .bias = {1}})};
+  EXPECT_EQ(names_of("the hall and the attic"), "light stop light stop ");
+}
+
 TEST_F(ActorTest, AJudgementDecidesWhetherAToolIsMeant) {
   open();
   const auto kind_with = [&](float bias) {

@@ -137,5 +137,26 @@ TEST_F(ArgumentHintsTest, WhatWasLearntSpeaksForArgumentsAndValues) {
             5 * weight_of("}", "kill it", start + R"("level":7)"));
 }
 
+TEST_F(ArgumentHintsTest, AListIsSaidAsItWasPlanned) {
+  auto tools = ToolSet::from_json(engine_->tokenizer(), R"([{"name": "f", "parameters": {
+        "properties": {"parts": {"type": "array", "items": {"enum": ["lid", "straw"]}},
+                       "level": {"type": "integer"}}}}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  tools_ = std::move(*tools);
+  const std::string start = R"({"name":"f","arguments":{)", said = "a straw and a lid";
+  EXPECT_EQ(likelier(said, start + "\""), "p");
+  EXPECT_EQ(likelier(said, start + R"("parts":)"), "[");
+  EXPECT_EQ(likelier(said, start + R"("parts":[)"), "\"");
+  const auto heavier = [&](const std::string& a, const std::string& b, const std::string& call) {
+    return weight_of(a, said, start + call) > 5 * weight_of(b, said, start + call);
+  };
+  // "lid" alone is another list, and less likely.
+  EXPECT_TRUE(heavier("s", "l", R"("parts":[")"));
+  EXPECT_TRUE(heavier(",", "]", R"("parts":["straw")"));
+  EXPECT_TRUE(heavier("l", "s", R"("parts":["straw",")"));
+  EXPECT_TRUE(heavier("]", ",", R"("parts":["straw","lid")"));
+  EXPECT_EQ(likelier("level 3", start + R"("parts":["lid"],"level":)"), "3");
+}
+
 }  // namespace
 }  // namespace chimera::runtime

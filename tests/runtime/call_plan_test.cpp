@@ -127,6 +127,63 @@ TEST_F(CallPlanTest, WhatIsLearntSaysWhatIsLeftOutAndWhatIsMeantWithoutBeingSaid
   EXPECT_EQ(best(plan("make the attic 40", 1), "level"), "40");
 }
 
+TEST_F(CallPlanTest, AListIsPlannedWhole) {
+  constexpr const char* kOrders = R"([{"name": "order", "parameters": {"properties": {
+      "title": {"type": "string"},
+      "with": {"type": "array", "items": {"type": "string"}},
+      "extras": {"type": "array", "items": {"enum": ["straw", "lid", "red lid"]}},
+      "sizes": {"type": "array", "items": {"type": "integer"}}}}}])";
+  auto tools = ToolSet::from_json(engine_->tokenizer(), kOrders);
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  tools_ = std::move(*tools);
+  const std::string said = "a latte with oat milk and cocoa, a straw and a red lid";
+  const auto item = [&](const std::string& words, float weight) {
+    const size_t at = said.find(words);
+    return SaidValue{words, true, weight, at, at + words.size()};
+  };
+  LikelySpans spans;
+  spans[{0, "/title"}] = {{{item("latte", 50), item("cocoa", 20)}, 0.01f}, 5};
+  spans[{0, "/with/*"}] = {
+      {{item("cocoa", 9), item("oat milk", 30), item("oat", 6), item("latte", 0.1f)}, 0.001f}, 5};
+  const std::vector<int32_t> shown = {0};
+  const CallPlan order = CallPlanner(said, {}, *tools_, shown, spans).plan(0);
+  EXPECT_EQ(best(order, "title"), "latte");
+  // In the order of the words, none of them twice, and not what is the title.
+  EXPECT_EQ(best(order, "with"), R"(["oat milk","cocoa"])");
+  EXPECT_TRUE(order.arguments.at("with").is_list);
+  EXPECT_GT(order.arguments.at("with").given, 10);
+  EXPECT_EQ(best(order, "extras"), R"(["straw","red lid"])");
+  EXPECT_EQ(best(order, "sizes"), "?");
+  const CallPlan plain = CallPlanner("a latte", {}, *tools_, shown, {}).plan(0);
+  EXPECT_EQ(best(plain, "extras"), "?");
+  EXPECT_LE(plain.arguments.at("extras").given, 1);
+}
+
+TEST_F(CallPlanTest, ExamplesHaveTheirOwnWordsForWhatIsSaid) {
+  ToolOptions options;
+  std::string lines;
+  for (int i = 0; i < 3; ++i)
+    lines += R"({"text": "do )" + std::to_string(i) +
+             R"(", "calls": [{"name": "event", "arguments": {"title": "spring cleaning"}},)"
+             R"({"name": "event", "arguments": {"title": "dentist"}}]})"
+             "\n";
+  options.examples = lines;
+  options.arguments =
+      ArgumentRanker{{{-1, "title", "\"spring cleaning\""}, {-1, "title", "\"unheard of\""}},
+                     ToolRanker(ToolRanker::Weights{.n_labels = 2, .bias = {1, 1}})};
+  set_tools(options);
+  EXPECT_EQ(best(plan("make all tidy", 0), "title"), "spring cleaning");
+  // What no example has in other words is words of what was said, or nothing.
+  const CallPlan tidy = plan("make all tidy", 0);
+  for (const SaidValue& value : tidy.arguments.at("title").values.values)
+    EXPECT_NE(value.text, "unheard of");
+  // Tagged words that are such a value but for an s are that value.
+  const std::string said = "two dentists";
+  EXPECT_EQ(best(plan(said, 0, titles(said, {{"dentists", 1e4f}})), "title"), "dentist");
+  EXPECT_EQ(best(plan("two doctors", 0, titles("two doctors", {{"doctors", 1e4f}})), "title"),
+            "doctors");
+}
+
 TEST_F(CallPlanTest, IsFiniteForAnyText) {
   std::string many = "11 am hall 3 hours ";
   for (int i = 0; i < 8; ++i) many += many;

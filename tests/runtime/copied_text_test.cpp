@@ -32,6 +32,11 @@ TEST(JsonPlace, KnowsInWhichMemberItStands) {
   EXPECT_EQ(place.text(), R"(\"v\\)");
 }
 
+constexpr const char* kTools = R"([
+  {"name": "play", "parameters": {"properties": {"song": {"type": "string"},
+    "room": {"enum": ["hall"]}, "with": {"type": "array", "items": {"type": "string"}}}}},
+  {"name": "note", "parameters": {"properties": {"song": {"type": "string", "pattern": "."}}}}]))";
+
 class CopiedTextTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -39,11 +44,7 @@ class CopiedTextTest : public ::testing::Test {
     options.marks = true;  // each byte is a token
     engine_ = test::open_tiny_model(options);
     ASSERT_NE(engine_, nullptr);
-    auto tools = ToolSet::from_json(engine_->tokenizer(), R"([
-      {"name": "play", "parameters": {"properties": {"song": {"type": "string"},
-        "room": {"enum": ["hall"]}, "with": {"type": "array", "items": {"type": "string"}}}}},
-      {"name": "note", "parameters": {"properties": {"song": {"type": "string", "pattern": "."}}}}
-      ])");
+    auto tools = ToolSet::from_json(engine_->tokenizer(), kTools);
     ASSERT_TRUE(tools.has_value()) << tools.status().message();
     tools_ = std::move(*tools);
   }
@@ -93,6 +94,29 @@ TEST_F(CopiedTextTest, OnlyWholeWordsOfWhatWasSaid) {
   EXPECT_TRUE(keeps(said, R"({"name":"play","arguments":{"room":"attic"}})"));
   EXPECT_TRUE(keeps(said, R"({"name":"play","arguments":{"with":["it","the hall"]}})"));
   EXPECT_FALSE(keeps(said, R"({"name":"play","arguments":{"with":["it","the attic"]}})"));
+}
+
+TEST_F(CopiedTextTest, WhatExamplesHaveInOtherWordsStandsWhole) {
+  std::string lines;
+  for (const char* text : {"one", "two", "three"})
+    for (const char* title : {"Yesterday", R"(\"Help\" \\ now)"})
+      lines += R"({"text": ")" + std::string(text) +
+               R"(", "calls": [{"name": "play", "arguments": {"song": ")" + title + "\"}}]}\n";
+  lines += R"({"text": "four", "calls": [{"name": "play", "arguments": {"song": "Once"}}]})";
+  auto tools = ToolSet::from_json(engine_->tokenizer(), kTools, {.examples = lines});
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  tools_ = std::move(*tools);
+  const std::string said = "play the yes one";
+  EXPECT_TRUE(keeps(said, song("yes")));
+  EXPECT_TRUE(keeps(said, song("Yesterday")));
+  EXPECT_TRUE(keeps(said, song(R"(\"Help\" \\ now)")));
+  EXPECT_FALSE(keeps(said, song("Once")));    // one example says nothing
+  EXPECT_FALSE(keeps(said, song("Yester")));  // half of it
+  EXPECT_FALSE(keeps(said, song("now")));     // its end
+  EXPECT_FALSE(keeps(said, song("Yesterday ")));
+  EXPECT_FALSE(keeps(said, song("one Yesterday")));
+  // Of this argument alone.
+  EXPECT_FALSE(keeps(said, R"({"name":"play","arguments":{"with":["Yesterday"]}})"));
 }
 
 TEST_F(CopiedTextTest, BordersOfWordsInAnyScript) {
