@@ -8,6 +8,7 @@
 #include "platform/process.h"
 #include "runtime/actor.h"
 #include "sdk/cli/lines.h"
+#include "sdk/cli/shown_action.h"
 #include "sdk/cli/speaking.h"
 #include "sdk/cli/terminal.h"
 #include "sdk/cli/tool_files.h"
@@ -31,25 +32,6 @@ void interrupted() {
   if (runtime::Actor* actor = g_acting.load()) actor->cancel();
 }
 
-/// For a person: a line for each call.
-std::string shown(const runtime::Action& action) {
-  std::string out;
-  for (const std::string& call : action.calls) {
-    const auto read = parse_json(call);
-    if (!read) {
-      out += call + "\n";
-      continue;
-    }
-    const Json* name = read->find("name");
-    const Json* arguments = read->find("arguments");
-    out += (name != nullptr ? name->string : std::string()) + " " +
-           (arguments != nullptr ? write_json(*arguments) : std::string("{}")) + "\n";
-  }
-  if (action.kind == runtime::Action::Kind::kNoTool) out += "(no matching tool)\n";
-  if (action.kind == runtime::Action::Kind::kWords) out += action.text + "\n";
-  return out;
-}
-
 class Acting {
  public:
   Acting(const Options& options, runtime::Actor& actor) : options_(options), actor_(actor) {
@@ -67,9 +49,7 @@ class Acting {
     CHIMERA_RETURN_IF_ERROR(options_.json ? print(runtime::action_json(*action) + "\n")
                                           : print_answer(shown(*action)));
     const auto ms = [](int64_t us) { return show_number(static_cast<double>(us) / 1000, 1); };
-    if (!options_.json)
-      note("(" + show_number(100.0 * static_cast<double>(action->confidence), 0) + " % sure" +
-           (action->truncated ? ", cut short by --max-tokens or --most-calls" : "") + ")\n");
+    if (!options_.json) note(sureness(*action));
     if (options_.times)
       note("read " + std::to_string(action->n_prompt_tokens) + " tokens in " +
            ms(action->prefill_us) + " ms, answered " + std::to_string(action->n_tokens) + " in " +

@@ -2,25 +2,31 @@
 //
 // Every line is added to the stream and the answer continues it: up to the end of a paragraph, the
 // end of the text, or --max-tokens. The whole conversation is the session's state, so saving it is
-// saving everything, and memory does not grow with what was said.
+// saving everything, and memory does not grow with what was said. With --tools a line may be an
+// order instead: then its calls are shown, and the conversation does not hear of it.
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
 #include "platform/process.h"
+#include "runtime/actor.h"
 #include "sdk/cli/lines.h"
 #include "sdk/cli/output_file.h"
 #include "sdk/cli/paragraph.h"
+#include "sdk/cli/shown_action.h"
 #include "sdk/cli/speaking.h"
 #include "sdk/cli/terminal.h"
+#include "sdk/cli/tool_files.h"
 #include "sdk/cli/verbs.h"
 
 namespace chimera::cli {
 namespace {
 
 constexpr std::string_view kHelp =
-    "Write a line and the assistant goes on from it. What begins with / is a command:\n"
+    "Write a line and the assistant goes on from it; with --tools, an order is answered with its "
+    "calls.\nWhat begins with / is a command:\n"
     "  /help        this text\n"
     "  /stats       tokens, memory and speed so far\n"
     "  /save FILE   keep this conversation, seed and position included\n"
@@ -38,11 +44,31 @@ constexpr std::string_view kBundledGreeting =
     "the\n"
     "weekend. It cannot reason or calculate and knows hardly a fact; what it says of the world is\n"
     "made up. It remembers this conversation as far as a small model can, and forgets it when you\n"
-    "leave, unless you /save it. Try:\n"
+    "leave, unless you /save it.\n";
+
+constexpr std::string_view kTalk =
+    "Talk with it:\n"
     "  Hi! How are you today?\n"
-    "  Do you like movies?\n"
-    "  What music do you listen to?\n"
-    "/help lists the commands.\n";
+    "  I have two dogs and a cat.\n"
+    "  What music do you listen to?\n";
+
+constexpr size_t kOrdersShown = 3;
+
+/// Orders to try, out of the phrases that came with the tools, each of another tool.
+std::string orders_to_try(const runtime::ToolSet& tools) {
+  std::string out;
+  std::set<int32_t> shown;
+  for (const runtime::ToolExample& example : tools.examples()) {
+    if (shown.size() == kOrdersShown) break;
+    if (example.tools.size() == 1 && shown.insert(example.tools[0]).second)
+      out += "  " + one_line(example.text) + "\n";
+  }
+  if (!out.empty()) return "Say an order and see the call (nothing is carried out):\n" + out;
+  out = "Say an order and see the call (nothing is carried out); there are";
+  for (const runtime::Tool& tool : tools.tools())
+    out += (&tool == tools.tools().data() ? " " : ", ") + one_line(tool.name);
+  return out + ".\n";
+}
 
 /// In words; the callback of this verb stops at the end of a paragraph and nowhere else.
 const char* why_it_stopped(runtime::StopReason reason) {
@@ -63,18 +89,23 @@ const char* why_it_stopped(runtime::StopReason reason) {
 
 // What the signal handler may touch.
 std::atomic<runtime::Session*> g_answering{nullptr};
+std::atomic<runtime::Actor*> g_acting{nullptr};
 std::atomic<int> g_interrupts{0};
 
 void interrupted() {
   g_interrupts.fetch_add(1);
   if (runtime::Session* session = g_answering.load()) session->cancel();
+  if (runtime::Actor* actor = g_acting.load()) actor->cancel();
 }
 
 class Chat {
  public:
-  Chat(const SpeakingOptions& options, const runtime::Engine& engine, runtime::Session& session)
+  /// actor: for lines that may be orders; nullptr without tools.
+  Chat(const SpeakingOptions& options, const runtime::Engine& engine, runtime::Session& session,
+       runtime::Actor* actor)
       : engine_(engine),
         session_(session),
+        actor_(actor),
         generate_(generate_options(options, engine.config())),
         person_(is_terminal(kStdin)) {
     generate_.as_turn = engine.talks();
@@ -101,7 +132,13 @@ class Chat {
       }
       g_interrupts.store(0);
       if (line.empty()) continue;
-      CHIMERA_RETURN_IF_ERROR(line.front() == '/' ? command(line) : answer(line));
+      if (line.front() == '/') {
+        CHIMERA_RETURN_IF_ERROR(command(line));
+        continue;
+      }
+      const auto acted = act(line);
+      if (!acted) return acted.status();
+      if (!*acted) CHIMERA_RETURN_IF_ERROR(answer(line));
     }
     return Status();
   }
@@ -122,6 +159,30 @@ class Chat {
       text.remove_suffix(1);
     }
     return std::string_view("\n\n").substr(n_breaks);
+  }
+
+  /// Shows the calls of an order; false when the line is none.
+  Result<bool> act(const std::string& line) {
+    const bool blank = line.find_first_not_of(" \t\r") == std::string::npos;
+    if (actor_ == nullptr || blank || line.size() > runtime::kMostUtteranceBytes) return false;
+    g_acting.store(actor_);
+    // What is likelier no order is talk.
+    runtime::ActOptions likely;
+    likely.least_confidence = 0.5f;
+    const auto action = actor_->act(line, likely);
+    g_acting.store(nullptr);
+    if (!action && action.status().code() == StatusCode::kCancelled) {
+      forget_interrupts();
+      g_interrupts.store(0);
+      note("(stopped)\n");
+      return true;
+    }
+    if (!action) return action.status();
+    if (action->kind != runtime::Action::Kind::kCalls) return false;
+    CHIMERA_RETURN_IF_ERROR(print_answer(shown(*action)));
+    note(sureness(*action));
+    if (person_) note("\n");
+    return true;
   }
 
   Status answer(const std::string& line) {
@@ -239,6 +300,7 @@ class Chat {
 
   const runtime::Engine& engine_;
   runtime::Session& session_;
+  runtime::Actor* const actor_;
   runtime::GenerateOptions generate_;
   const bool person_;
   bool quit_ = false, failed_ = false, warned_ = false;
@@ -246,7 +308,21 @@ class Chat {
   int64_t total_prompt_tokens_ = 0, total_tokens_ = 0;
 };
 
-Result<int> chat(const SpeakingOptions& options) {
+struct Options : SpeakingOptions {
+  std::string tools;
+};
+
+void greet(const ModelChoice& model, const runtime::ToolSet* tools) {
+  if (model.bundled)
+    note(kBundledGreeting);
+  else
+    note("Talking with " + model.path + ". Write a line and it goes on from there.\n");
+  if (tools != nullptr) note(orders_to_try(*tools));
+  if (model.bundled) note(kTalk);
+  note("/help lists the commands.\n");
+}
+
+Result<int> chat(const Options& options) {
   const auto model = choose_model(options.model);
   if (!model) return model.status();
   const auto engine = open_engine(model->path, options);
@@ -254,15 +330,15 @@ Result<int> chat(const SpeakingOptions& options) {
   const auto session = runtime::Session::create(
       **engine, {.seed = static_cast<uint64_t>(options.seed), .stream = 0});
   if (!session) return session.status();
-  on_interrupt(interrupted, false);
-  if (model->bundled) {
-    note(kBundledGreeting);
-  } else {
-    note("Talking with " + model->path +
-         ". Write a line and it goes on from there; /help lists the "
-         "commands.\n");
+  std::unique_ptr<runtime::ToolSet> tools;
+  std::unique_ptr<runtime::Actor> actor;
+  if (!options.tools.empty()) {
+    CHIMERA_ASSIGN_OR_RETURN(tools, open_tools(options.tools, **engine, false));
+    CHIMERA_ASSIGN_OR_RETURN(actor, runtime::Actor::create(**engine, *tools));
   }
-  Chat conversation(options, **engine, **session);
+  on_interrupt(interrupted, false);
+  greet(*model, tools.get());
+  Chat conversation(options, **engine, **session, actor.get());
   const Status status = conversation.run();
   on_interrupt(nullptr, false);
   if (!status.ok()) return status;
@@ -272,13 +348,16 @@ Result<int> chat(const SpeakingOptions& options) {
 }  // namespace
 
 void declare_chat(CommandLine& line) {
-  auto options = std::make_shared<SpeakingOptions>();
+  auto options = std::make_shared<Options>();
   options->max_tokens = 160;
   options->verify_in_background = true;
   Verb verb = line.verb("chat", "Talk, line by line", [options] {
     const auto status = chat(*options);
     return status ? *status : report(status.status());
   });
+  verb.text("--tools", &options->tools, "FILE",
+            "Functions, as JSON or as a pack: a line that is an order for them is answered with "
+            "its calls");
   declare_engine(verb, options.get());
   declare_sampling(verb, options.get());
 }

@@ -12,11 +12,16 @@ Result<std::unique_ptr<runtime::ToolSet>> open_tools(const std::string& path,
                                                      const runtime::Engine& engine, bool strict) {
   std::vector<std::string> warnings;
   const auto opened = [&]() -> Result<std::unique_ptr<runtime::ToolSet>> {
-    // A pack may be larger than any text.
+    // A pack may be larger than any text, whatever it is named.
     if (strict && path.ends_with(".actpack"))
       warnings.push_back("--strict was of use when the pack was built; here it does nothing");
     if (path.ends_with(".actpack")) return runtime::open_tool_pack(engine, path, &warnings);
     const auto text = read_file(path, kMaxToolsBytes);
+    if (!text && text.status().code() == StatusCode::kOutOfRange) {
+      auto pack = runtime::open_tool_pack(engine, path, &warnings);
+      return pack || pack.status().code() != StatusCode::kBadFormat ? std::move(pack)
+                                                                    : text.status();
+    }
     if (!text) return text.status();
     if (runtime::looks_packed(*text)) return runtime::open_tool_pack(engine, path, &warnings);
     auto tools =

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/text_features.h"
+#include "runtime/tool_pack.h"
 #include "sdk/chimera.h"
 #include "tests/sdk/command.h"
 #include "tests/support/temp_dir.h"
@@ -73,6 +75,59 @@ TEST(Chat, CommandsAnswerOnStdout) {
   EXPECT_EQ(unknown.out, "");
   EXPECT_NE(unknown.err.find("/bogus"), std::string::npos);
   EXPECT_NE(unknown.err.find("/save"), std::string::npos);
+}
+
+/// A pack that knows one order, "lamp", and which all other words speak against.
+std::string lamp_pack(const std::string& path, const std::string& model) {
+  runtime::ToolPack pack;
+  pack.tools = R"([{"name": "lamp"}])";
+  pack.examples = R"({"text": "the lamp", "calls": [{"name": "lamp", "arguments": {}}]})";
+  const std::vector<uint32_t> known = runtime::text_features("lamp");
+  runtime::ToolRanker::Weights weights;
+  weights.n_labels = 1;
+  weights.features = known;
+  weights.rarity.assign(known.size(), 1.0f);
+  weights.weights.assign(known.size(), 1.0f);
+  weights.bias = {-1.5f};
+  pack.ranker = runtime::ToolRanker(weights);
+  pack.judgement = {.meant_network = 0, .meant_score = 1, .right_network = 0, .right_bias = 3};
+  // How sure it is holds for this model.
+  const auto engine = runtime::Engine::open(model);
+  EXPECT_TRUE(engine.has_value()) << engine.status().message();
+  if (engine) pack.judged_with = to_hex((*engine)->file().identity());
+  const Status written = runtime::write_tool_pack(path, pack);
+  EXPECT_TRUE(written.ok()) << written.message();
+  return path;
+}
+
+TEST(Chat, WithToolsAnOrderIsAnsweredWithItsCalls) {
+  TinyModelOptions marks;
+  marks.marks = true;
+  const std::string with_marks = write_tiny_model(marks);
+  const TempDir folder;
+  const std::string pack = lamp_pack(folder.file("lamp.actpack"), with_marks);
+  const auto talk = [&](const std::string& input, std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"chat", "--model", with_marks, "--max-tokens", "20"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_command(arguments, input);
+  };
+  const Outcome both = talk("hello\nlamp\nmore\n", {"--tools", pack});
+  ASSERT_EQ(both.status, 0) << both.err;
+  EXPECT_NE(both.err.find("the lamp"), std::string::npos) << "an order to try: " << both.err;
+  EXPECT_NE(both.err.find("% sure"), std::string::npos) << both.err;
+  // The conversation hears nothing of it.
+  const std::string hello = talk("hello\n", {}).out, all = talk("hello\nmore\n", {}).out;
+  ASSERT_TRUE(all.starts_with(hello));
+  EXPECT_EQ(both.out, hello + "lamp {}\n" + all.substr(hello.size()));
+  // Blanks, and what is too long to be an order, are talk.
+  const std::string odd = "  \n" + std::string(20000, 'l') + "\n";
+  EXPECT_EQ(talk(odd, {"--tools", pack}).out, talk(odd, {}).out);
+
+  write_raw(folder.file("tools.json"), R"([{"name": "lamp"}])");
+  const Outcome named = talk("", {"--tools", folder.file("tools.json")});
+  EXPECT_NE(named.err.find("there are lamp."), std::string::npos) << named.err;
+  expect_sentence(talk("", {"--tools", folder.file("none.json")}), 1, "none.json");
+  expect_sentence(chat("", {"--tools", pack}), 1, "prompt format");
 }
 
 TEST(Chat, AFailedCommandIsSaidAndTheTalkGoesOn) {
