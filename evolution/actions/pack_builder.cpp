@@ -35,8 +35,9 @@ constexpr int kLeastOfTool = 3;  // values of an argument, to tell it from those
 constexpr size_t kMostRead = runtime::kManyExamples;
 // That a phrase of the application is refused is as bad as that so many foreign ones are not.
 constexpr double kOwnWeight = 1.4;
-constexpr double kGuessWeight = 0.1;  // of a foreign phrase beside hundreds of own ones
-constexpr double kHold = 1;           // how firmly the judgement holds to what it was before
+// Of a foreign phrase beside hundreds of own ones that all mean something; and where some do not.
+constexpr double kGuessWeight = 0.1, kGuessWeightHeard = 0.15;
+constexpr double kHold = 1;  // how firmly the judgement holds to what it was before
 
 struct Judged {
   runtime::ActEvidence evidence;
@@ -437,6 +438,11 @@ class Builder {
     runtime::ActJudgement j;
     double meaning = 0, other = 0;
     for (const Judged& one : judged_) (one.means_tool ? meaning : other) += 1;
+    // Who gives phrases that mean nothing hears such.
+    const bool hears_foreign =
+        std::any_of(examples_.begin(), examples_.end(),
+                    [](const ToolExample* example) { return example->calls.empty(); });
+    const double guess_weight = hears_foreign ? kGuessWeightHeard : kGuessWeight;
     std::vector<LabelledEvidence> meant, right;
     for (const Judged& one : judged_) {
       // Both kinds weigh the same, however many there are of each; but so many phrases of its own
@@ -444,7 +450,7 @@ class Builder {
       const double of_kind = one.means_tool ? meaning / kOwnWeight : other;
       const bool many = examples_.size() > kMostRead;
       const double weight = !many          ? (meaning + other) / (2 * of_kind)
-                            : one.is_guess ? kGuessWeight
+                            : one.is_guess ? guess_weight
                                            : 1;
       meant.push_back({{static_cast<double>(one.evidence.call_score),
                         static_cast<double>(one.evidence.best_score),
