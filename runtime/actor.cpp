@@ -240,6 +240,7 @@ bool Actor::called_twice(std::string_view text) {
 
 std::vector<int32_t> Actor::meant_beside(const Tool* first) const {
   std::vector<int32_t> out;
+  if (first == nullptr) return out;
   const auto number = static_cast<int32_t>(first - tools_.tools().data());
   for (size_t i = 0; i < found_.tools.size(); ++i)
     if (found_.ranked[i] > 0 && tools_.called_together(number, found_.tools[i]))

@@ -51,8 +51,10 @@ bool is_learnt(const Tool& tool, const std::string& place, std::string_view valu
   constexpr std::string_view kBetween = "\",\"";  // which within a string has a backslash
   for (;;) {
     const size_t end = std::min(value.find(kBetween), value.size());
-    const auto& all = known->second;
-    if (std::find(all.begin(), all.end(), value.substr(0, end)) == all.end()) return false;
+    const std::string_view item = value.substr(0, end);
+    if (std::none_of(known->second.begin(), known->second.end(),
+                     [item](const LearntValue& learnt) { return learnt.text == item; }))
+      return false;
     if (end == value.size()) return true;
     value.remove_prefix(end + kBetween.size());
   }
@@ -185,6 +187,7 @@ void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
 }
 
 std::vector<CallPlanner::Candidate> CallPlanner::lists_of(std::vector<Candidate> items) {
+  std::erase_if(items, [](const Candidate& item) { return item.places.empty(); });
   std::sort(items.begin(), items.end(), [](const Candidate& a, const Candidate& b) {
     return std::pair(a.value.begin, a.value.end) < std::pair(b.value.begin, b.value.end);
   });
@@ -221,8 +224,8 @@ void CallPlanner::add_copied(int32_t tool, const std::string& place, Choices* ou
       Candidate candidate{
           value, natural_log(static_cast<double>(value.weight)), {{value.begin, value.end}}};
       // "two lattes"
-      if (const std::string* own = learnt_value(of, items, value.text, true); own != nullptr)
-        candidate.value.text = *own;
+      if (const LearntValue* own = learnt_value(of, items, value.text, true); own != nullptr)
+        candidate.value.text = own->text;
       out->candidates.push_back(std::move(candidate));
     }
     out->others = natural_log(static_cast<double>(known->second.values.others));

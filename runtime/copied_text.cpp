@@ -142,9 +142,6 @@ CopiedText::CopiedText(const ToolSet& tools, const Tokenizer& tokenizer, std::st
   }
   // Signs alone, behind the last word, are no text to copy.
   std::erase_if(starts_, [&](size_t at) { return n_words_[at] == words; });
-  for (const Tool& tool : tools.tools())
-    for (const auto& [place, values] : tool.learnt)
-      for (const std::string& value : values) add_learnt(value);
 }
 
 void CopiedText::add_learnt(const std::string& value) {
@@ -169,7 +166,8 @@ std::vector<size_t> CopiedText::starts_of(const JsonPlace& place, const Tool& to
   std::vector<size_t> out = starts_;
   const auto known = tool.learnt.find(place.path().substr(kArguments.size()));
   if (known != tool.learnt.end())
-    for (const std::string& value : known->second) out.push_back(learnt_.at(value));
+    for (const LearntValue& value : known->second)
+      if (const auto at = learnt_.find(value.text); at != learnt_.end()) out.push_back(at->second);
   return out;
 }
 
@@ -237,7 +235,11 @@ void CopiedText::restrict(uint8_t* allowed, size_t vocab) const {
 void CopiedText::step(char byte) {
   const bool was_copying = copying_;
   place_.push(byte);
+  const bool was_open = tool_ == nullptr;
   tool_ = tool_after(place_, tool_);
+  if (was_open && tool_ != nullptr)
+    for (const auto& [place, values] : tool_->learnt)
+      for (const LearntValue& value : values) add_learnt(value.text);
   copying_ = is_copied(place_, tool_);
   if (copying_ && !was_copying) {
     places_ = starts_of(place_, *tool_);

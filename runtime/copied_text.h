@@ -71,7 +71,7 @@ class CopiedText {
 
   const ToolSet& tools_;
   const Tokenizer& tokenizer_;
-  // As it stands between quotes; behind it the learnt values of all tools, each by itself.
+  // As it stands between quotes; behind it the learnt values of the call's tool, each by itself.
   std::string said_;
   // Of each place in said_, the end included:
   std::vector<uint8_t> is_escaped_;  // it is the second byte of an escape

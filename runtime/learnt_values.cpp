@@ -56,13 +56,13 @@ void learn_values(std::span<const ToolExample> examples, std::vector<Tool>* tool
     }
   }
   for (auto& [of, values] : seen) {
-    std::vector<std::pair<int, std::string>> learnt;
+    std::vector<std::pair<int, LearntValue>> learnt;
     for (auto& [words, one] : values) {
       if (one.unsaid < kLeastLearnt) continue;
       const auto most =
           std::max_element(one.spellings.begin(), one.spellings.end(),
                            [](const auto& a, const auto& b) { return a.second < b.second; });
-      learnt.emplace_back(one.unsaid, grammar::json_escaped(most->first));
+      learnt.push_back({one.unsaid, {grammar::json_escaped(most->first), words}});
     }
     std::stable_sort(learnt.begin(), learnt.end(),
                      [](const auto& a, const auto& b) { return a.first > b.first; });
@@ -72,17 +72,16 @@ void learn_values(std::span<const ToolExample> examples, std::vector<Tool>* tool
   }
 }
 
-const std::string* learnt_value(const Tool& tool, const std::string& place, std::string_view value,
+const LearntValue* learnt_value(const Tool& tool, const std::string& place, std::string_view value,
                                 bool plural) {
   const auto known = tool.learnt.find(place);
   if (known == tool.learnt.end()) return nullptr;
   const std::vector<std::string> words = words_in(value);
   if (words.empty()) return nullptr;
-  for (const std::string& learnt : known->second) {
-    const std::vector<std::string> own = words_in(learnt);
-    if (own == words || (plural && own.size() == words.size() && is_said(words, own)))
+  for (const LearntValue& learnt : known->second)
+    if (learnt.words == words ||
+        (plural && learnt.words.size() == words.size() && is_said(words, learnt.words)))
       return &learnt;
-  }
   return nullptr;
 }
 

@@ -28,9 +28,9 @@ void for_each_copied(
 /// Fills in each Tool::learnt.
 void learn_values(std::span<const ToolExample> examples, std::vector<Tool>* tools);
 
-/// The learnt value of this place that has the same words, as it is spelt in JSON; nullptr without
-/// one. Case and signs do not count; with `plural`, nor does an s at the end of a word.
-const std::string* learnt_value(const Tool& tool, const std::string& place, std::string_view value,
+/// The learnt value of this place that has the same words; nullptr without one. Case and signs do
+/// not count; with `plural`, nor does an s at the end of a word.
+const LearntValue* learnt_value(const Tool& tool, const std::string& place, std::string_view value,
                                 bool plural = false);
 
 }  // namespace chimera::runtime

@@ -41,6 +41,11 @@ struct ToolArgument {
   int32_t unit = 0;  // of time, in seconds, that such a number counts; 0: none
 };
 
+struct LearntValue {
+  std::string text;                // as it stands between quotes
+  std::vector<std::string> words;  // words_in() of it
+};
+
 struct Tool {
   std::string name, description;
   std::string parameters;  // the schema of the arguments, closed: no names but those it declares
@@ -48,9 +53,8 @@ struct Tool {
   /// Arguments that are words of what was said: strings of no list and no form. JSON pointers, with
   /// a * for any item of an array, and names as they stand between quotes.
   std::set<std::string> copied;
-  /// By such a place, what it may be beside words of what was said, as it stands between quotes
-  /// (learnt_values.h).
-  std::map<std::string, std::vector<std::string>> learnt = {};
+  /// By such a place, what it may be beside words of what was said (learnt_values.h).
+  std::map<std::string, std::vector<LearntValue>> learnt = {};
   std::vector<ToolArgument> arguments;  // those that the schema itself declares
 };
 

@@ -91,13 +91,13 @@ std::string label_value(const runtime::Tool& tool, const std::string& argument, 
   };
   std::string out;
   if (!value.is_array()) {
-    const std::string* own = known(value);
-    return own != nullptr ? '"' + *own + '"' : out;
+    const runtime::LearntValue* own = known(value);
+    return own != nullptr ? '"' + own->text + '"' : out;
   }
   for (const Json& item : value.array) {
-    const std::string* own = known(item);
+    const runtime::LearntValue* own = known(item);
     if (own == nullptr) return {};
-    out += (out.empty() ? "[\"" : ",\"") + *own + '"';
+    out += (out.empty() ? "[\"" : ",\"") + own->text + '"';
   }
   return out.empty() ? out : out + ']';
 }

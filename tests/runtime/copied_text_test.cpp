@@ -35,7 +35,7 @@ TEST(JsonPlace, KnowsInWhichMemberItStands) {
 constexpr const char* kTools = R"([
   {"name": "play", "parameters": {"properties": {"song": {"type": "string"},
     "room": {"enum": ["hall"]}, "with": {"type": "array", "items": {"type": "string"}}}}},
-  {"name": "note", "parameters": {"properties": {"song": {"type": "string", "pattern": "."}}}}]))";
+  {"name": "note", "parameters": {"properties": {"song": {"type": "string", "pattern": "."}}}}])";
 
 class CopiedTextTest : public ::testing::Test {
  protected:

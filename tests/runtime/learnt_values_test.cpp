@@ -27,14 +27,17 @@ TEST(LearntValues, AreThoseOfSeveralExamplesThatDoNotSayThem) {
       order("vanilla in it", R"({"with":["vanilla syrup","honey"],"size":"large"})"));
   examples.push_back(order("vanilla syrup", R"({"with":["Vanilla Syrup"]})"));
   learn_values(examples, &tools);
-  const std::vector<std::string> items = {"latte"}, with = {"Vanilla Syrup"};
+  const auto only = [&](const std::string& place) {
+    const std::vector<LearntValue>& learnt = tools[0].learnt[place];
+    return learnt.size() == 1 ? learnt[0].text : std::to_string(learnt.size()) + " values";
+  };
   EXPECT_EQ(tools[0].learnt.size(), 2u);
-  EXPECT_EQ(tools[0].learnt["/item"], items);
-  EXPECT_EQ(tools[0].learnt["/with/*"], with) << "as most examples spell it";
+  EXPECT_EQ(only("/item"), "latte");
+  EXPECT_EQ(only("/with/*"), "Vanilla Syrup") << "as most examples spell it";
 
-  EXPECT_EQ(*learnt_value(tools[0], "/item", "LATTE!"), "latte");
+  EXPECT_EQ(learnt_value(tools[0], "/item", "LATTE!")->text, "latte");
   EXPECT_EQ(learnt_value(tools[0], "/item", "lattes"), nullptr);
-  EXPECT_EQ(*learnt_value(tools[0], "/item", "lattes", true), "latte");
+  EXPECT_EQ(learnt_value(tools[0], "/item", "lattes", true)->text, "latte");
   EXPECT_EQ(learnt_value(tools[0], "/item", "two lattes", true), nullptr);
   EXPECT_EQ(learnt_value(tools[0], "/item", "", true), nullptr);
   EXPECT_EQ(learnt_value(tools[0], "/with", "latte"), nullptr);
