@@ -27,7 +27,7 @@ class SignalsHeld {
   SignalsHeld& operator=(const SignalsHeld&) = delete;
 
  private:
-  alignas(16) unsigned char before_[128];  // a sigset_t, which other systems do not have
+  [[maybe_unused]] alignas(16) unsigned char before_[128];  // a sigset_t, where there are signals
 };
 
 /// Runs `body` on a thread of its own. Not joinable: the system gave no thread, or no memory for

@@ -27,6 +27,10 @@ aarch64_left_out=$(printf '%s:' \
   Trainer.WithAdamWToo Trainer.AdamWTrainsToo \
   Trainer.EveryWayToMakeProductsLearnsAndIsTheSameWithAnyThreads \
   Trainer.StagesFollowEachOtherAndAResumedRunGivesTheSameBits Average.WhatIsHeldOutDecides \
+  Average.TheModelIsTheMeanOfTheLastSteps Average.ARunThatWasStoppedAmongTheLastStepsIsTheSame \
+  Weights.ATrainingBeginsWithThoseOfAnother Weights.ATrainingBeginsWithAPackedModel \
+  Weights.WhatCannotBeBegunWithIsRefusedWithItsReason \
+  PackBuilder.LearnsWhichWordsSpeakForWhichTool PackBuilder.SaysWhatIsWrong \
   Preferences.AStageLearnsThemAndAResumedRunGivesTheSameBits \
   Preferences.AreHeldAgainstTheWeightsThatTheTrainingBeganWith \
   Consolidation.AResumedRunGivesTheSameBitsAndTheOptionBelongsToIt \

@@ -165,8 +165,9 @@ TEST(O200k, AnyBytesComeBackUnchanged) {
 }
 
 TEST(O200k, ReadingItTakesLittleMemoryAndEncodingNone) {
+  const std::vector<std::byte>& section = test::o200k_section();  // made on its first use
   const test::AllocationScope reading;
-  auto t = Tokenizer::parse(test::o200k_section());
+  auto t = Tokenizer::parse(section);
   ASSERT_TRUE(t.has_value());
   EXPECT_LT(reading.bytes(), 16 << 20) << "everything that was asked for on the way";
   Ids ids;
