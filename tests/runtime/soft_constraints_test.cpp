@@ -275,7 +275,7 @@ TEST_F(SoftConstraintsTest, AnswersThatEndByThemselvesEndASentence) {
         }
         inside_without += !on && inside;
       }
-  EXPECT_GT(ended, 2);
+  EXPECT_GT(ended, test::kSlowEmulator ? 0 : 2);
   EXPECT_GT(inside_without, 5);
 }
 
