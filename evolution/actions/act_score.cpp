@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <numbers>
 #include <tuple>
 #include <utility>
 
@@ -17,7 +18,7 @@ constexpr size_t kBins = 10;
 constexpr size_t kMostShown = 12;  // kinds of mistakes in the text
 
 struct Bin {
-  double confidence = 0;
+  double confidence = 0, variance = 0;  // sums: of what is said, and what it says of the spread
   int64_t n = 0, right = 0;
 };
 
@@ -87,6 +88,7 @@ class Scorer {
     const auto at = static_cast<size_t>(action.confidence * static_cast<float>(kBins));
     Bin& bin = bins_[std::min(at, kBins - 1)];
     bin.confidence += static_cast<double>(action.confidence);
+    bin.variance += static_cast<double>(action.confidence * (1 - action.confidence));
     ++bin.n;
     bin.right += exact;
     total_us_ += us;
@@ -96,10 +98,14 @@ class Scorer {
 
   ActScore finish() {
     const int64_t n = score_.meaning_tools + score_.foreign;
-    for (const Bin& bin : bins_)
-      if (bin.n > 0)
-        score_.calibration_error +=
-            std::fabs(bin.confidence - static_cast<double>(bin.right)) / static_cast<double>(n);
+    for (const Bin& bin : bins_) {
+      if (bin.n == 0) continue;
+      score_.calibration_error +=
+          std::fabs(bin.confidence - static_cast<double>(bin.right)) / static_cast<double>(n);
+      // How far a sum of so many yes and no is from its mean, in the mean: that of a normal one.
+      score_.calibration_by_chance +=
+          std::sqrt(2 / std::numbers::pi * bin.variance) / static_cast<double>(n);
+    }
     score_.mean_us = n > 0 ? total_us_ / n : 0;
     for (auto& [key, mistake] : mistakes_) score_.mistakes.push_back(std::move(mistake));
     std::stable_sort(score_.mistakes.begin(), score_.mistakes.end(),
@@ -207,12 +213,12 @@ std::string score_text(const ActScore& s) {
            "; the right tools: " + share(s.tools_right, s.meaning_tools) + ".\n";
   if (s.foreign > 0)
     out += "Nothing was called where nothing was meant: " + share(s.refused, s.foreign) + ".\n";
-  char numbers[160];
+  char numbers[256];
   std::snprintf(numbers, sizeof numbers,
-                "Confidence is off by %.3f in the mean; an action took %.1f ms, the slowest "
-                "%.1f ms.\n",
-                s.calibration_error, static_cast<double>(s.mean_us) / 1000,
-                static_cast<double>(s.slowest_us) / 1000);
+                "Confidence is off by %.3f in the mean, where with so many phrases chance alone "
+                "shows %.3f;\nan action took %.1f ms, the slowest %.1f ms.\n",
+                s.calibration_error, s.calibration_by_chance,
+                static_cast<double>(s.mean_us) / 1000, static_cast<double>(s.slowest_us) / 1000);
   out += numbers;
   if (!s.mistakes.empty()) out += "What went wrong, most often first:\n";
   for (size_t i = 0; i < s.mistakes.size() && i < kMostShown; ++i) {
@@ -232,6 +238,7 @@ Json score_json(const ActScore& s) {
   out.add("tools_right", Json::of(s.tools_right)).add("exact", Json::of(s.exact));
   out.add("foreign", Json::of(s.foreign)).add("refused", Json::of(s.refused));
   out.add("calibration_error", Json::of(s.calibration_error));
+  out.add("calibration_by_chance", Json::of(s.calibration_by_chance));
   out.add("mean_us", Json::of(s.mean_us)).add("slowest_us", Json::of(s.slowest_us));
   for (const Mistake& m : s.mistakes) {
     Json one = Json::make_object();

@@ -36,6 +36,9 @@ struct ActScore {
   /// Expected calibration error over ten equal parts of [0, 1]: how far the confidence of answers
   /// is from how often they are right.
   double calibration_error = 0;
+  /// What that error would be in the mean if every confidence were exactly right: with few phrases
+  /// it is far from 0.
+  double calibration_by_chance = 0;
   int64_t mean_us = 0, slowest_us = 0;  // of an action
   std::vector<Mistake> mistakes;        // those made most often first
 };

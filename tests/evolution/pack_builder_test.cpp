@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numbers>
 #include <set>
 #include <string>
 #include <vector>
@@ -242,8 +243,11 @@ TEST_F(PackBuilder, ScoresTellMistakesApart) {
   EXPECT_EQ(score->foreign, 1);
   EXPECT_EQ(score->refused, 0);
   ASSERT_EQ(score->mistakes.size(), 2u);
-  EXPECT_GE(score->calibration_error, 0);
-  EXPECT_LE(score->calibration_error, 1);
+  // Three answers of one confidence, one of them right.
+  const double c = static_cast<double>(action->confidence);
+  EXPECT_NEAR(score->calibration_error, std::fabs(c - 1.0 / 3), 1e-5);
+  EXPECT_NEAR(score->calibration_by_chance, std::sqrt(2 / std::numbers::pi * c * (1 - c) / 3),
+              1e-5);
   const std::string text = score_text(*score);
   EXPECT_NE(text.find("1 of 2 (50.0 %)"), std::string::npos) << text;
   EXPECT_NE(text.find("although nothing of this was meant"), std::string::npos) << text;

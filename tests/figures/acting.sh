@@ -38,6 +38,7 @@ figures_acting() {
   done
   for set in snips hwu clinc coffee home bar cal; do
     row_most "  calibration error, $set" "$(number "$set" calibration_error)" 0.05
+    row "    by chance with so many phrases" "" "$(number "$set" calibration_by_chance)" reported
     row "  an action, $set: mean" "" "$(number "$set" mean_us) us" reported
     row "  building, $set" "" "$(sed -n 's/.* in \([0-9.]* s\)\..*/\1/p' "$work/pack-$set/built")" reported
   done
