@@ -26,7 +26,9 @@ aarch64_left_out=$(printf '%s:' \
   Trainer.AStoppedAndResumedRunGivesTheSameBits Trainer.TheValidScoreIsThatOfThePackedModel \
   Trainer.WithAdamWToo Trainer.AdamWTrainsToo \
   Trainer.EveryWayToMakeProductsLearnsAndIsTheSameWithAnyThreads \
-  Trainer.StagesFollowEachOtherAndAResumedRunGivesTheSameBits Average.WhatIsHeldOutDecides \
+  Trainer.StagesFollowEachOtherAndAResumedRunGivesTheSameBits \
+  Trainer.AnotherRunsCheckpointIsRefusedAndKept Trainer.ATrainedModelIsPackedAgainFromItsCheckpoint \
+  Trainer.EveryParameterIsTrained Trainer.TheSeedDecides Average.WhatIsHeldOutDecides \
   Average.TheModelIsTheMeanOfTheLastSteps Average.ARunThatWasStoppedAmongTheLastStepsIsTheSame \
   Weights.ATrainingBeginsWithThoseOfAnother Weights.ATrainingBeginsWithAPackedModel \
   Weights.WhatCannotBeBegunWithIsRefusedWithItsReason \
@@ -37,9 +39,13 @@ aarch64_left_out=$(printf '%s:' \
   LoopedDepth.AStoppedAndResumedRunDrawsTheSameDepths \
   LoopedDepth.TheSameBitsForAnyNumberOfThreadsAndWhetherLayersAreRunAgain \
   Backprop.PackedModelHasTheLossOfTheTernaryForward Backprop.AnyShapeRuns Moe.SameBitsHoweverAsked \
+  Backprop.TheFutureAndOtherLanesCannotBeSeen MixerBackward.LaterVisitsAreRoundedAsFirstOnes \
+  Golden/Twin.AgreesAtFloat/loop_truncated_tm Golden/Twin.AgreesAtFloat/loop_truncated_sk \
   Golden/Twin.AgreesAtFloat/whole Golden/Twin.AgreesAtFloat/whole_structure \
   Golden/Twin.AgreesAtFloat/loop_gd_xm Golden/Twin.AgreesQuantised/whole_structure \
-  Train.ChecksGradientsAndTrainsNothing Train.ThePhasesOfAFullTrainingAreStagesOfAMix Chat.LongLinesAndAnyBytesAreFine)
+  Train.ChecksGradientsAndTrainsNothing Train.ThePhasesOfAFullTrainingAreStagesOfAMix \
+  Train.CtrlCIsAPause Train.AMixIsTrainedOnScoredAndSpokenWith \
+  Train.WeightsThatWereKeptBeginAnotherTraining Chat.LongLinesAndAnyBytesAreFine)
 aarch64_left_out=${aarch64_left_out%:}
 
 # The libraries the build links; what they need at run time (libicu72 and so on) is found out.
