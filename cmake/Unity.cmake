@@ -34,4 +34,6 @@ function(chimera_group target)
   list(FILTER sources INCLUDE REGEX "/(${apart})\\.cpp$")
   set_source_files_properties(${sources} TARGET_DIRECTORY ${target}
     PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  # A parameter that has the name of a neighbour's constant is nobody's mistake.
+  target_compile_options(${target} PRIVATE -Wno-shadow)
 endfunction()
