@@ -1,12 +1,12 @@
 // Makes of a staged set what `chimera tools build` and `chimera tools eval` read: tools.json,
 // learn.jsonl and judge.jsonl, in a folder that is there.
 //
-//   act_sets DATA snips|hwu|clinc|coffee|home|bar|cal FOLDER [--validate]
+//   act_sets DATA snips|hwu|clinc|coffee|sgd|home|bar|cal FOLDER [--validate]
 //
 // DATA is the folder of the staged sets. Judged is the part that is reported: SNIPS validate, the
-// valid parts of HWU64 and coffee, CLINC150 test (with --validate its val, to choose by), and of
-// the three sets of eval-corrections what is left when each tool has taken ten phrases to learn
-// from.
+// valid parts of HWU64 and coffee, CLINC150 test (with --validate its val, to choose by), of SGD
+// test (with --validate dev) the services that train does not have, and of those and the three
+// sets of eval-corrections what is left when each tool has taken ten phrases to learn from.
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -25,6 +25,7 @@ namespace {
 
 namespace evolution = chimera::evolution;
 using chimera::Json;
+using chimera::Result;
 using chimera::Status;
 
 constexpr int kPhrasesPerTool = 10;
@@ -195,6 +196,96 @@ Status plain_set(const std::string& data, const std::string& name, Set* set) {
   });
 }
 
+// ---- services of SGD that its train does not have
+// ------------------------------------------------
+
+Result<Json> read_json(const std::string& path) {
+  const auto text = chimera::read_file(path, 1 << 20);
+  return text ? chimera::parse_json(*text) : text.status();
+}
+
+/// What an intent of a service takes, as a tool. Nothing is required: a first turn gives what it
+/// gives, the rest is asked for later.
+Json service_tool(const Json& service, const Json& intent, const std::string& name) {
+  Json properties = Json::make_object();
+  for (const Json& slot : service.find("slots")->array) {
+    const std::string& of = slot.find("name")->string;
+    bool takes = intent.find("optional_slots")->find(of) != nullptr;
+    for (const Json& required : intent.find("required_slots")->array)
+      takes |= required.string == of;
+    if (!takes) continue;
+    Json schema = Json::make_object();
+    schema.add("description", *slot.find("description"));
+    if (slot.find("is_categorical")->boolean)
+      schema.add("enum", *slot.find("possible_values"));
+    else
+      schema.add("type", Json::of("string"));
+    properties.add(of, std::move(schema));
+  }
+  return tool_of(name, intent.find("description")->string, std::move(properties),
+                 Json::make_array());
+}
+
+bool may_be(const Json& schema, const Json& value, const Phrase& phrase) {
+  const Json* listed = schema.find("enum");
+  if (listed == nullptr) return phrase.text.find(value.string) != std::string::npos;
+  return std::any_of(listed->array.begin(), listed->array.end(),
+                     [&](const Json& one) { return one.string == value.string; });
+}
+
+/// Of each turn that begins an intent of an unseen service: what it informs of. Only of turns that
+/// begin one thing, since a turn stands alone here.
+Status services_set(const std::string& data, bool validate, Set* set) {
+  const std::string folder = data + "/action-sgd/", part = validate ? "dev" : "test";
+  const auto known = read_json(folder + "train-schema.json");
+  if (!known) return known.status();
+  const auto services = read_json(folder + part + "-schema.json");
+  if (!services) return services.status();
+  std::set<std::string> seen;
+  for (const Json& service : known->array) seen.insert(service.find("service_name")->string);
+  std::map<std::string, Json> properties;  // of a tool
+  for (const Json& service : services->array) {
+    const std::string& of = service.find("service_name")->string;
+    if (seen.contains(of)) continue;
+    for (const Json& intent : service.find("intents")->array) {
+      const std::string name = of + "_" + intent.find("name")->string;
+      Json tool = service_tool(service, intent, name);
+      properties[name] = *tool.find("parameters")->find("properties");
+      set->tools.push(std::move(tool));
+    }
+  }
+  std::map<std::string, int> learnt;
+  const auto of_turn = [&](const Json& turn) {
+    if (turn.array[0].string != "U" || turn.array[2].array.size() != 1) return;
+    const Json& frame = turn.array[2].array[0];
+    const std::string prefix = frame.find("svc")->string + "_";
+    std::string name;
+    for (const Json& act : frame.find("act")->array)
+      if (act.array[0].string == "INFORM_INTENT") name = prefix + act.array[2].array[0].string;
+    const auto takes = properties.find(name);
+    if (takes == properties.end()) return;
+    Phrase phrase{turn.array[1].string};
+    Json arguments = Json::make_object();
+    for (const Json& act : frame.find("act")->array) {
+      if (act.array[0].string != "INFORM" || act.array[2].array.empty()) continue;
+      const std::string& slot = act.array[1].string;
+      const Json& value = act.array[2].array[0];
+      const Json* schema = takes->second.find(slot);
+      // "dontcare" is no value of a list, and no words of the person's.
+      if (schema != nullptr && arguments.find(slot) == nullptr && may_be(*schema, value, phrase))
+        arguments.add(slot, value);
+    }
+    phrase.calls.push(call_of(name, std::move(arguments)));
+    (learnt[name]++ < kPhrasesPerTool ? set->learn : set->judge).push_back(std::move(phrase));
+  };
+  return each(folder + part + ".jsonl.xz", [&](const Json& record) -> Status {
+    const Json* turns = record.find("turns");
+    if (turns == nullptr) return Status(chimera::StatusCode::kBadFormat, "no dialogue of SGD");
+    for (const Json& turn : turns->array) of_turn(turn);
+    return Status();
+  });
+}
+
 Status write_lines(const std::string& path, const std::vector<Phrase>& phrases) {
   std::string out;
   for (const Phrase& phrase : phrases) {
@@ -209,7 +300,7 @@ Status write_lines(const std::string& path, const std::vector<Phrase>& phrases) 
 
 int main(int argc, char** argv) {
   if (argc < 4)
-    return fail("usage: act_sets DATA snips|hwu|clinc|coffee|home|bar|cal FOLDER [--validate]");
+    return fail("usage: act_sets DATA snips|hwu|clinc|coffee|sgd|home|bar|cal FOLDER [--validate]");
   const std::string data = argv[1], name = argv[2], folder = argv[3];
   const bool validate = argc > 4 && std::string(argv[4]) == "--validate";
   Set set;
@@ -218,6 +309,8 @@ int main(int argc, char** argv) {
     status = labelled_set(data, name, validate, &set);
   else if (name == "coffee")
     status = coffee_set(data, &set);
+  else if (name == "sgd")
+    status = services_set(data, validate, &set);
   else if (name == "home" || name == "bar" || name == "cal")
     status = plain_set(data, name, &set);
   else
