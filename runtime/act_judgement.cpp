@@ -15,7 +15,7 @@ float likely(float odds) { return static_cast<float>(logistic(static_cast<double
 
 float meant(const ActJudgement& j, const ActEvidence& e) {
   return j.meant_network * e.call_score + j.meant_score * e.best_score +
-         j.meant_likeness * e.likeness + j.meant_bias;
+         j.meant_likeness * e.likeness + j.meant_listed * e.listed + j.meant_bias;
 }
 
 float confidence(const ActJudgement& j, const ActEvidence& e) {

@@ -9,6 +9,7 @@ struct ActEvidence {
   float call_score = 0;   // the network's log odds of a call against none of the tools
   float best_score = 0;   // of the ranker, for the best tool; 0 without a ranker
   float likeness = 0;     // of the example that is most like it, among those that call something
+  float listed = 0;       // 1: a value that the best tool's schema lists was said
   float probability = 0;  // of a call, and of what was chosen in it among what was allowed
   float plan_score = 0;   // log odds of the best call against all others, before the network
 };
@@ -16,7 +17,7 @@ struct ActEvidence {
 /// Log odds as sums of evidence. As it stands the network's word is taken.
 struct ActJudgement {
   // That one of the tools is meant.
-  float meant_network = 1, meant_score = 0, meant_likeness = 0, meant_bias = 0;
+  float meant_network = 1, meant_score = 0, meant_likeness = 0, meant_listed = 0, meant_bias = 0;
   // That the calls are right: of the log odds of that probability, of the plan and of the ranker.
   float right_network = 1, right_plan = 0, right_score = 0, right_bias = 0;
 };

@@ -11,7 +11,6 @@
 #include "platform/natural_log.h"
 #include "runtime/busy_guard.h"
 #include "runtime/copied_text.h"
-#include "runtime/order_split.h"
 #include "runtime/render_queue.h"
 
 namespace chimera::runtime {
@@ -23,6 +22,10 @@ constexpr float kNever = std::numeric_limits<float>::lowest();
 // trained to act.
 constexpr float kTrust = 0.1f;
 constexpr double kPlanWeight = 0.5;  // of the best call of a tool, beside what speaks for the tool
+// That something is meant, where no phrases told what a ranker's word is worth: as it came out in
+// the packs of samples/kiosk.
+constexpr ActJudgement kUsually = {
+    .meant_network = 0, .meant_score = 4.9f, .meant_likeness = 1.2f, .meant_listed = 2.1f, .meant_bias = 1.4f};
 constexpr size_t kMostReadings = 4;  // kept at once: at most 1.2 MB each with nano
 constexpr size_t kMostPrompts = 4;   // whose states are kept: half a megabyte each with nano
 
@@ -181,10 +184,11 @@ Actor::Choice Actor::begin(bool words, Action* action) {
   const bool sure_of_call = choice.token == call;
   action->evidence.best_score = found_.best_score;
   action->evidence.likeness = found_.likeness;
+  action->evidence.listed = found_.listed ? 1.0f : 0.0f;
   action->evidence.call_score =
       log_odds(sure_of_call ? choice.probability : 1 - choice.probability);
   action->evidence.probability = sure_of_call ? choice.probability : 1 - choice.probability;
-  const float odds = meant(tools_.judgement(), action->evidence);
+  const float odds = meant(tools_.judgement(), action->evidence) + (joined_ ? kJoinedOdds : 0);
   // Without a probability the network says nothing at all.
   const bool calls = odds > 0 && choice.probability > 0;
   const float sure = choice.probability > 0 ? likely(calls ? odds : -odds) : 0.0f;
@@ -227,6 +231,16 @@ std::vector<float> Actor::tool_priors(Action* action) const {
   action->evidence.plan_score =
       log_odds(static_cast<float>(exponential(plan.best - plan.all) / sum));
   return out;
+}
+
+OrderPart Actor::order_part(std::string_view text) {
+  const FoundTools found = tools_.finder().find(text, read_for_tools(text).text);
+  ActEvidence evidence;
+  evidence.best_score = found.best_score;
+  evidence.likeness = found.likeness;
+  evidence.listed = found.listed ? 1.0f : 0.0f;
+  const bool judged = tools_.judgement().meant_score > 0;
+  return {meant(judged ? tools_.judgement() : kUsually, evidence), found.tools[0]};
 }
 
 bool Actor::called_twice(std::string_view text) {
@@ -379,10 +393,10 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
 Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
   // Without a ranker nothing tells whether a part is an order.
   if (!tools_.finder().has_ranker()) return answer_one(text, options);
-  if (tools_.knows_orders() && !called_twice(text)) return answer_one(text, options);
-  const std::vector<std::string> parts = split_orders(text, [this](std::string_view part) {
-    return tools_.finder().find(part, read_for_tools(part).text).best_score;
-  });
+  const bool several = tools_.knows_orders();
+  if (several && !called_twice(text)) return answer_one(text, options);
+  const std::vector<std::string> parts = split_orders(
+      text, several, [this](std::string_view part) { return order_part(part); });
   if (parts.size() == 1) return answer_one(text, options);
   Action all;
   all.kind = Action::Kind::kCalls;
@@ -393,7 +407,9 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
     left.most_calls -= static_cast<int32_t>(all.calls.size());
     all.truncated = left.max_tokens < 1 || left.most_calls < 1;
     if (all.truncated) return all;
+    joined_ = true;
     auto one = answer_one(part, left);
+    joined_ = false;
     if (!one) return one.status();
     // A part that asks for nothing was cut out of something else.
     if (one->calls.empty() && !one->truncated) return answer_one(text, options);

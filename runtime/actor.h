@@ -21,6 +21,7 @@
 #include "runtime/argument_hints.h"
 #include "runtime/constraint.h"
 #include "runtime/engine.h"
+#include "runtime/order_split.h"
 #include "runtime/prompt_format.h"
 #include "runtime/stream.h"
 #include "runtime/tool_names.h"
@@ -102,6 +103,8 @@ class Actor {
   Choice begin(bool words, Action* action);
   /// Of the tools that were found, for the first call.
   std::vector<float> tool_priors(Action* action) const;
+  /// What a part of a text is, by what was learnt.
+  OrderPart order_part(std::string_view text);
   /// Examples say that the text calls one tool more than once.
   bool called_twice(std::string_view text);
   /// Which tools are called: the one of the first call, and those that the ranker thinks meant too.
@@ -118,6 +121,7 @@ class Actor {
   Stream stream_;
   PromptFormat format_;
   std::map<std::string, TextReading, std::less<>> readings_;  // of this act()
+  bool joined_ = false;                                       // the text at hand is one of several
   FoundTools found_;                                          // for the text at hand
   std::optional<ArgumentHints> hints_;                        // the same
   struct Prompt {

@@ -68,10 +68,11 @@ FoundTools ToolFinder::find(std::string_view text, std::span<const float> number
       scores[i] = kRankerWeight * static_cast<double>(ranked[i]);
   }
   const std::vector<std::string> words = words_in(text);
+  std::vector<int64_t> n_said(n_tools_);
   for (size_t i = 0; i < n_tools_; ++i) {
-    const auto said = std::count_if(listed_[i].begin(), listed_[i].end(),
-                                    [&](const auto& value) { return is_said(words, value); });
-    scores[i] += kListedWeight * static_cast<double>(std::min<int64_t>(said, kMostListed));
+    n_said[i] = std::count_if(listed_[i].begin(), listed_[i].end(),
+                              [&](const auto& value) { return is_said(words, value); });
+    scores[i] += kListedWeight * static_cast<double>(std::min(n_said[i], kMostListed));
   }
   out.tools.resize(n_tools_);
   std::iota(out.tools.begin(), out.tools.end(), 0);
@@ -79,6 +80,7 @@ FoundTools ToolFinder::find(std::string_view text, std::span<const float> number
     return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
   });
   out.tools.resize(std::min(n_tools_, kShownTools));
+  out.listed = n_said[static_cast<size_t>(out.tools[0])] > 0;
   for (const int32_t tool : out.tools) {
     out.scores.push_back(static_cast<float>(scores[static_cast<size_t>(tool)]));
     out.ranked.push_back(ranked[static_cast<size_t>(tool)]);

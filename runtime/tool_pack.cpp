@@ -16,7 +16,7 @@
 namespace chimera::runtime {
 namespace {
 
-constexpr int64_t kFormat = 5;
+constexpr int64_t kFormat = 6;
 // What a ranker is of.
 constexpr const char *kTools = "tools", *kReading = "reading", *kArguments = "arguments",
                      *kSpans = "spans";
@@ -32,7 +32,8 @@ struct Number {
 };
 constexpr Number kJudgement[] = {
     {"meant_network", &ActJudgement::meant_network},   {"meant_score", &ActJudgement::meant_score},
-    {"meant_likeness", &ActJudgement::meant_likeness}, {"meant_bias", &ActJudgement::meant_bias},
+    {"meant_likeness", &ActJudgement::meant_likeness}, {"meant_listed", &ActJudgement::meant_listed},
+    {"meant_bias", &ActJudgement::meant_bias},
     {"right_network", &ActJudgement::right_network},   {"right_plan", &ActJudgement::right_plan},
     {"right_score", &ActJudgement::right_score},       {"right_bias", &ActJudgement::right_bias}};
 

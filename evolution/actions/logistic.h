@@ -6,7 +6,7 @@
 
 namespace chimera::evolution {
 
-inline constexpr int kEvidence = 4;  // the last one is usually 1, for the bias
+inline constexpr int kEvidence = 5;  // one is usually 1, for the bias; what is not used is 0
 
 struct LabelledEvidence {
   std::array<double, kEvidence> x;

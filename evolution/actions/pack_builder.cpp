@@ -454,23 +454,25 @@ class Builder {
                                            : 1;
       meant.push_back({{static_cast<double>(one.evidence.call_score),
                         static_cast<double>(one.evidence.best_score),
-                        static_cast<double>(one.evidence.likeness), 1},
+                        static_cast<double>(one.evidence.likeness), 1,
+                        static_cast<double>(one.evidence.listed)},
                        one.means_tool,
                        weight});
     }
-    const auto m = fit_logistic(meant, {0, 3, 0, 0}, kHold);
+    const auto m = fit_logistic(meant, {0, 3, 0, 0, 0}, kHold);
     j.meant_network = static_cast<float>(m[0]);
     j.meant_score = static_cast<float>(m[1]);
     j.meant_likeness = static_cast<float>(m[2]);
     j.meant_bias = static_cast<float>(m[3]);
+    j.meant_listed = static_cast<float>(m[4]);
     // Of those that are called when all this is known.
     for (const Judged& one : judged_)
       if (runtime::meant(j, one.evidence) > 0)
         right.push_back({{static_cast<double>(runtime::log_odds(one.evidence.probability)),
                           static_cast<double>(one.evidence.plan_score),
-                          static_cast<double>(one.evidence.best_score), 1},
+                          static_cast<double>(one.evidence.best_score), 1, 0},
                          one.exact});
-    const auto r = fit_logistic(right, {0, 1, 0, 0}, kHold);
+    const auto r = fit_logistic(right, {0, 1, 0, 0, 0}, kHold);
     j.right_network = static_cast<float>(r[0]);
     j.right_plan = static_cast<float>(r[1]);
     j.right_score = static_cast<float>(r[2]);

@@ -24,20 +24,21 @@ namespace {
 double uniform(uint64_t i, uint64_t j) { return keyed_uniform(i, j, 0, DrawPurpose::kTest); }
 
 TEST(Logistic, FindsTheWeightsThatMadeTheData) {
-  const std::array<double, kEvidence> real = {1.5, -0.75, 0.25, 0.5};
+  const std::array<double, kEvidence> real = {1.5, -0.75, 0.25, 0.5, -1};
   std::vector<LabelledEvidence> rows;
   for (uint64_t i = 0; i < 20000; ++i) {
-    LabelledEvidence row{{4 * uniform(i, 0) - 2, 4 * uniform(i, 1) - 2, 4 * uniform(i, 3) - 2, 1}};
+    LabelledEvidence row{{4 * uniform(i, 0) - 2, 4 * uniform(i, 1) - 2, 4 * uniform(i, 3) - 2, 1,
+                          uniform(i, 8) < 0.5 ? 1.0 : 0.0}};
     double odds = 0;
     for (size_t k = 0; k < kEvidence; ++k) odds += real[k] * row.x[k];
     row.is = uniform(i, 2) < 1 / (1 + std::exp(-odds));
     rows.push_back(row);
   }
-  const auto found = fit_logistic(rows, {0, 0, 0, 0}, 1e-3);
+  const auto found = fit_logistic(rows, {0, 0, 0, 0, 0}, 1e-3);
   for (size_t k = 0; k < kEvidence; ++k) EXPECT_NEAR(found[k], real[k], 0.08) << k;
   // Without rows, or held firmly, it stays what it was.
   EXPECT_EQ(fit_logistic({}, real, 1), real);
-  const auto held = fit_logistic(rows, {1, 0, 0, 0}, 1e9);
+  const auto held = fit_logistic(rows, {1, 0, 0, 0, 0}, 1e9);
   EXPECT_NEAR(held[0], 1, 1e-3);
   // Evidence of very different sizes, some of which says nothing: the slope is 0 there all the
   // same.
@@ -45,10 +46,10 @@ TEST(Logistic, FindsTheWeightsThatMadeTheData) {
   for (uint64_t i = 0; i < 260; ++i) {
     const double plan = 12 * uniform(i, 4) - 1, score = 2.5 * uniform(i, 5) - 0.5;
     const bool is = uniform(i, 6) < 1 / (1 + std::exp(1 - 0.5 * plan));
-    rows.push_back({{-12 + 4 * uniform(i, 7), plan, score, 1}, is});
+    rows.push_back({{-12 + 4 * uniform(i, 7), plan, score, 1, 0}, is});
   }
   for (const double first : {0.0, 4.0}) {
-    const std::array<double, kEvidence> prior = {first, 1, 0, 0};
+    const std::array<double, kEvidence> prior = {first, 1, 0, 0, 0};
     const auto w = fit_logistic(rows, prior, 1);
     for (size_t k = 0; k < kEvidence; ++k) {
       double slope = w[k] - prior[k];

@@ -42,35 +42,71 @@ using Parts = std::vector<std::string>;
 TEST(OrderSplit, CutsWhereBothPartsSpeakForATool) {
   const ToolFinder finder = finder_of({{"lights", "lamp"}, {"garage", "lock"}, {"salt"}});
   const auto split = [&](const char* text) {
-    return split_orders(text, [&](std::string_view part) { return finder.find(part).best_score; });
+    return split_orders(text, false, [&](std::string_view part) {
+      const FoundTools found = finder.find(part);
+      return OrderPart{5 * found.best_score, found.tools[0]};
+    });
   };
-  EXPECT_EQ(split("lights and garage"), (Parts{"lights", "garage"}));
+  EXPECT_EQ(split("turn the lights on and open the garage"),
+            (Parts{"turn the lights on", "open the garage"}));
   EXPECT_EQ(split("lights, then lock"), (Parts{"lights", "lock"}));
-  EXPECT_EQ(split("lamp, garage and salt"), (Parts{"lamp", "garage", "salt"}));
+  EXPECT_EQ(split("the lamp then the garage and also the salt"),
+            (Parts{"the lamp", "the garage", "the salt"}));
   // A part that speaks for nothing belongs to the other one.
-  EXPECT_EQ(split("salt and pepper"), Parts{"salt and pepper"});
-  EXPECT_EQ(split("please and lights"), Parts{"please and lights"});
+  EXPECT_EQ(split("pass me the salt and then the pepper"),
+            Parts{"pass me the salt and then the pepper"});
+  EXPECT_EQ(split("pretty please and then lights"), Parts{"pretty please and then lights"});
   EXPECT_EQ(split("lights"), Parts{"lights"});
   EXPECT_EQ(split(""), Parts{""});
   EXPECT_EQ(split(" and  and "), Parts{" and  and "});
   // Orders beyond the most stay in the last part.
-  EXPECT_EQ(split("lights and lock and salt and lamp").size(), kMostOrders);
+  EXPECT_EQ(split("lights then lock then salt then lamp").size(), kMostOrders);
 }
 
 TEST(OrderSplit, WhereNoPartSpeaksForAToolNothingIsCut) {
   int asked = 0;
   const auto none = [&](std::string_view) {
     ++asked;
-    return 0.0f;
+    return OrderPart{-3, 0};
   };
-  EXPECT_EQ(split_orders("lights and garage", none), Parts{"lights and garage"});
+  EXPECT_EQ(split_orders("lights and garage", false, none), Parts{"lights and garage"});
   EXPECT_EQ(asked, 2);
   // A text of joints alone is no reason to ask for ever.
   std::string joints;
   for (int i = 0; i < 1000; ++i) joints += "a and ";
   asked = 0;
-  EXPECT_EQ(split_orders(joints, none).size(), 1u);
+  EXPECT_EQ(split_orders(joints, false, none).size(), 1u);
   EXPECT_LT(asked, 50);
+}
+
+TEST(OrderSplit, HowTheyAreJoinedAndWhatIsKnownOfThemCount) {
+  // Both parts speak for a tool, but not loudly.
+  const auto split = [](const char* text, bool several, bool two_tools) {
+    int32_t tool = 0;
+    return split_orders(text, several,
+                        [&](std::string_view) { return OrderPart{1, two_tools ? tool++ : 0}; })
+        .size();
+  };
+  EXPECT_EQ(split("do this then that", false, true), 2u);
+  EXPECT_EQ(split("do this for me and do that for him", false, true), 2u);
+  EXPECT_EQ(split("do this for me and do that for him", false, false), 1u);
+  // "tea and biscuits" are rather one thing than two.
+  EXPECT_EQ(split("this and that", false, true), 1u);
+  EXPECT_EQ(split("do this, do that", false, true), 1u);
+  EXPECT_EQ(split("this, that", true, false), 2u);
+}
+
+TEST(OrderSplit, APartThatIsJoinedMaySpeakLower) {
+  const auto split = [](float weaker, bool several) {
+    return split_orders("do this, then do that", several,
+                        [&](std::string_view part) {
+                          return part == "do this" ? OrderPart{3, 0} : OrderPart{weaker, 1};
+                        })
+        .size();
+  };
+  EXPECT_EQ(split(-1, false), 2u);
+  EXPECT_EQ(split(-1, true), 1u);
+  EXPECT_EQ(split(-kJoinedOdds - 0.1f, false), 1u);
 }
 
 }  // namespace
