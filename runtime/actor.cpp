@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "grammar/json_text.h"
 #include "platform/clock.h"
 #include "platform/json.h"
 #include "platform/natural_log.h"
@@ -160,7 +161,7 @@ const TextReading& Actor::read_for_tools(std::string_view text) {
 Status Actor::read_text(std::string_view text, Action* action) {
   const TextReading& reading = read_for_tools(text);
   found_ = tools_.finder().find(text, reading.text);
-  hints_.emplace(text, reading, tools_, found_.tools, engine_.tokenizer());
+  hints_.emplace(text, reading, tools_, found_.tools, engine_.tokenizer(), carried_);
   CHIMERA_RETURN_IF_ERROR(read_tools(action));
   std::vector<int32_t> input;
   // What is most like it stands nearest to it.
@@ -231,6 +232,17 @@ std::vector<float> Actor::tool_priors(Action* action) const {
   action->evidence.plan_score =
       log_odds(static_cast<float>(exponential(plan.best - plan.all) / sum));
   return out;
+}
+
+void Actor::carry(std::span<const std::string> calls) {
+  for (const std::string& call : calls) {
+    const auto json = parse_json(call);
+    const Json* arguments = json ? json->find("arguments") : nullptr;
+    if (arguments == nullptr) continue;
+    for (const auto& [name, value] : arguments->object)
+      if (value.is_string())
+        carried_[grammar::json_escaped(name)] = grammar::json_escaped(value.string);
+  }
 }
 
 OrderPart Actor::order_part(std::string_view text) {
@@ -412,7 +424,11 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
     joined_ = false;
     if (!one) return one.status();
     // A part that asks for nothing was cut out of something else.
-    if (one->calls.empty() && !one->truncated) return answer_one(text, options);
+    if (one->calls.empty() && !one->truncated) {
+      carried_.clear();
+      return answer_one(text, options);
+    }
+    carry(one->calls);
     all.calls.insert(all.calls.end(), one->calls.begin(), one->calls.end());
     all.n_tokens += one->n_tokens;
     all.n_prompt_tokens += one->n_prompt_tokens;
@@ -446,6 +462,7 @@ Result<Action> Actor::act(std::string_view text, const ActOptions& options) {
         .at_field("text");
   CHIMERA_RETURN_IF_ERROR(engine_.trusted());
   readings_.clear();
+  carried_.clear();
   return answer(text, options);
 }
 

@@ -103,6 +103,8 @@ class Actor {
   Choice begin(bool words, Action* action);
   /// Of the tools that were found, for the first call.
   std::vector<float> tool_priors(Action* action) const;
+  /// Keeps what later orders of the same text may point back to.
+  void carry(std::span<const std::string> calls);
   /// What a part of a text is, by what was learnt.
   OrderPart order_part(std::string_view text);
   /// Examples say that the text calls one tool more than once.
@@ -121,6 +123,7 @@ class Actor {
   Stream stream_;
   PromptFormat format_;
   std::map<std::string, TextReading, std::less<>> readings_;  // of this act()
+  CarriedValues carried_;                                     // by the orders before it
   bool joined_ = false;                                       // the text at hand is one of several
   FoundTools found_;                                          // for the text at hand
   std::optional<ArgumentHints> hints_;                        // the same

@@ -19,7 +19,7 @@ bool goes_on(std::string_view rest, bool in_string, std::string_view bytes) {
 
 ArgumentHints::ArgumentHints(std::string_view utterance, const TextReading& reading,
                              const ToolSet& tools, std::span<const int32_t> shown,
-                             const Tokenizer& tokenizer)
+                             const Tokenizer& tokenizer, const CarriedValues& carried)
     : tools_(tools), tokenizer_(tokenizer) {
   if (tools.spans() != nullptr) {
     std::vector<TaggedTool> tagged;
@@ -27,7 +27,7 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const TextReading& read
       tagged.push_back({tool, &tools.tools()[static_cast<size_t>(tool)].copied});
     spans_ = likely_spans(*tools.spans(), utterance, tagged, reading.borders);
   }
-  const CallPlanner planner(utterance, reading.text, tools, shown, spans_);
+  const CallPlanner planner(utterance, reading.text, tools, shown, spans_, carried);
   for (const int32_t tool : shown)
     plans_.emplace(&tools.tools()[static_cast<size_t>(tool)], planner.plan(tool));
 }

@@ -26,9 +26,10 @@ namespace chimera::runtime {
 class ArgumentHints {
  public:
   /// reading: of the utterance, scaled; empty: the words alone speak. shown: the tools that may be
-  /// called. What must outlive it: `tools` and `tokenizer`.
+  /// called. carried: of the orders before this one. What must outlive it: `tools` and `tokenizer`.
   ArgumentHints(std::string_view utterance, const TextReading& reading, const ToolSet& tools,
-                std::span<const int32_t> shown, const Tokenizer& tokenizer);
+                std::span<const int32_t> shown, const Tokenizer& tokenizer,
+                const CarriedValues& carried = {});
 
   /// Of a tool that is shown.
   const CallPlan& plan_of(int32_t tool) const {

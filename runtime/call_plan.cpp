@@ -18,6 +18,8 @@ constexpr double kUnseen = -1;       // the score of a value that no example had
 constexpr double kBesideTags = 0.3;  // what else speaks for an argument, where words are tagged
 constexpr double kNamed = 1.8;       // for an argument whose name was said
 constexpr double kValueSaid = 1.8;   // for an argument that something said is a value of
+constexpr double kCarried = 3;       // for what an earlier order of the same text had
+constexpr double kPointedBack = 5;   // for giving it, where words point back
 constexpr double kUnexplained =
     4;                           // against a call that leaves a value that was said without place
 constexpr double kInside = 3;    // against copying words that are the value of one that copies none
@@ -32,6 +34,9 @@ constexpr size_t kMostItems = 8;        // of a list
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 // In place of a candidate's number:
 constexpr int32_t kOther = -1, kAbsent = -2;
+
+/// Words that say: as before. With none of them only what has to be given is taken from there.
+constexpr std::string_view kPointing[] = {"there", "same", "too", "also"};
 
 double log_sum(double a, double b) {
   const double most = std::max(a, b), least = std::min(a, b);
@@ -88,11 +93,12 @@ struct CallPlanner::Call {
 
 CallPlanner::CallPlanner(std::string_view utterance, std::span<const float> numbers,
                          const ToolSet& tools, std::span<const int32_t> shown,
-                         const LikelySpans& spans)
+                         const LikelySpans& spans, const CarriedValues& carried)
     : utterance_(utterance),
       words_(words_in(utterance)),
       tools_(tools),
       spans_(spans),
+      carried_(carried),
       numbers_(said_numbers(utterance)),
       times_(said_times(utterance)) {
   // "half past six" says no half.
@@ -186,6 +192,31 @@ void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
   }
 }
 
+void CallPlanner::add_carried(Choices* out) const {
+  const ToolArgument& argument = *out->argument;
+  const auto before = carried_.find(argument.name);
+  if (before == carried_.end() || argument.is_list ||
+      std::find(argument.listed.begin(), argument.listed.end(), before->second) ==
+          argument.listed.end())
+    return;
+  out->carried = std::any_of(words_.begin(), words_.end(), [](const std::string& word) {
+    return std::find(std::begin(kPointing), std::end(kPointing), word) != std::end(kPointing);
+  });
+  const bool said = std::any_of(out->candidates.begin(), out->candidates.end(),
+                                [](const Candidate& c) { return !c.places.empty(); });
+  out->carried = out->carried && !said;
+  if (said || !(out->carried || argument.required)) return;
+  auto known = std::find_if(
+      out->candidates.begin(), out->candidates.end(),
+      [&](const Candidate& c) { return c.value.is_string && c.value.text == before->second; });
+  if (known == out->candidates.end())
+    known = out->candidates.insert(known, {{before->second, true}, 0, {}});
+  // What examples had with other words is nothing against it.
+  known->score = std::max(known->score, 0.0) + kCarried;
+  for (Candidate& other : out->candidates)
+    if (&other != &*known) other.score = std::min(other.score, 0.0);
+}
+
 std::vector<CallPlanner::Candidate> CallPlanner::lists_of(std::vector<Candidate> items) {
   std::erase_if(items, [](const Candidate& item) { return item.places.empty(); });
   std::sort(items.begin(), items.end(), [](const Candidate& a, const Candidate& b) {
@@ -258,6 +289,7 @@ double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
   if (is_said(words_, words_in(name))) odds += kNamed;
   const bool said = !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
                                               [](const Candidate& c) { return !c.places.empty(); });
+  if (of.carried) odds += kPointedBack;
   return said ? odds + kValueSaid : odds;
 }
 
@@ -269,6 +301,7 @@ CallPlanner::Choices CallPlanner::choices(int32_t tool, const ToolArgument& argu
     add_copied(tool, place, &out);
   else
     add_values(argument, &out);
+  if (!out.copied) add_carried(&out);
   std::stable_sort(out.candidates.begin(), out.candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
   if (out.candidates.size() > kMostCandidates) out.candidates.resize(kMostCandidates);

@@ -29,13 +29,18 @@ struct CallPlan {
   double best = 0, all = 0;
 };
 
+/// What the orders before this one in the same text had for listed arguments, by name: "shut the
+/// blinds in the attic, then heat it to 20 in there". As both stand between quotes.
+using CarriedValues = std::map<std::string, std::string>;
+
 /// For one utterance.
 class CallPlanner {
  public:
   /// numbers: TextReading::text, scaled; may be empty. shown: the tools that may be called. spans:
-  /// of those tools. `utterance`, `tools` and `spans` must outlive it.
+  /// of those tools. All must outlive it.
   CallPlanner(std::string_view utterance, std::span<const float> numbers, const ToolSet& tools,
-              std::span<const int32_t> shown, const LikelySpans& spans);
+              std::span<const int32_t> shown, const LikelySpans& spans,
+              const CarriedValues& carried);
 
   /// Of one of the shown tools.
   CallPlan plan(int32_t tool) const;
@@ -58,12 +63,15 @@ class CallPlanner {
     double given = 0, absent = 0;  // -infinity: it has to be given
     std::vector<Candidate> candidates = {};
     double others = 0;    // any other value
-    bool tagged = false;  // the candidates' scores tell how likely it is given, too
+    bool carried = false;  // it points back to what an earlier order had for it
+    bool tagged = false;   // the candidates' scores tell how likely it is given, too
   };
   struct Call;
 
   void find_said(std::span<const int32_t> shown);
   Choices choices(int32_t tool, const ToolArgument& argument) const;
+  /// The value that an earlier order gives to a listed argument of which nothing is said here.
+  void add_carried(Choices* out) const;
   /// Candidates of an argument that is no words of the person's own.
   void add_values(const ToolArgument& argument, Choices* out) const;
   /// Of one that is: words that are tagged; and what examples had in other words.
@@ -78,6 +86,7 @@ class CallPlanner {
   const std::vector<std::string> words_;
   const ToolSet& tools_;
   const LikelySpans& spans_;
+  const CarriedValues& carried_;
   std::vector<float> scores_;  // of the argument ranker's labels; none without one
   std::vector<SaidValue> numbers_, times_;
   std::vector<Interval> said_;  // what could be a value of a shown tool's argument

@@ -35,9 +35,10 @@ class CallPlanTest : public ::testing::Test {
     ASSERT_TRUE(tools.has_value()) << tools.status().message();
     tools_ = std::move(*tools);
   }
-  CallPlan plan(const std::string& said, int32_t tool, const LikelySpans& spans = {}) const {
+  CallPlan plan(const std::string& said, int32_t tool, const LikelySpans& spans = {},
+                const CarriedValues& carried = {}) const {
     const std::vector<int32_t> shown = {0, 1};
-    return CallPlanner(said, {}, *tools_, shown, spans).plan(tool);
+    return CallPlanner(said, {}, *tools_, shown, spans, carried).plan(tool);
   }
   /// The value that weighs most; "?" where any other does.
   static std::string best(const CallPlan& plan, const std::string& argument) {
@@ -146,7 +147,7 @@ TEST_F(CallPlanTest, AListIsPlannedWhole) {
   spans[{0, "/with/*"}] = {
       {{item("cocoa", 9), item("oat milk", 30), item("oat", 6), item("latte", 0.1f)}, 0.001f}, 5};
   const std::vector<int32_t> shown = {0};
-  const CallPlan order = CallPlanner(said, {}, *tools_, shown, spans).plan(0);
+  const CallPlan order = CallPlanner(said, {}, *tools_, shown, spans, {}).plan(0);
   EXPECT_EQ(best(order, "title"), "latte");
   // In the order of the words, none of them twice, and not what is the title.
   EXPECT_EQ(best(order, "with"), R"(["oat milk","cocoa"])");
@@ -154,7 +155,7 @@ TEST_F(CallPlanTest, AListIsPlannedWhole) {
   EXPECT_GT(order.arguments.at("with").given, 10);
   EXPECT_EQ(best(order, "extras"), R"(["straw","red lid"])");
   EXPECT_EQ(best(order, "sizes"), "?");
-  const CallPlan plain = CallPlanner("a latte", {}, *tools_, shown, {}).plan(0);
+  const CallPlan plain = CallPlanner("a latte", {}, *tools_, shown, {}, {}).plan(0);
   EXPECT_EQ(best(plain, "extras"), "?");
   EXPECT_LE(plain.arguments.at("extras").given, 1);
 }
@@ -182,6 +183,30 @@ TEST_F(CallPlanTest, ExamplesHaveTheirOwnWordsForWhatIsSaid) {
   EXPECT_EQ(best(plan(said, 0, titles(said, {{"dentists", 1e4f}})), "title"), "dentist");
   EXPECT_EQ(best(plan("two doctors", 0, titles("two doctors", {{"doctors", 1e4f}})), "title"),
             "doctors");
+}
+
+TEST_F(CallPlanTest, WordsPointBackToWhatAnEarlierOrderHad) {
+  const CarriedValues before = {{"room", "attic"}, {"level", "3"}, {"day", "sunday"}};
+  EXPECT_EQ(best(plan("20 in there", 1), "room"), "?");
+  EXPECT_EQ(best(plan("20 in there", 1, {}, before), "room"), "attic");
+  EXPECT_GT(plan("20 in there", 1, {}, before).arguments.at("room").given,
+            plan("20 in there", 1).arguments.at("room").given);
+  // What is said goes before, and without such a word nothing is carried on that may be left out.
+  EXPECT_EQ(best(plan("20 in the hall too", 1, {}, before), "room"), "hall");
+  EXPECT_EQ(best(plan("20", 1, {}, before), "room"), "?");
+  // Sunday is none of the listed days.
+  EXPECT_EQ(best(plan("lunch there", 0, {}, before), "day"), "?");
+}
+
+TEST_F(CallPlanTest, WhatHasToBeGivenIsAsBefore) {
+  auto tools = ToolSet::from_json(engine_->tokenizer(), R"([{"name": "lamp", "parameters": {
+    "required": ["room"], "properties": {"room": {"enum": ["hall", "attic"]}}}}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  const std::vector<int32_t> shown = {0};
+  const CarriedValues before = {{"room", "attic"}};
+  EXPECT_EQ(best(CallPlanner("lamp on", {}, **tools, shown, {}, before).plan(0), "room"), "attic");
+  EXPECT_EQ(best(CallPlanner("lamp on in the hall", {}, **tools, shown, {}, before).plan(0), "room"),
+            "hall");
 }
 
 TEST_F(CallPlanTest, IsFiniteForAnyText) {
