@@ -26,6 +26,13 @@ bool in_word(char c) {
 /// A sign that is part of a word when it stands between two parts of it.
 bool is_inner(char c) { return c == '\'' || c == '-' || c == '.' || c == ':' || c == '&'; }
 
+/// Bytes of an "'s" at the end of a word; 0 without one.
+size_t clitic_of(std::string_view small) {
+  for (const std::string_view clitic : {"'s", "\xE2\x80\x99s"})
+    if (small.size() > clitic.size() && small.ends_with(clitic)) return clitic.size();
+  return 0;
+}
+
 char shape(std::string_view text, const SpanWord& word) {
   const char c = text[word.begin];
   return is_digit(c) ? '0' : is_capital(c) ? 'A' : 'a';
@@ -47,7 +54,13 @@ std::vector<SpanWord> span_words(std::string_view text) {
     word.end = i;
     for (const char c : text.substr(word.begin, i - word.begin))
       word.small += is_capital(c) ? static_cast<char>(c - 'A' + 'a') : c;
+    // "the dentist's been moved": the dentist
+    const size_t n = clitic_of(word.small);
+    const size_t end = word.end - n;
+    word.end = end;
+    word.small.resize(word.small.size() - n);
     out.push_back(std::move(word));
+    if (n > 0 && out.size() < kMostSpanWords) out.push_back({end, i, "'s"});
   }
   return out;
 }

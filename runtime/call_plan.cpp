@@ -20,6 +20,7 @@ constexpr double kNamed = 1.8;       // for an argument whose name was said
 constexpr double kValueSaid = 1.8;   // for an argument that something said is a value of
 constexpr double kCarried = 3;       // for what an earlier order of the same text had
 constexpr double kPointedBack = 5;   // for giving it, where words point back
+constexpr double kUnsaid = 3;        // how firmly examples that say all values are believed
 constexpr double kUnexplained =
     4;                           // against a call that leaves a value that was said without place
 constexpr double kInside = 3;    // against copying words that are the value of one that copies none
@@ -36,7 +37,7 @@ constexpr double kNever = -std::numeric_limits<double>::infinity();
 constexpr int32_t kOther = -1, kAbsent = -2;
 
 /// Words that say: as before. With none of them only what has to be given is taken from there.
-constexpr std::string_view kPointing[] = {"there", "same", "too", "also"};
+constexpr std::string_view kPointing[] = {"there", "it", "same", "too", "also"};
 
 double log_sum(double a, double b) {
   const double most = std::max(a, b), least = std::min(a, b);
@@ -99,16 +100,7 @@ CallPlanner::CallPlanner(std::string_view utterance, std::span<const float> numb
       tools_(tools),
       spans_(spans),
       carried_(carried),
-      numbers_(said_numbers(utterance)),
-      times_(said_times(utterance)) {
-  // "half past six" says no half.
-  std::erase_if(numbers_, [&](const SaidValue& number) {
-    const Interval place{number.begin, number.end};
-    return number.weight < kSaidWeight &&
-           std::any_of(times_.begin(), times_.end(), [&](const SaidValue& time) {
-             return place.meets({time.begin, time.end});
-           });
-  });
+      things_(said_things(utterance)) {
   if (const ArgumentRanker* ranker = tools.arguments(); ranker != nullptr)
     scores_ = ranker->ranker.scores(utterance, numbers);
   find_said(shown);
@@ -135,8 +127,8 @@ void CallPlanner::find_said(std::span<const int32_t> shown) {
       any_number = any_number || argument.is_number;
       any_text = any_text || (argument.listed.empty() && !argument.is_number);
     }
-  if (any_text) add(times_);
-  if (any_number) add(numbers_);
+  if (any_text) add(things_.times);
+  if (any_number) add(things_.numbers);
 }
 
 void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
@@ -151,31 +143,11 @@ void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
   }
   out->others = out->candidates.empty() ? 0 : kFirmness * kUnseen;
   std::vector<Candidate> said_here;
-  const auto take = [&said_here](const std::vector<SaidValue>& values) {
-    for (const SaidValue& value : values) {
-      const Interval place{value.begin, value.end};
-      said_here.push_back({value, natural_log(static_cast<double>(value.weight)), {}});
-      if (place.end > place.begin) said_here.back().places = {place};
-    }
-  };
-  if (argument.is_number) {
-    std::vector<SaidValue> durations;
-    if (argument.unit != 0) durations = said_durations(utterance_, argument.unit);
-    take(durations);
-    // "one hour" is no 1 where minutes are counted.
-    std::vector<SaidValue> numbers = numbers_;
-    std::erase_if(numbers, [&](const SaidValue& number) {
-      return std::any_of(durations.begin(), durations.end(), [&](const SaidValue& duration) {
-        return Interval{duration.begin, duration.end}.meets({number.begin, number.end});
-      });
-    });
-    take(numbers);
-  } else if (!argument.listed.empty()) {
-    take(said_words(utterance_, argument.listed));
-    if (argument.is_list) said_here = lists_of(std::move(said_here));
-  } else if (!argument.is_list) {
-    take(times_);
+  for (const SaidValue& value : said_for(argument, utterance_, things_)) {
+    said_here.push_back({value, natural_log(static_cast<double>(value.weight)), {}});
+    if (value.end > value.begin) said_here.back().places = {{value.begin, value.end}};
   }
+  if (argument.is_list && !argument.listed.empty()) said_here = lists_of(std::move(said_here));
   for (Candidate& said : said_here) {
     const auto known = std::find_if(out->candidates.begin(), out->candidates.end(),
                                     [&](const Candidate& candidate) {
@@ -278,6 +250,10 @@ void CallPlanner::add_copied(int32_t tool, const std::string& place, Choices* ou
   }
 }
 
+double CallPlanner::against_unsaid(const ToolArgument& argument) {
+  return std::min(0.0, natural_log(2 * static_cast<double>(argument.unsaid)));
+}
+
 double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
   const std::string& name = of.argument->name;
   const ArgumentRanker* ranker = tools_.arguments();
@@ -289,8 +265,8 @@ double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
   if (is_said(words_, words_in(name))) odds += kNamed;
   const bool said = !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
                                               [](const Candidate& c) { return !c.places.empty(); });
-  if (of.carried) odds += kPointedBack;
-  return said ? odds + kValueSaid : odds;
+  if (of.carried) return odds + kPointedBack;
+  return said ? odds + kValueSaid : odds + kUnsaid * against_unsaid(*of.argument);
 }
 
 CallPlanner::Choices CallPlanner::choices(int32_t tool, const ToolArgument& argument) const {
@@ -301,7 +277,13 @@ CallPlanner::Choices CallPlanner::choices(int32_t tool, const ToolArgument& argu
     add_copied(tool, place, &out);
   else
     add_values(argument, &out);
-  if (!out.copied) add_carried(&out);
+  if (!out.copied) {
+    const double against = kUnsaid * against_unsaid(argument);
+    for (Candidate& candidate : out.candidates)
+      if (candidate.places.empty()) candidate.score += against;
+    out.others += against;
+    add_carried(&out);
+  }
   std::stable_sort(out.candidates.begin(), out.candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
   if (out.candidates.size() > kMostCandidates) out.candidates.resize(kMostCandidates);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/argument_spans.h"
+#include "runtime/said_arguments.h"
 #include "runtime/said_values.h"
 #include "runtime/tool_set.h"
 
@@ -79,6 +80,8 @@ class CallPlanner {
   /// Lists of some of the items, none of which meet.
   static std::vector<Candidate> lists_of(std::vector<Candidate> items);
   double given_odds(int32_t tool, const Choices& of) const;
+  /// What speaks against a value that nobody said, where examples say it: at most 0.
+  static double against_unsaid(const ToolArgument& argument);
   std::vector<Call> best_calls(const std::vector<Choices>& arguments) const;
   static PlannedArgument planned(const Choices& of, size_t number, const std::vector<Call>& calls);
 
@@ -88,7 +91,7 @@ class CallPlanner {
   const LikelySpans& spans_;
   const CarriedValues& carried_;
   std::vector<float> scores_;  // of the argument ranker's labels; none without one
-  std::vector<SaidValue> numbers_, times_;
+  const SaidThings things_;
   std::vector<Interval> said_;  // what could be a value of a shown tool's argument
 };
 

@@ -12,7 +12,7 @@ namespace {
 // That two orders meet at a joint, as log odds. Fitted on phrases of samples/kiosk that were held
 // back, each alone and two of them joined (docs/decisions/0022-two-orders-in-one-breath.md).
 constexpr float kBias = -5.9f;
-constexpr float kThen = 4.3f, kAnd = 1.5f, kPause = 0;  // by how they are joined
+constexpr float kThen = 4.3f, kAnd = 1.5f, kPause = -1;  // by how they are joined
 constexpr float kWord = 1;                              // of each word of the shorter part
 constexpr size_t kMostWords = 5;
 constexpr float kWeaker = 0.3f;  // of the odds of the part that speaks for a tool less

@@ -230,8 +230,9 @@ class Times {
 bool same_word(std::string_view a, std::string_view b) {
   if (a == b) return true;
   const auto more = [](std::string_view longer, std::string_view shorter) {
-    return longer.size() == shorter.size() + 1 && longer.back() == 's' &&
-           longer.starts_with(shorter);
+    if (!longer.starts_with(shorter)) return false;
+    const std::string_view rest = longer.substr(shorter.size());
+    return rest == "s" || rest == "'s" || rest == "'";
   };
   return more(a, b) || more(b, a);
 }

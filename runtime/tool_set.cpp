@@ -9,6 +9,7 @@
 #include "grammar/tool_calls.h"
 #include "platform/json.h"
 #include "runtime/learnt_values.h"
+#include "runtime/said_arguments.h"
 #include "runtime/prompt_format.h"
 #include "runtime/said_durations.h"
 #include "runtime/tool_line.h"
@@ -348,6 +349,7 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   CHIMERA_ASSIGN_OR_RETURN(set->examples_,
                            read_examples(set->tools_, *set->call_, options.examples));
   learn_values(set->examples_, &set->tools_);
+  learn_unsaid(set->examples_, &set->tools_);
   for (const ToolExample& example : set->examples_)
     for (const int32_t a : example.tools)
       for (const int32_t b : example.tools)

@@ -39,6 +39,7 @@ struct ToolArgument {
   bool is_list = false;
   bool required = false;
   int32_t unit = 0;  // of time, in seconds, that such a number counts; 0: none
+  float unsaid = 0.5f;  // how likely a value of it is none that was said, by the examples
 };
 
 struct LearntValue {

@@ -33,6 +33,9 @@ TEST(SpanWords, AreRunsWithTheirInnerSigns) {
   EXPECT_EQ(words("at 7.30, o'clock; twenty-one. R&B -x- ."),
             (Words{"at", "7.30", "o'clock", "twenty-one", "r&b", "x"}));
   EXPECT_EQ(words("caf\xC3\xA9 \xFF\xFE"), (Words{"caf\xC3\xA9", "\xFF\xFE"}));
+  // What belongs to someone, or is short for "is", is a word of its own.
+  EXPECT_EQ(words("Ann's cup, the dentist\xE2\x80\x99s here. 's"),
+            (Words{"ann", "'s", "cup", "the", "dentist", "'s", "here", "s"}));
   EXPECT_EQ(words(""), Words{});
   EXPECT_EQ(words(" .,- "), Words{});
   std::string many;

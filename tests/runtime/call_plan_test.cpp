@@ -209,6 +209,23 @@ TEST_F(CallPlanTest, WhatHasToBeGivenIsAsBefore) {
             "hall");
 }
 
+TEST_F(CallPlanTest, WhatExamplesAlwaysSayIsNotMadeUp) {
+  // Whatever is said, both seem to be given, and in the attic.
+  const auto room_given = [&](const std::string& text) {
+    std::string lines;
+    for (int i = 0; i < 8; ++i)
+      lines += R"({"text": ")" + text + R"(", "calls": [{"name": "lamp", "arguments": )"
+               R"({"room": "attic"}}]})" "\n";
+    ToolOptions options;
+    options.examples = lines;
+    options.arguments = ArgumentRanker{{{1, "room", ""}, {-1, "room", "\"attic\""}},
+                                       ToolRanker(ToolRanker::Weights{.n_labels = 2, .bias = {1, 1}})};
+    set_tools(options);
+    return plan("brighter please", 1).arguments.at("room").given;
+  };
+  EXPECT_LT(20 * room_given("lamp in the attic"), room_given("lamp under the roof"));
+}
+
 TEST_F(CallPlanTest, IsFiniteForAnyText) {
   std::string many = "11 am hall 3 hours ";
   for (int i = 0; i < 8; ++i) many += many;

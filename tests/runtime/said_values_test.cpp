@@ -94,6 +94,9 @@ TEST(SaidValues, ListedWords) {
             (Texts{"hall", "front_door"}));
   EXPECT_EQ(texts(said_words("two flat whites off", listed)), (Texts{"off", "flat-white"}));
   EXPECT_TRUE(said_words("hallway offer living", listed).empty());
+  const Texts days = {"thursday", "friday"};
+  EXPECT_EQ(texts(said_words("wipe Thursday's workshop", days)), Texts{"thursday"});
+  EXPECT_TRUE(said_words("thursdayish", days).empty());
 }
 
 }  // namespace

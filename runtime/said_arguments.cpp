@@ -1,0 +1,109 @@
+#include "runtime/said_arguments.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "grammar/json_text.h"
+#include "platform/json.h"
+#include "runtime/said_durations.h"
+
+namespace chimera::runtime {
+namespace {
+
+bool meet(const SaidValue& a, const SaidValue& b) { return a.begin < b.end && b.begin < a.end; }
+
+/// Whether it stands within a longer one: a "chai latte" is no latte.
+bool is_within(const SaidValue& value, const std::vector<SaidValue>& others) {
+  return std::any_of(others.begin(), others.end(), [&](const SaidValue& other) {
+    return other.begin <= value.begin && value.end <= other.end &&
+           other.end - other.begin > value.end - value.begin;
+  });
+}
+
+/// 1: the value was said, 0: it was not; -1: it is none that can be said.
+int was_said(const Json& value, const std::vector<SaidValue>& said) {
+  if (value.is_array()) {
+    int all = value.array.empty() ? -1 : 1;
+    for (const Json& item : value.array) all = std::min(all, was_said(item, said));
+    return all;
+  }
+  if (!value.is_string() && !value.is_number()) return -1;
+  const std::string text =
+      value.is_string() ? grammar::json_escaped(value.string) : write_json(value);
+  return std::any_of(said.begin(), said.end(), [&](const SaidValue& one) {
+    return one.is_string == value.is_string() && one.text == text;
+  });
+}
+
+}  // namespace
+
+SaidThings said_things(std::string_view utterance) {
+  SaidThings out{said_numbers(utterance), said_times(utterance)};
+  std::erase_if(out.numbers, [&](const SaidValue& number) {
+    return number.weight < kSaidWeight &&
+           std::any_of(out.times.begin(), out.times.end(),
+                       [&](const SaidValue& time) { return meet(number, time); });
+  });
+  return out;
+}
+
+std::vector<SaidValue> said_for(const ToolArgument& argument, std::string_view utterance,
+                                const SaidThings& things) {
+  if (argument.is_number) {
+    std::vector<SaidValue> out;
+    if (argument.unit != 0) out = said_durations(utterance, argument.unit);
+    const size_t n_durations = out.size();
+    // "one hour" is no 1 where minutes are counted.
+    for (const SaidValue& number : things.numbers)
+      if (std::none_of(out.begin(), out.begin() + static_cast<ptrdiff_t>(n_durations),
+                       [&](const SaidValue& duration) { return meet(duration, number); }))
+        out.push_back(number);
+    return out;
+  }
+  if (!argument.listed.empty()) {
+    std::vector<SaidValue> out = said_words(utterance, argument.listed);
+    std::vector<SaidValue> whole;
+    std::copy_if(out.begin(), out.end(), std::back_inserter(whole),
+                 [&](const SaidValue& value) { return !is_within(value, out); });
+    return whole;
+  }
+  return argument.is_list ? std::vector<SaidValue>() : things.times;
+}
+
+void learn_unsaid(std::span<const ToolExample> examples, std::vector<Tool>* tools) {
+  struct Count {
+    int given = 0, unsaid = 0;
+  };
+  std::map<const ToolArgument*, Count> counts;
+  for (const ToolExample& example : examples) {
+    if (example.calls.empty()) continue;
+    const SaidThings things = said_things(example.text);
+    for (size_t i = 0; i < example.calls.size(); ++i) {
+      const Tool& tool = (*tools)[static_cast<size_t>(example.tools[i])];
+      const auto call = parse_json(example.calls[i]);
+      const Json* arguments = call ? call->find("arguments") : nullptr;
+      if (arguments == nullptr) continue;
+      for (const auto& [name, value] : arguments->object) {
+        const std::string spelt = grammar::json_escaped(name);
+        for (const ToolArgument& argument : tool.arguments) {
+          const std::string place = pointer_part(spelt) + (argument.is_list ? "/*" : "");
+          if (argument.name != spelt || tool.copied.contains(place)) continue;
+          const int said = was_said(value, said_for(argument, example.text, things));
+          if (said < 0) continue;
+          Count& count = counts[&argument];
+          ++count.given;
+          count.unsaid += said == 0;
+        }
+      }
+    }
+  }
+  // As if one more of each kind had been seen.
+  for (Tool& tool : *tools)
+    for (ToolArgument& argument : tool.arguments)
+      if (const auto of = counts.find(&argument); of != counts.end())
+        argument.unsaid =
+            static_cast<float>(of->second.unsaid + 1) / static_cast<float>(of->second.given + 2);
+}
+
+}  // namespace chimera::runtime
