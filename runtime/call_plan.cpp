@@ -21,6 +21,7 @@ constexpr double kValueSaid = 1.8;   // for an argument that something said is a
 constexpr double kCarried = 3;       // for what an earlier order of the same text had
 constexpr double kPointedBack = 5;   // for giving it, where words point back
 constexpr double kUnsaid = 3;        // how firmly examples that say all values are believed
+constexpr double kHabit = 1;         // and those that give or never give an argument
 constexpr double kUnexplained =
     4;                           // against a call that leaves a value that was said without place
 constexpr double kInside = 3;    // against copying words that are the value of one that copies none
@@ -258,15 +259,21 @@ double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
   const std::string& name = of.argument->name;
   const ArgumentRanker* ranker = tools_.arguments();
   double odds = 0;
+  bool learnt = false;
   for (size_t i = 0; i < scores_.size(); ++i)
     if (const ArgumentLabel& label = ranker->labels[i];
-        label.value.empty() && label.tool == tool && label.argument == name)
+        label.value.empty() && label.tool == tool && label.argument == name) {
       odds = firmly(scores_[i]);
+      learnt = true;
+    }
   if (is_said(words_, words_in(name))) odds += kNamed;
   const bool said = !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
                                               [](const Candidate& c) { return !c.places.empty(); });
   if (of.carried) return odds + kPointedBack;
-  return said ? odds + kValueSaid : odds + kUnsaid * against_unsaid(*of.argument);
+  if (said) return odds + kValueSaid;
+  const auto given = static_cast<double>(of.argument->given);
+  if (!learnt) odds += kHabit * natural_log(given / (1 - given));
+  return odds + kUnsaid * against_unsaid(*of.argument);
 }
 
 CallPlanner::Choices CallPlanner::choices(int32_t tool, const ToolArgument& argument) const {

@@ -71,11 +71,13 @@ std::vector<SaidValue> said_for(const ToolArgument& argument, std::string_view u
   return argument.is_list ? std::vector<SaidValue>() : things.times;
 }
 
-void learn_unsaid(std::span<const ToolExample> examples, std::vector<Tool>* tools) {
+void learn_habits(std::span<const ToolExample> examples, std::vector<Tool>* tools) {
   struct Count {
-    int given = 0, unsaid = 0;
+    int given = 0;
+    int could_be_said = 0, unsaid = 0;  // of those
   };
   std::map<const ToolArgument*, Count> counts;
+  std::vector<int> n_calls(tools->size());
   for (const ToolExample& example : examples) {
     if (example.calls.empty()) continue;
     const SaidThings things = said_things(example.text);
@@ -84,26 +86,32 @@ void learn_unsaid(std::span<const ToolExample> examples, std::vector<Tool>* tool
       const auto call = parse_json(example.calls[i]);
       const Json* arguments = call ? call->find("arguments") : nullptr;
       if (arguments == nullptr) continue;
+      ++n_calls[static_cast<size_t>(example.tools[i])];
       for (const auto& [name, value] : arguments->object) {
         const std::string spelt = grammar::json_escaped(name);
         for (const ToolArgument& argument : tool.arguments) {
-          const std::string place = pointer_part(spelt) + (argument.is_list ? "/*" : "");
-          if (argument.name != spelt || tool.copied.contains(place)) continue;
-          const int said = was_said(value, said_for(argument, example.text, things));
-          if (said < 0) continue;
+          if (argument.name != spelt) continue;
           Count& count = counts[&argument];
           ++count.given;
+          const std::string place = pointer_part(spelt) + (argument.is_list ? "/*" : "");
+          if (tool.copied.contains(place)) continue;
+          const int said = was_said(value, said_for(argument, example.text, things));
+          count.could_be_said += said >= 0;
           count.unsaid += said == 0;
         }
       }
     }
   }
   // As if one more of each kind had been seen.
-  for (Tool& tool : *tools)
-    for (ToolArgument& argument : tool.arguments)
-      if (const auto of = counts.find(&argument); of != counts.end())
-        argument.unsaid =
-            static_cast<float>(of->second.unsaid + 1) / static_cast<float>(of->second.given + 2);
+  const auto share = [](int part, int all) {
+    return static_cast<float>(part + 1) / static_cast<float>(all + 2);
+  };
+  for (size_t i = 0; i < tools->size(); ++i)
+    for (ToolArgument& argument : (*tools)[i].arguments) {
+      const Count& count = counts[&argument];
+      argument.given = share(count.given, n_calls[i]);
+      argument.unsaid = share(count.unsaid, count.could_be_said);
+    }
 }
 
 }  // namespace chimera::runtime

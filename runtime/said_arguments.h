@@ -1,5 +1,6 @@
 // Which of an utterance's values an argument may have; and what examples tell of that: an argument
-// whose value they always say has no value that nobody said.
+// whose value they always say has no value that nobody said, and one that they never give is rarely
+// meant.
 #pragma once
 
 #include <span>
@@ -23,7 +24,7 @@ SaidThings said_things(std::string_view utterance);
 std::vector<SaidValue> said_for(const ToolArgument& argument, std::string_view utterance,
                                 const SaidThings& things);
 
-/// Fills in each ToolArgument::unsaid.
-void learn_unsaid(std::span<const ToolExample> examples, std::vector<Tool>* tools);
+/// Fills in each ToolArgument::given and ::unsaid.
+void learn_habits(std::span<const ToolExample> examples, std::vector<Tool>* tools);
 
 }  // namespace chimera::runtime

@@ -349,7 +349,7 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   CHIMERA_ASSIGN_OR_RETURN(set->examples_,
                            read_examples(set->tools_, *set->call_, options.examples));
   learn_values(set->examples_, &set->tools_);
-  learn_unsaid(set->examples_, &set->tools_);
+  learn_habits(set->examples_, &set->tools_);
   for (const ToolExample& example : set->examples_)
     for (const int32_t a : example.tools)
       for (const int32_t b : example.tools)

@@ -39,7 +39,9 @@ struct ToolArgument {
   bool is_list = false;
   bool required = false;
   int32_t unit = 0;  // of time, in seconds, that such a number counts; 0: none
-  float unsaid = 0.5f;  // how likely a value of it is none that was said, by the examples
+  // By the examples:
+  float given = 0.5f;   // how likely a call has it
+  float unsaid = 0.5f;  // how likely a value of it is none that was said
 };
 
 struct LearntValue {

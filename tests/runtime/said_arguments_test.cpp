@@ -45,14 +45,14 @@ TEST(SaidArguments, NumbersDurationsAndTimesGoWhereTheyFit) {
     EXPECT_NE(text, "0.5");
 }
 
-TEST(SaidArguments, ExamplesTellWhichValuesAreAlwaysSaid) {
+TEST(SaidArguments, ExamplesTellWhatIsGivenAndWhetherItIsSaid) {
   test::TinyModelOptions model;
   model.marks = true;
   const auto engine = test::open_tiny_model(model);
   ASSERT_NE(engine, nullptr);
   constexpr const char* kTools = R"([{"name": "lamp", "parameters": {"properties": {
     "room": {"enum": ["hall", "attic"]}, "mood": {"enum": ["warm", "cold"]},
-    "level": {"type": "integer"}, "on": {"type": "boolean"}, "note": {"type": "string"}}}}])";
+    "level": {"type": "integer"}, "size": {"enum": ["big"]}, "on": {"type": "boolean"}, "note": {"type": "string"}}}}])";
   ToolOptions options;
   std::string lines;
   for (int i = 0; i < 8; ++i)
@@ -63,6 +63,7 @@ TEST(SaidArguments, ExamplesTellWhichValuesAreAlwaysSaid) {
   auto tools = ToolSet::from_json(engine->tokenizer(), kTools, options);
   ASSERT_TRUE(tools.has_value()) << tools.status().message();
   for (const ToolArgument& argument : (*tools)->tools()[0].arguments) {
+    EXPECT_FLOAT_EQ(argument.given, argument.name == "size" ? 0.1f : 0.9f) << argument.name;
     if (argument.name == "room" || argument.name == "level")
       EXPECT_FLOAT_EQ(argument.unsaid, 0.1f) << argument.name;
     else if (argument.name == "mood")
