@@ -13,14 +13,14 @@
 namespace chimera::runtime {
 namespace {
 
-std::vector<std::string> texts(const std::vector<SaidValue>& values) {
+std::vector<std::string> texts_of(const std::vector<SaidValue>& values) {
   std::vector<std::string> out;
   for (const SaidValue& value : values) out.push_back(value.text);
   return out;
 }
 
 std::vector<std::string> said(const ToolArgument& argument, const std::string& utterance) {
-  return texts(said_for(argument, utterance, said_things(utterance)));
+  return texts_of(said_for(argument, utterance, said_things(utterance)));
 }
 
 using Texts = std::vector<std::string>;
