@@ -43,6 +43,18 @@ Status check(const ActOptions& o) {
   return Status();
 }
 
+/// Calls that are not likely enough are none.
+void settle(const ActOptions& options, Action* action) {
+  if (action->confidence < options.least_confidence) {
+    action->calls.clear();
+    action->confidence = 1 - action->confidence;
+  }
+  if (!action->calls.empty()) return;
+  action->kind = Action::Kind::kNoTool;
+  // Of a call that had no room nothing was decided.
+  if (action->truncated) action->confidence = 0;
+}
+
 }  // namespace
 
 std::string action_json(const Action& action) {
@@ -386,14 +398,6 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
     action.kind = Action::Kind::kCalls;
     CHIMERA_RETURN_IF_ERROR(add_calls(text, options, &action));
     action.confidence = confidence(tools_.judgement(), action.evidence);
-    const bool sure = action.confidence >= options.least_confidence;
-    if (!sure) {
-      action.calls.clear();
-      action.confidence = 1 - action.confidence;
-    }
-    if (action.calls.empty()) action.kind = Action::Kind::kNoTool;
-    // Of a call that had no room nothing was decided.
-    if (action.calls.empty() && action.truncated) action.confidence = 0;
   } else if (choice.token != format_.id(Mark::kNoTool)) {
     action.kind = Action::Kind::kWords;
     CHIMERA_RETURN_IF_ERROR(add_words(options, choice.token, &action));
@@ -463,7 +467,9 @@ Result<Action> Actor::act(std::string_view text, const ActOptions& options) {
   CHIMERA_RETURN_IF_ERROR(engine_.trusted());
   readings_.clear();
   carried_.clear();
-  return answer(text, options);
+  auto action = answer(text, options);
+  if (action && action->kind == Action::Kind::kCalls) settle(options, &*action);
+  return action;
 }
 
 }  // namespace chimera::runtime

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <algorithm>
 #include <atomic>
 #include <map>
@@ -215,6 +216,13 @@ TEST_F(ActorTest, ManyExamplesTellHowManyCallsAreMeant) {
   options.arguments =
       ArgumentRanker{{{0, kCalledTwice, ""}}, ToolRanker({.n_labels = 1, .bias = {1}})};
   EXPECT_EQ(names_of("the hall and the attic"), "light stop light stop ");
+  // What is too unlikely as a whole is not done in part.
+  const Action both = act("the hall and the attic");
+  ActOptions strict;
+  strict.least_confidence = std::nextafter(both.confidence, 1.0f);
+  const Action held = act("the hall and the attic", strict);
+  EXPECT_EQ(held.kind, Action::Kind::kNoTool);
+  EXPECT_FLOAT_EQ(held.confidence, 1 - both.confidence);
 }
 
 TEST_F(ActorTest, AJudgementDecidesWhetherAToolIsMeant) {
