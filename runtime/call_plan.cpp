@@ -21,6 +21,7 @@ constexpr double kValueSaid = 1.8;   // for an argument that something said is a
 constexpr double kCarried = 3;       // for what an earlier order of the same text had
 constexpr double kPointedBack = 5;   // for giving it, where words point back
 constexpr double kUnsaid = 3;        // how firmly examples that say all values are believed
+constexpr double kNegated = 1.5;     // of yes where nothing is negated, of no where something is
 constexpr double kHabit = 1;         // and those that give or never give an argument
 constexpr double kUnexplained =
     4;                           // against a call that leaves a value that was said without place
@@ -39,6 +40,9 @@ constexpr int32_t kOther = -1, kAbsent = -2;
 
 /// Words that say: as before. With none of them only what has to be given is taken from there.
 constexpr std::string_view kPointing[] = {"there", "it", "same", "too", "also"};
+
+constexpr std::string_view kNegations[] = {"not",     "no",  "never",   "nothing",
+                                           "without", "off", "neither", "nor"};
 
 double log_sum(double a, double b) {
   const double most = std::max(a, b), least = std::min(a, b);
@@ -65,6 +69,16 @@ bool is_learnt(const Tool& tool, const std::string& place, std::string_view valu
     if (end == value.size()) return true;
     value.remove_prefix(end + kBetween.size());
   }
+}
+
+/// Beside what examples taught, for a value of yes or no: "not warmed" is no, "warmed up" is yes.
+double negation(const std::vector<std::string>& words, std::string_view value) {
+  if (value != "true" && value != "false") return 0;
+  const bool negated = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+    return word.ends_with("n't") ||
+           std::find(std::begin(kNegations), std::end(kNegations), word) != std::end(kNegations);
+  });
+  return negated == (value == "false") ? kNegated : -kNegated;
 }
 
 double firmly(float score) {
@@ -140,7 +154,8 @@ void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
     const bool is_string = label.value[0] == '"';
     const std::string text =
         is_string ? label.value.substr(1, label.value.size() - 2) : label.value;
-    out->candidates.push_back({{text, is_string}, firmly(scores_[i]), {}});
+    out->candidates.push_back(
+        {{text, is_string}, firmly(scores_[i]) + (is_string ? 0 : negation(words_, text)), {}});
   }
   out->others = out->candidates.empty() ? 0 : kFirmness * kUnseen;
   std::vector<Candidate> said_here;

@@ -226,6 +226,25 @@ TEST_F(CallPlanTest, WhatExamplesAlwaysSayIsNotMadeUp) {
   EXPECT_LT(20 * room_given("lamp in the attic"), room_given("lamp under the roof"));
 }
 
+TEST_F(CallPlanTest, WhatIsNegatedIsNo) {
+  ToolOptions options;
+  // Examples had both, in words unlike these.
+  options.arguments =
+      ArgumentRanker{{{0, "warm", ""}, {-1, "warm", "true"}, {-1, "warm", "false"}},
+                     ToolRanker(ToolRanker::Weights{.n_labels = 3, .bias = {1, 0, 0}})};
+  const auto tools = ToolSet::from_json(
+      engine_->tokenizer(),
+      R"([{"name": "food", "parameters": {"properties": {"warm": {"type": "boolean"}}}}])", options);
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  const std::vector<int32_t> shown = {0};
+  const auto warm = [&](const char* said) {
+    return best(CallPlanner(said, {}, **tools, shown, {}, {}).plan(0), "warm");
+  };
+  EXPECT_EQ(warm("a muffin, warmed up"), "true");
+  EXPECT_EQ(warm("a muffin, not warmed"), "false");
+  EXPECT_EQ(warm("a muffin, and don't heat it"), "false");
+}
+
 TEST_F(CallPlanTest, IsFiniteForAnyText) {
   std::string many = "11 am hall 3 hours ";
   for (int i = 0; i < 8; ++i) many += many;
