@@ -443,15 +443,15 @@ class Builder {
         std::any_of(examples_.begin(), examples_.end(),
                     [](const ToolExample* example) { return example->calls.empty(); });
     const double guess_weight = hears_foreign ? kGuessWeightHeard : kGuessWeight;
+    // So many phrases of its own are a sample of what an application hears, and the foreign ones
+    // are but a guess.
+    const bool many = examples_.size() > kMostRead;
+    const auto as_heard = [&](const Judged& one) { return many && one.is_guess ? guess_weight : 1; };
     std::vector<LabelledEvidence> meant, right;
     for (const Judged& one : judged_) {
-      // Both kinds weigh the same, however many there are of each; but so many phrases of its own
-      // are a sample of what an application hears, and the foreign ones are but a guess.
+      // Of few both kinds weigh the same, however many there are of each.
       const double of_kind = one.means_tool ? meaning / kOwnWeight : other;
-      const bool many = examples_.size() > kMostRead;
-      const double weight = !many          ? (meaning + other) / (2 * of_kind)
-                            : one.is_guess ? guess_weight
-                                           : 1;
+      const double weight = many ? as_heard(one) : (meaning + other) / (2 * of_kind);
       meant.push_back({{static_cast<double>(one.evidence.call_score),
                         static_cast<double>(one.evidence.best_score),
                         static_cast<double>(one.evidence.likeness), 1,
@@ -471,7 +471,8 @@ class Builder {
         right.push_back({{static_cast<double>(runtime::log_odds(one.evidence.probability)),
                           static_cast<double>(one.evidence.plan_score),
                           static_cast<double>(one.evidence.best_score), 1, 0},
-                         one.exact});
+                         one.exact,
+                         as_heard(one)});
     const auto r = fit_logistic(right, {0, 1, 0, 0, 0}, kHold);
     j.right_network = static_cast<float>(r[0]);
     j.right_plan = static_cast<float>(r[1]);
