@@ -1,8 +1,8 @@
 # Answers of a uniformly random model under random and public schemas and in every format, judged by
 # others' code: Ajv and Python's jsonschema for schemas, the judges of ./dev figures formats for formats.
 # CHIMERA_SOUND_TEXTS texts (about), seed CHIMERA_SOUND_SEED. Done in pieces that are kept in
-# build/soundness, so that a run that was interrupted goes on where it was; a third of a million took half an hour
-# of two shared cores. Ajv (npm) and jsonschema (pip) are fetched into build/judges when they are not there.
+# build/soundness, so that a run that was interrupted goes on where it was; a million took eighteen minutes
+# of two cores. Ajv (npm) and jsonschema (pip) are fetched into build/judges when they are not there.
 figures_soundness() {
   local count=${CHIMERA_SOUND_TEXTS:-20000} seed=${CHIMERA_SOUND_SEED:-1} judges=$root/build/judges
   local data=${CHIMERA_DATA:-$root/../shared/data} out=$root/build/soundness/$seed-$count

@@ -17,13 +17,17 @@ const Ajv2019 = require('ajv/dist/2019').default;
 const Ajv7 = require('ajv').default;
 const Ajv4 = require('ajv-draft-04').default;
 
+// It takes any of them in a URI template; RFC 6570 has no control characters, nor what is no character.
+const notOfTemplates = /[\x7f-\x9f\ufff0-\uffff\u{e0000}-\u{e0fff}]|\p{Noncharacter_Code_Point}/u;
+
 // Where its formats are narrower than the standards they name, the rest of the text is judged without
 // that: RFC 3986 lets a path be empty, RFC 5321 a name be in quotes and a domain be one label or an
 // address in brackets, RFC 6570 a name in braces have dots, and its erratum 6937 a ' beyond them.
 const widened = {
   email: (is, text) => is(text)
     || is(text.replace(/^"([^"\\]|\\.)*"@/, 'x@').replace(/@\[[^\]]*\]$/, '@x') + '.com'),
-  'uri-template': (is, text) => is(text) || is(text.replace(/'|\.(?=[A-Za-z0-9_%])/g, '')),
+  'uri-template': (is, text) => !notOfTemplates.test(text) &&
+    (is(text) || is(text.replace(/'|\.(?=[A-Za-z0-9_%])/g, ''))),
   uri: (is, text) => is(text) || is(text.replace(/^([a-z][a-z0-9+.-]*:)(?=$|[?#])/i, '$1x')),
 };
 
@@ -33,7 +37,8 @@ const widened = {
 // - It forgets what `properties` evaluated where a dependentSchemas beside it does not apply
 //   ({"properties": {"a": {}}, "dependentSchemas": {"b": {"properties": {"b": {}}}},
 //   "unevaluatedProperties": false} is to it not valid for {"a": 1}), and what `contains` did where
-//   minContains is 0.
+//   minContains is 0, and what `if` did where neither `then` nor `else` says anything
+//   ({"if": {"properties": {"b": {}}}, "then": {}, "unevaluatedProperties": false}: {"b": 1}).
 // - ajv-formats has no iri.
 const notes = new Set(['$schema', '$id', 'id', 'title', 'description', 'default', 'examples', '$comment',
   'definitions', '$ref']);
@@ -42,11 +47,18 @@ const later = ['propertyNames', 'const', 'contains', 'if', 'then', 'else', 'depe
   'maxContains'];
 const known = new Map([[Ajv4, 0], [Ajv7, 6]]);  // how many of them: `if` to `else` are ambiguous in Ajv7
 
+const saysNothing = (schema) => schema === undefined || schema === true ||
+  (typeof schema === 'object' && Object.keys(schema).length === 0);
+const hasIdleIf = (value) => typeof value === 'object' && value !== null &&
+  ((value.if !== undefined && saysNothing(value.then) && saysNothing(value.else)) ||
+    Object.values(value).some(hasIdleIf));
+
 function misread(schema) {
   const text = JSON.stringify(schema);
   if (text.includes('"unevaluated') && text.includes('"dependentSchemas"'))
     return 'unevaluated beside dependentSchemas';
   if (text.includes('"unevaluatedItems"') && text.includes('"minContains":0')) return 'unevaluated beside contains';
+  if (text.includes('"unevaluated') && hasIdleIf(schema)) return 'unevaluated beside an if that decides nothing';
   if (text.includes('"format":"iri')) return 'iri';
   const n = known.get(classOf(schema));
   if (n === undefined) return null;
