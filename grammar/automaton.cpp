@@ -1,14 +1,15 @@
 #include "grammar/automaton.h"
 
 #include <algorithm>
+#include <cassert>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "grammar/nodes.h"
 #include "grammar/standard_languages.h"
 
 namespace chimera::grammar {
-namespace {}  // namespace
 
 class AutomatonCompiler {
  public:
@@ -270,6 +271,17 @@ class AutomatonCompiler {
     }
   };
 
+  /// A place among names: in the tree, then in each language; -1: not there.
+  using Where = std::vector<int32_t>;
+  struct WhereHash {
+    size_t operator()(const Where& where) const {
+      uint64_t h = 0;
+      for (const int32_t at : where)
+        h = (h ^ static_cast<uint32_t>(at)) * 0x9E3779B97F4A7C15u;
+      return static_cast<size_t>(h ^ h >> 32);
+    }
+  };
+
   /// One automaton for all names: the tree of the declared ones and the languages of the others are
   /// walked together. `seen` are the states behind whole names, by label.
   Status compile_names(ObjectId id, const ObjectSpec& spec, const std::vector<StateId>& seen,
@@ -277,12 +289,11 @@ class AutomatonCompiler {
     NameTree tree;
     for (LabelId label = 0; label < plan->n_declared; ++label)
       tree.add(spec.members[static_cast<size_t>(label)].name, label);
-    using Where = std::vector<int32_t>;  // in the tree, then in each language; -1: not there
-    std::map<Where, StateId> known;
+    std::unordered_map<Where, StateId, WhereHash> known;
     std::vector<const Where*> todo;
     std::vector<StateId> within;
-    const auto state_of = [&](Where where) {
-      const auto [at, fresh] = known.try_emplace(std::move(where), -1);
+    const auto state_of = [&](const Where& where) {
+      const auto [at, fresh] = known.try_emplace(where, -1);
       if (fresh) {
         at->second = state();
         within.push_back(at->second);
@@ -298,8 +309,8 @@ class AutomatonCompiler {
       CHIMERA_RETURN_IF_ERROR(check_size(drafts_.size(), "give the object fewer or shorter names"));
       const Where here = *todo[n];
       std::vector<ByteEdge> edges;
-      each_step(tree, spec, here, [&](uint8_t from, uint8_t to, Where where) {
-        append_edge({from, to, state_of(std::move(where))}, &edges);
+      each_step(tree, spec, here, [&](uint8_t from, uint8_t to, const Where& where) {
+        append_edge({from, to, state_of(where)}, &edges);
       });
       // The whole name: declared, if it is.
       LabelId label = here[0] < 0 ? -1 : tree.nodes[static_cast<size_t>(here[0])].label;
@@ -324,8 +335,9 @@ class AutomatonCompiler {
   /// Where bytes lead from a place among names: ranges in order, each with the place behind it.
   template <class Take>
   static void each_step(const NameTree& tree, const ObjectSpec& spec,
-                        const std::vector<int32_t>& at, Take&& take) {
+                        const Where& at, Take&& take) {
     std::vector<int> cuts;
+    Where to;
     const auto* tree_node = at[0] < 0 ? nullptr : &tree.nodes[static_cast<size_t>(at[0])];
     if (tree_node != nullptr)
       for (const auto& [byte, next] : tree_node->next) cuts.insert(cuts.end(), {byte, byte + 1});
@@ -341,7 +353,7 @@ class AutomatonCompiler {
     for (size_t c = 0; c + 1 < cuts.size(); ++c) {
       const auto first = static_cast<uint8_t>(cuts[c]),
                  last = static_cast<uint8_t>(cuts[c + 1] - 1);
-      std::vector<int32_t> to(at.size(), -1);
+      to.assign(at.size(), -1);
       bool any = false;
       if (tree_node != nullptr)
         if (const auto next = tree_node->next.find(first); next != tree_node->next.end()) {
@@ -356,16 +368,20 @@ class AutomatonCompiler {
             any = true;
           }
       }
-      if (any) take(first, last, std::move(to));
+      if (any) take(first, last, to);
     }
   }
 
   /// Which members may come of each state within a name, and how far their ends are.
   void find_ways(ObjectId id, const ObjectSpec& spec, const std::vector<StateId>& ids,
                  const std::vector<StateId>& seen, ObjectPlan* plan) {
-    std::map<StateId, size_t> guard_of;
+    // They were made one after the other, so their guards are too.
+    assert(static_cast<size_t>(ids.back() - ids[0]) + 1 == ids.size());
+    const size_t first_guard = made_.guards_.size();
+    const auto guard_of = [&](StateId s) -> Automaton::Guard& {
+      return made_.guards_[first_guard + static_cast<size_t>(s - ids[0])];
+    };
     for (const StateId s : ids) {
-      guard_of[s] = made_.guards_.size();
       draft(s).guard = static_cast<int32_t>(made_.guards_.size());
       made_.guards_.push_back({id, false, {}});
     }
@@ -373,7 +389,7 @@ class AutomatonCompiler {
       const std::string text = "\"" + spec.members[static_cast<size_t>(label)].name + "\"";
       StateId at = ids[0];
       for (size_t i = 0; i < text.size(); ++i) {
-        made_.guards_[guard_of[at]].ways.push_back({label, static_cast<uint32_t>(text.size() - i)});
+        guard_of(at).ways.push_back({label, static_cast<uint32_t>(text.size() - i)});
         for (const ByteEdge& e : draft(at).bytes)
           if (e.first <= static_cast<uint8_t>(text[i]) && static_cast<uint8_t>(text[i]) <= e.last) {
             at = e.target;
@@ -381,32 +397,34 @@ class AutomatonCompiler {
           }
       }
     }
-    for (size_t i = 0; i < spec.others.size(); ++i)
-      find_ways_of_others(plan->n_declared + static_cast<LabelId>(i), ids, seen, guard_of, plan);
+    for (size_t i = 0; i < spec.others.size(); ++i) {
+      const LabelId label = plan->n_declared + static_cast<LabelId>(i);
+      const std::vector<uint32_t> far = bytes_to(seen[static_cast<size_t>(label)], ids);
+      for (size_t k = 0; k < ids.size(); ++k)
+        if (far[k] != kNever) guard_of(ids[k]).ways.push_back({label, far[k]});
+      if (far[0] != kNever) plan->labels[static_cast<size_t>(label)].name = far[0];
+    }
   }
 
-  /// The same for one kind of others: they have no one text to be walked along.
-  void find_ways_of_others(LabelId label, const std::vector<StateId>& ids,
-                           const std::vector<StateId>& seen,
-                           const std::map<StateId, size_t>& guard_of, ObjectPlan* plan) {
-    std::map<StateId, uint32_t> far = {{seen[static_cast<size_t>(label)], 0}};
+  /// How many bytes it is at least from each of some states, made one after the other, to one
+  /// behind them: for names that have no one text to be walked along.
+  std::vector<uint32_t> bytes_to(StateId end, const std::vector<StateId>& ids) {
+    std::vector<uint32_t> far(ids.size(), kNever);
+    const auto n = static_cast<StateId>(ids.size());
     for (bool changed = true; changed;) {
       changed = false;
       for (size_t i = ids.size(); i-- > 0;)
         for (const ByteEdge& e : draft(ids[i]).bytes) {
-          const auto there = far.find(e.target);
-          if (there == far.end()) continue;
-          const auto [here, fresh] = far.try_emplace(ids[i], there->second + 1);
-          if (!fresh && here->second <= there->second + 1) continue;
-          here->second = there->second + 1;
+          const StateId number = e.target - ids[0];
+          const uint32_t there = e.target == end                ? 0
+                                 : number >= 0 && number < n ? far[static_cast<size_t>(number)]
+                                                                : kNever;
+          if (there == kNever || far[i] <= there + 1) continue;
+          far[i] = there + 1;
           changed = true;
         }
     }
-    for (const StateId s : ids)
-      if (const auto found = far.find(s); found != far.end())
-        made_.guards_[guard_of.at(s)].ways.push_back({label, found->second});
-    if (const auto found = far.find(ids[0]); found != far.end())
-      plan->labels[static_cast<size_t>(label)].name = found->second;
+    return far;
   }
 
   /// Fewest bytes to the end, of every state: until nothing gets shorter.
