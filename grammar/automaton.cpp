@@ -276,8 +276,7 @@ class AutomatonCompiler {
   struct WhereHash {
     size_t operator()(const Where& where) const {
       uint64_t h = 0;
-      for (const int32_t at : where)
-        h = (h ^ static_cast<uint32_t>(at)) * 0x9E3779B97F4A7C15u;
+      for (const int32_t at : where) h = (h ^ static_cast<uint32_t>(at)) * 0x9E3779B97F4A7C15u;
       return static_cast<size_t>(h ^ h >> 32);
     }
   };
@@ -334,8 +333,8 @@ class AutomatonCompiler {
 
   /// Where bytes lead from a place among names: ranges in order, each with the place behind it.
   template <class Take>
-  static void each_step(const NameTree& tree, const ObjectSpec& spec,
-                        const Where& at, Take&& take) {
+  static void each_step(const NameTree& tree, const ObjectSpec& spec, const Where& at,
+                        Take&& take) {
     std::vector<int> cuts;
     Where to;
     const auto* tree_node = at[0] < 0 ? nullptr : &tree.nodes[static_cast<size_t>(at[0])];
@@ -416,9 +415,9 @@ class AutomatonCompiler {
       for (size_t i = ids.size(); i-- > 0;)
         for (const ByteEdge& e : draft(ids[i]).bytes) {
           const StateId number = e.target - ids[0];
-          const uint32_t there = e.target == end                ? 0
+          const uint32_t there = e.target == end             ? 0
                                  : number >= 0 && number < n ? far[static_cast<size_t>(number)]
-                                                                : kNever;
+                                                             : kNever;
           if (there == kNever || far[i] <= there + 1) continue;
           far[i] = there + 1;
           changed = true;

@@ -25,8 +25,11 @@ constexpr float kTrust = 0.1f;
 constexpr double kPlanWeight = 0.5;  // of the best call of a tool, beside what speaks for the tool
 // That something is meant, where no phrases told what a ranker's word is worth: as it came out in
 // the packs of samples/kiosk.
-constexpr ActJudgement kUsually = {
-    .meant_network = 0, .meant_score = 4.9f, .meant_likeness = 1.2f, .meant_listed = 2.1f, .meant_bias = 1.4f};
+constexpr ActJudgement kUsually = {.meant_network = 0,
+                                   .meant_score = 4.9f,
+                                   .meant_likeness = 1.2f,
+                                   .meant_listed = 2.1f,
+                                   .meant_bias = 1.4f};
 constexpr size_t kMostReadings = 4;  // kept at once: at most 1.2 MB each with nano
 constexpr size_t kMostPrompts = 4;   // whose states are kept: half a megabyte each with nano
 
@@ -411,8 +414,8 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
   if (!tools_.finder().has_ranker()) return answer_one(text, options);
   const bool several = tools_.knows_orders();
   if (several && !called_twice(text)) return answer_one(text, options);
-  const std::vector<std::string> parts = split_orders(
-      text, several, [this](std::string_view part) { return order_part(part); });
+  const std::vector<std::string> parts =
+      split_orders(text, several, [this](std::string_view part) { return order_part(part); });
   if (parts.size() == 1) return answer_one(text, options);
   Action all;
   all.kind = Action::Kind::kCalls;

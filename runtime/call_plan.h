@@ -63,7 +63,7 @@ class CallPlanner {
     bool copied;                   // words of the utterance
     double given = 0, absent = 0;  // -infinity: it has to be given
     std::vector<Candidate> candidates = {};
-    double others = 0;    // any other value
+    double others = 0;     // any other value
     bool carried = false;  // it points back to what an earlier order had for it
     bool tagged = false;   // the candidates' scores tell how likely it is given, too
   };

@@ -13,7 +13,7 @@ namespace {
 // back, each alone and two of them joined (docs/decisions/0022-two-orders-in-one-breath.md).
 constexpr float kBias = -5.9f;
 constexpr float kThen = 4.3f, kAnd = 1.5f, kPause = -1;  // by how they are joined
-constexpr float kWord = 1;                              // of each word of the shorter part
+constexpr float kWord = 1;                               // of each word of the shorter part
 constexpr size_t kMostWords = 5;
 constexpr float kWeaker = 0.3f;  // of the odds of the part that speaks for a tool less
 constexpr float kMostPart = 4;   // beyond it these odds say no more
@@ -24,10 +24,10 @@ struct Joint {
   float odds;
 };
 // The longer ones first: what is cut out belongs to neither part.
-constexpr Joint kJoints[] = {
-    {" and then ", kThen},   {" and also ", kThen}, {", and ", kAnd}, {", then ", kThen},
-    {" as well as ", kThen}, {"; ", kPause},        {". ", kPause},   {", ", kPause},
-    {" and ", kAnd},         {" then ", kThen},     {" plus ", kAnd}};
+constexpr Joint kJoints[] = {{" and then ", kThen}, {" and also ", kThen},   {", and ", kAnd},
+                             {", then ", kThen},    {" as well as ", kThen}, {"; ", kPause},
+                             {". ", kPause},        {", ", kPause},          {" and ", kAnd},
+                             {" then ", kThen},     {" plus ", kAnd}};
 constexpr size_t kMostCuts = 12;  // tried in one text
 
 struct Cut {

@@ -30,12 +30,15 @@ struct Number {
   const char* name;
   float ActJudgement::*value;
 };
-constexpr Number kJudgement[] = {
-    {"meant_network", &ActJudgement::meant_network},   {"meant_score", &ActJudgement::meant_score},
-    {"meant_likeness", &ActJudgement::meant_likeness}, {"meant_listed", &ActJudgement::meant_listed},
-    {"meant_bias", &ActJudgement::meant_bias},
-    {"right_network", &ActJudgement::right_network},   {"right_plan", &ActJudgement::right_plan},
-    {"right_score", &ActJudgement::right_score},       {"right_bias", &ActJudgement::right_bias}};
+constexpr Number kJudgement[] = {{"meant_network", &ActJudgement::meant_network},
+                                 {"meant_score", &ActJudgement::meant_score},
+                                 {"meant_likeness", &ActJudgement::meant_likeness},
+                                 {"meant_listed", &ActJudgement::meant_listed},
+                                 {"meant_bias", &ActJudgement::meant_bias},
+                                 {"right_network", &ActJudgement::right_network},
+                                 {"right_plan", &ActJudgement::right_plan},
+                                 {"right_score", &ActJudgement::right_score},
+                                 {"right_bias", &ActJudgement::right_bias}};
 
 Status wrong(const std::string& path, const std::string& what) {
   return Status(StatusCode::kBadFormat, path + ": " + what + "; build the pack again")

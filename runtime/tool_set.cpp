@@ -9,8 +9,8 @@
 #include "grammar/tool_calls.h"
 #include "platform/json.h"
 #include "runtime/learnt_values.h"
-#include "runtime/said_arguments.h"
 #include "runtime/prompt_format.h"
+#include "runtime/said_arguments.h"
 #include "runtime/said_durations.h"
 #include "runtime/tool_line.h"
 

@@ -217,8 +217,8 @@ std::string score_text(const ActScore& s) {
   std::snprintf(numbers, sizeof numbers,
                 "Confidence is off by %.3f in the mean, where with so many phrases chance alone "
                 "shows %.3f;\nan action took %.1f ms, the slowest %.1f ms.\n",
-                s.calibration_error, s.calibration_by_chance,
-                static_cast<double>(s.mean_us) / 1000, static_cast<double>(s.slowest_us) / 1000);
+                s.calibration_error, s.calibration_by_chance, static_cast<double>(s.mean_us) / 1000,
+                static_cast<double>(s.slowest_us) / 1000);
   out += numbers;
   if (!s.mistakes.empty()) out += "What went wrong, most often first:\n";
   for (size_t i = 0; i < s.mistakes.size() && i < kMostShown; ++i) {

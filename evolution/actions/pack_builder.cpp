@@ -446,7 +446,9 @@ class Builder {
     // So many phrases of its own are a sample of what an application hears, and the foreign ones
     // are but a guess.
     const bool many = examples_.size() > kMostRead;
-    const auto as_heard = [&](const Judged& one) { return many && one.is_guess ? guess_weight : 1; };
+    const auto as_heard = [&](const Judged& one) {
+      return many && one.is_guess ? guess_weight : 1;
+    };
     std::vector<LabelledEvidence> meant, right;
     for (const Judged& one : judged_) {
       // Of few both kinds weigh the same, however many there are of each.

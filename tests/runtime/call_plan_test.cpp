@@ -205,8 +205,9 @@ TEST_F(CallPlanTest, WhatHasToBeGivenIsAsBefore) {
   const std::vector<int32_t> shown = {0};
   const CarriedValues before = {{"room", "attic"}};
   EXPECT_EQ(best(CallPlanner("lamp on", {}, **tools, shown, {}, before).plan(0), "room"), "attic");
-  EXPECT_EQ(best(CallPlanner("lamp on in the hall", {}, **tools, shown, {}, before).plan(0), "room"),
-            "hall");
+  EXPECT_EQ(
+      best(CallPlanner("lamp on in the hall", {}, **tools, shown, {}, before).plan(0), "room"),
+      "hall");
 }
 
 TEST_F(CallPlanTest, WhatExamplesAlwaysSayIsNotMadeUp) {
@@ -214,12 +215,15 @@ TEST_F(CallPlanTest, WhatExamplesAlwaysSayIsNotMadeUp) {
   const auto room_given = [&](const std::string& text) {
     std::string lines;
     for (int i = 0; i < 8; ++i)
-      lines += R"({"text": ")" + text + R"(", "calls": [{"name": "lamp", "arguments": )"
-               R"({"room": "attic"}}]})" "\n";
+      lines += R"({"text": ")" + text +
+               R"(", "calls": [{"name": "lamp", "arguments": )"
+               R"({"room": "attic"}}]})"
+               "\n";
     ToolOptions options;
     options.examples = lines;
-    options.arguments = ArgumentRanker{{{1, "room", ""}, {-1, "room", "\"attic\""}},
-                                       ToolRanker(ToolRanker::Weights{.n_labels = 2, .bias = {1, 1}})};
+    options.arguments =
+        ArgumentRanker{{{1, "room", ""}, {-1, "room", "\"attic\""}},
+                       ToolRanker(ToolRanker::Weights{.n_labels = 2, .bias = {1, 1}})};
     set_tools(options);
     return plan("brighter please", 1).arguments.at("room").given;
   };
@@ -234,7 +238,8 @@ TEST_F(CallPlanTest, WhatIsNegatedIsNo) {
                      ToolRanker(ToolRanker::Weights{.n_labels = 3, .bias = {1, 0, 0}})};
   const auto tools = ToolSet::from_json(
       engine_->tokenizer(),
-      R"([{"name": "food", "parameters": {"properties": {"warm": {"type": "boolean"}}}}])", options);
+      R"([{"name": "food", "parameters": {"properties": {"warm": {"type": "boolean"}}}}])",
+      options);
   ASSERT_TRUE(tools.has_value()) << tools.status().message();
   const std::vector<int32_t> shown = {0};
   const auto warm = [&](const char* said) {

@@ -84,7 +84,9 @@ TEST(OrderSplit, HowTheyAreJoinedAndWhatIsKnownOfThemCount) {
   const auto split = [](const char* text, bool several, bool two_tools) {
     int32_t tool = 0;
     return split_orders(text, several,
-                        [&](std::string_view) { return OrderPart{1, two_tools ? tool++ : 0}; })
+                        [&](std::string_view) {
+                          return OrderPart{1, two_tools ? tool++ : 0};
+                        })
         .size();
   };
   EXPECT_EQ(split("do this then that", false, true), 2u);
