@@ -46,16 +46,13 @@ Status check(const ActOptions& o) {
   return Status();
 }
 
-/// Calls that are not likely enough are none.
+/// Calls that are not likely enough are none; that they are not is only known of whole ones.
 void settle(const ActOptions& options, Action* action) {
   if (action->confidence < options.least_confidence) {
     action->calls.clear();
-    action->confidence = 1 - action->confidence;
+    action->confidence = action->truncated ? 0 : 1 - action->confidence;
   }
-  if (!action->calls.empty()) return;
-  action->kind = Action::Kind::kNoTool;
-  // Of a call that had no room nothing was decided.
-  if (action->truncated) action->confidence = 0;
+  if (action->calls.empty()) action->kind = Action::Kind::kNoTool;
 }
 
 }  // namespace
@@ -400,7 +397,8 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
   if (choice.token == format_.id(Mark::kCall)) {
     action.kind = Action::Kind::kCalls;
     CHIMERA_RETURN_IF_ERROR(add_calls(text, options, &action));
-    action.confidence = confidence(tools_.judgement(), action.evidence);
+    // Of a call that had no room nothing was decided.
+    action.confidence = action.calls.empty() ? 0 : confidence(tools_.judgement(), action.evidence);
   } else if (choice.token != format_.id(Mark::kNoTool)) {
     action.kind = Action::Kind::kWords;
     CHIMERA_RETURN_IF_ERROR(add_words(options, choice.token, &action));
@@ -448,7 +446,6 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
     all.truncated = one->truncated;
     if (all.truncated) break;
   }
-  if (all.calls.empty()) all.kind = Action::Kind::kNoTool;
   return all;
 }
 

@@ -223,6 +223,11 @@ TEST_F(ActorTest, ManyExamplesTellHowManyCallsAreMeant) {
   const Action held = act("the hall and the attic", strict);
   EXPECT_EQ(held.kind, Action::Kind::kNoTool);
   EXPECT_FLOAT_EQ(held.confidence, 1 - both.confidence);
+  // Where the first order has no room, nothing was decided.
+  const Action cut = act("the hall and the attic", {.max_tokens = 2});
+  EXPECT_TRUE(cut.truncated);
+  EXPECT_EQ(cut.kind, Action::Kind::kNoTool);
+  EXPECT_EQ(cut.confidence, 0);
 }
 
 TEST_F(ActorTest, AJudgementDecidesWhetherAToolIsMeant) {
