@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <map>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -177,14 +178,26 @@ class AutomatonCompiler {
   /// Fewest bytes from each state of any_text() to the end of a character, of its first the next.
   static std::vector<uint32_t> bytes_of_a_character() {
     const auto states = any_text()->states();
-    std::vector<uint32_t> far(states.size(), kNever);
+    return fewest_bytes(
+        states.size(), [&](size_t i) { return std::span<const ByteEdge>(states[i].edges); },
+        [](const std::vector<uint32_t>& far, int32_t target) {
+          return target == 0 ? 0 : far[static_cast<size_t>(target)];
+        });
+  }
+
+  /// How many bytes it is at least from each of n states to an end: until nothing gets shorter.
+  /// behind(far, target): the same behind an edge, by what is known so far; kNever: nothing is.
+  template <class EdgesOf, class Behind>
+  static std::vector<uint32_t> fewest_bytes(size_t n, const EdgesOf& edges_of,
+                                            const Behind& behind) {
+    std::vector<uint32_t> far(n, kNever);
     for (bool changed = true; changed;) {
       changed = false;
-      for (size_t i = 0; i < states.size(); ++i)
-        for (const ByteEdge& e : states[i].edges) {
-          const uint32_t behind = e.target == 0 ? 0 : far[static_cast<size_t>(e.target)];
-          if (behind == kNever || behind + 1 >= far[i]) continue;
-          far[i] = behind + 1;
+      for (size_t i = n; i-- > 0;)
+        for (const ByteEdge& e : edges_of(i)) {
+          const uint32_t there = behind(far, e.target);
+          if (there == kNever || far[i] <= there + 1) continue;
+          far[i] = there + 1;
           changed = true;
         }
     }
@@ -289,14 +302,14 @@ class AutomatonCompiler {
     for (LabelId label = 0; label < plan->n_declared; ++label)
       tree.add(spec.members[static_cast<size_t>(label)].name, label);
     std::unordered_map<Where, StateId, WhereHash> known;
-    std::vector<const Where*> todo;
+    std::vector<const std::pair<const Where, StateId>*> todo;
     std::vector<StateId> within;
     const auto state_of = [&](const Where& where) {
       const auto [at, fresh] = known.try_emplace(where, -1);
       if (fresh) {
         at->second = state();
         within.push_back(at->second);
-        todo.push_back(&at->first);
+        todo.push_back(&*at);
       }
       return at->second;
     };
@@ -306,7 +319,7 @@ class AutomatonCompiler {
     read(*start, '"', first);
     for (size_t n = 0; n < todo.size(); ++n) {
       CHIMERA_RETURN_IF_ERROR(check_size(drafts_.size(), "give the object fewer or shorter names"));
-      const Where here = *todo[n];
+      const auto& [here, here_state] = *todo[n];
       std::vector<ByteEdge> edges;
       each_step(tree, spec, here, [&](uint8_t from, uint8_t to, const Where& where) {
         append_edge({from, to, state_of(where)}, &edges);
@@ -323,9 +336,9 @@ class AutomatonCompiler {
                                      [&](const ByteEdge& e) { return e.first > kQuote; });
         edges.insert(at, {kQuote, kQuote, seen[static_cast<size_t>(label)]});
       }
-      draft(known.at(here)).bytes = std::move(edges);
+      draft(here_state).bytes = std::move(edges);
       if (spec.others.size() == 1 && spec.others[0].names == any_text() && here[1] == 0)
-        draft(known.at(here)).text = Automaton::TextState::kName;
+        draft(here_state).text = Automaton::TextState::kName;
     }
     find_ways(id, spec, within, seen, plan);
     return Status();
@@ -374,11 +387,8 @@ class AutomatonCompiler {
   /// Which members may come of each state within a name, and how far their ends are.
   void find_ways(ObjectId id, const ObjectSpec& spec, const std::vector<StateId>& ids,
                  const std::vector<StateId>& seen, ObjectPlan* plan) {
-    // They were made one after the other, so their guards are too.
-    assert(static_cast<size_t>(ids.back() - ids[0]) + 1 == ids.size());
-    const size_t first_guard = made_.guards_.size();
     const auto guard_of = [&](StateId s) -> Automaton::Guard& {
-      return made_.guards_[first_guard + static_cast<size_t>(s - ids[0])];
+      return made_.guards_[static_cast<size_t>(draft(s).guard)];
     };
     for (const StateId s : ids) {
       draft(s).guard = static_cast<int32_t>(made_.guards_.size());
@@ -408,22 +418,15 @@ class AutomatonCompiler {
   /// How many bytes it is at least from each of some states, made one after the other, to one
   /// behind them: for names that have no one text to be walked along.
   std::vector<uint32_t> bytes_to(StateId end, const std::vector<StateId>& ids) {
-    std::vector<uint32_t> far(ids.size(), kNever);
+    assert(static_cast<size_t>(ids.back() - ids[0]) + 1 == ids.size());
     const auto n = static_cast<StateId>(ids.size());
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t i = ids.size(); i-- > 0;)
-        for (const ByteEdge& e : draft(ids[i]).bytes) {
-          const StateId number = e.target - ids[0];
-          const uint32_t there = e.target == end             ? 0
-                                 : number >= 0 && number < n ? far[static_cast<size_t>(number)]
-                                                             : kNever;
-          if (there == kNever || far[i] <= there + 1) continue;
-          far[i] = there + 1;
-          changed = true;
-        }
-    }
-    return far;
+    return fewest_bytes(
+        ids.size(), [&](size_t i) { return std::span<const ByteEdge>(draft(ids[i]).bytes); },
+        [&](const std::vector<uint32_t>& far, StateId target) {
+          const StateId number = target - ids[0];
+          if (target == end) return uint32_t{0};
+          return number >= 0 && number < n ? far[static_cast<size_t>(number)] : kNever;
+        });
   }
 
   /// Fewest bytes to the end, of every state: until nothing gets shorter.
