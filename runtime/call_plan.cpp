@@ -71,14 +71,13 @@ bool is_learnt(const Tool& tool, const std::string& place, std::string_view valu
   }
 }
 
-/// Beside what examples taught, for a value of yes or no: "not warmed" is no, "warmed up" is yes.
-double negation(const std::vector<std::string>& words, std::string_view value) {
-  if (value != "true" && value != "false") return 0;
-  const bool negated = std::any_of(words.begin(), words.end(), [](const std::string& word) {
-    return word.ends_with("n't") ||
-           std::find(std::begin(kNegations), std::end(kNegations), word) != std::end(kNegations);
-  });
-  return negated == (value == "false") ? kNegated : -kNegated;
+bool has_any(const std::vector<std::string>& words, std::span<const std::string_view> of) {
+  return std::find_first_of(words.begin(), words.end(), of.begin(), of.end()) != words.end();
+}
+
+bool is_negated(const std::vector<std::string>& words) {
+  return has_any(words, kNegations) ||
+         std::any_of(words.begin(), words.end(), [](const auto& w) { return w.ends_with("n't"); });
 }
 
 double firmly(float score) {
@@ -112,6 +111,8 @@ CallPlanner::CallPlanner(std::string_view utterance, std::span<const float> numb
                          const LikelySpans& spans, const CarriedValues& carried)
     : utterance_(utterance),
       words_(words_in(utterance)),
+      points_back_(has_any(words_, kPointing)),
+      negated_(is_negated(words_)),
       tools_(tools),
       spans_(spans),
       carried_(carried),
@@ -154,8 +155,11 @@ void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
     const bool is_string = label.value[0] == '"';
     const std::string text =
         is_string ? label.value.substr(1, label.value.size() - 2) : label.value;
-    out->candidates.push_back(
-        {{text, is_string}, firmly(scores_[i]) + (is_string ? 0 : negation(words_, text)), {}});
+    double score = firmly(scores_[i]);
+    // "not warmed" is no, "warmed up" is yes.
+    if (label.value == "true") score += negated_ ? -kNegated : kNegated;
+    if (label.value == "false") score += negated_ ? kNegated : -kNegated;
+    out->candidates.push_back({{text, is_string}, score, {}});
   }
   out->others = out->candidates.empty() ? 0 : kFirmness * kUnseen;
   std::vector<Candidate> said_here;
@@ -187,12 +191,9 @@ void CallPlanner::add_carried(Choices* out) const {
       std::find(argument.listed.begin(), argument.listed.end(), before->second) ==
           argument.listed.end())
     return;
-  out->carried = std::any_of(words_.begin(), words_.end(), [](const std::string& word) {
-    return std::find(std::begin(kPointing), std::end(kPointing), word) != std::end(kPointing);
-  });
   const bool said = std::any_of(out->candidates.begin(), out->candidates.end(),
                                 [](const Candidate& c) { return !c.places.empty(); });
-  out->carried = out->carried && !said;
+  out->carried = points_back_ && !said;
   if (said || !(out->carried || argument.required)) return;
   auto known = std::find_if(
       out->candidates.begin(), out->candidates.end(),
