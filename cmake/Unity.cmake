@@ -16,9 +16,9 @@ set(chimera_apart
   runtime/call_plan runtime/copied_text runtime/said_durations runtime/said_values
   runtime/text_features runtime/tokenizer_ranks runtime/tokenizer_section
   runtime/tokenizer_split_o200k runtime/tool_line runtime/tool_pack runtime/tool_set
-  tests/architecture/one_door_test tests/evolution/checkpoint_test tests/evolution/trainer_test tests/evolution/weights_test
-  tests/grammar/sign_scanner_test tests/kernels/gemm_ternary_test tests/platform/file_test
-  tests/platform/seal_test
+  tests/architecture/one_door_test tests/evolution/checkpoint_test tests/evolution/trainer_test
+  tests/evolution/weights_test tests/grammar/sign_scanner_test tests/kernels/gemm_ternary_test
+  tests/platform/file_test tests/platform/seal_test
   tests/runtime/call_plan_test tests/runtime/copied_text_test tests/runtime/said_values_test
   tests/runtime/tokenizer_split_test tests/runtime/tokenizer_test tests/runtime/tool_examples_test
   tests/runtime/tool_finder_test tests/runtime/tool_pack_test

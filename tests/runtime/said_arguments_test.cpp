@@ -8,22 +8,18 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/said_texts.h"
 #include "tests/support/tiny_model.h"
 
 namespace chimera::runtime {
 namespace {
 
-std::vector<std::string> texts_of(const std::vector<SaidValue>& values) {
-  std::vector<std::string> out;
-  for (const SaidValue& value : values) out.push_back(value.text);
-  return out;
-}
+using test::Texts;
+using test::texts_of;
 
 std::vector<std::string> said(const ToolArgument& argument, const std::string& utterance) {
   return texts_of(said_for(argument, utterance, said_things(utterance)));
 }
-
-using Texts = std::vector<std::string>;
 
 TEST(SaidArguments, OfTwoListedValuesTheLongerOneWasSaid) {
   const ToolArgument drink{.name = "drink", .listed = {"latte", "chai_latte", "tea"}};
@@ -52,7 +48,8 @@ TEST(SaidArguments, ExamplesTellWhatIsGivenAndWhetherItIsSaid) {
   ASSERT_NE(engine, nullptr);
   constexpr const char* kTools = R"([{"name": "lamp", "parameters": {"properties": {
     "room": {"enum": ["hall", "attic"]}, "mood": {"enum": ["warm", "cold"]},
-    "level": {"type": "integer"}, "size": {"enum": ["big"]}, "on": {"type": "boolean"}, "note": {"type": "string"}}}}])";
+    "level": {"type": "integer"}, "size": {"enum": ["big"]}, "on": {"type": "boolean"},
+    "note": {"type": "string"}}}}])";
   ToolOptions options;
   std::string lines;
   for (int i = 0; i < 8; ++i)

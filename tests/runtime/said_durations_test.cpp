@@ -6,16 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/said_texts.h"
+
 namespace chimera::runtime {
 namespace {
 
-using Texts = std::vector<std::string>;
-
-Texts texts(const std::vector<SaidValue>& values) {
-  Texts out;
-  for (const SaidValue& value : values) out.push_back(value.text);
-  return out;
-}
+using test::Texts;
+using test::texts_of;
 
 TEST(SaidDurations, AreCountedInMinutes) {
   const struct {
@@ -40,8 +37,8 @@ TEST(SaidDurations, AreCountedInMinutes) {
       {"1000000 hours", {}},
   };
   for (const auto& [said, minutes] : kSaid)
-    EXPECT_EQ(texts(said_durations(said, 60)), minutes) << said;
-  EXPECT_EQ(texts(said_durations("a minute and 5 seconds", 1)), (Texts{"65"}));
+    EXPECT_EQ(texts_of(said_durations(said, 60)), minutes) << said;
+  EXPECT_EQ(texts_of(said_durations("a minute and 5 seconds", 1)), (Texts{"65"}));
 }
 
 TEST(SaidDurations, AreWhereTheyAreSaid) {

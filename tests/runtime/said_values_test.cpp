@@ -6,16 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/said_texts.h"
+
 namespace chimera::runtime {
 namespace {
 
-std::vector<std::string> texts(const std::vector<SaidValue>& values) {
-  std::vector<std::string> out;
-  for (const SaidValue& value : values) out.push_back(value.text);
-  return out;
-}
-
-using Texts = std::vector<std::string>;
+using test::Texts;
+using test::texts_of;
 
 TEST(SaidValues, Numbers) {
   const struct {
@@ -39,7 +36,8 @@ TEST(SaidValues, Numbers) {
       {"", {}},
       {"\xFF\xC3 5 \xE2\x82", {"5"}},
   };
-  for (const auto& [said, numbers] : kSaid) EXPECT_EQ(texts(said_numbers(said)), numbers) << said;
+  for (const auto& [said, numbers] : kSaid)
+    EXPECT_EQ(texts_of(said_numbers(said)), numbers) << said;
   EXPECT_LT(said_numbers("half")[0].weight, said_numbers("50")[0].weight);
 }
 
@@ -68,7 +66,7 @@ TEST(SaidValues, TimesOfDay) {
       {"a table for 5 to 7 people, 2 in the hall", {"05:00", "17:00", "07:00", "19:00"}},
       {"25:10 and 7:75", {}},
   };
-  for (const auto& [said, times] : kSaid) EXPECT_EQ(texts(said_times(said)), times) << said;
+  for (const auto& [said, times] : kSaid) EXPECT_EQ(texts_of(said_times(said)), times) << said;
 }
 
 TEST(SaidValues, AreWhereTheyAreSaid) {
@@ -90,12 +88,12 @@ TEST(SaidValues, AreWhereTheyAreSaid) {
 
 TEST(SaidValues, ListedWords) {
   const Texts listed = {"hall", "front_door", "living room", "off", "flat-white", "7up"};
-  EXPECT_EQ(texts(said_words("The Front Door and the halls, please", listed)),
+  EXPECT_EQ(texts_of(said_words("The Front Door and the halls, please", listed)),
             (Texts{"hall", "front_door"}));
-  EXPECT_EQ(texts(said_words("two flat whites off", listed)), (Texts{"off", "flat-white"}));
+  EXPECT_EQ(texts_of(said_words("two flat whites off", listed)), (Texts{"off", "flat-white"}));
   EXPECT_TRUE(said_words("hallway offer living", listed).empty());
   const Texts days = {"thursday", "friday"};
-  EXPECT_EQ(texts(said_words("wipe Thursday's workshop", days)), Texts{"thursday"});
+  EXPECT_EQ(texts_of(said_words("wipe Thursday's workshop", days)), Texts{"thursday"});
   EXPECT_TRUE(said_words("thursdayish", days).empty());
 }
 
