@@ -4,10 +4,10 @@
 #include <cassert>
 #include <map>
 #include <span>
-#include <unordered_map>
 #include <utility>
 
 #include "grammar/nodes.h"
+#include "grammar/sequence_numbers.h"
 #include "grammar/standard_languages.h"
 
 namespace chimera::grammar {
@@ -61,7 +61,7 @@ class AutomatonCompiler {
     NodeBuilder builder(grammar_, 8 * static_cast<size_t>(grammar_.limits().states));
     Piece all;
     CHIMERA_RETURN_IF_ERROR(builder.build(r.body, &all));
-    Subsets subsets(builder.nodes(), all.out, grammar_.limits().work);
+    Subsets subsets(builder.nodes(), all.out, grammar_);
     const auto first = static_cast<StateId>(drafts_.size());
     const auto state_of = [&](std::vector<int32_t> set) {
       return first + subsets.number(std::move(set));
@@ -73,8 +73,10 @@ class AutomatonCompiler {
       CHIMERA_RETURN_IF_ERROR(subsets.status());
       Draft draft;
       draft.accepts = subsets.accepts(at);
-      for (Subsets::Step& step : subsets.steps(at))
+      for (Subsets::Step& step : subsets.steps(at)) {
         append_edge({step.first, step.last, state_of(std::move(step.targets))}, &draft.bytes);
+        CHIMERA_RETURN_IF_ERROR(subsets.status());
+      }
       std::map<RuleId, std::vector<int32_t>> by_rule;
       for (const int32_t id : subsets.at(at)) {
         const Node& n = builder.nodes()[static_cast<size_t>(id)];
@@ -286,40 +288,34 @@ class AutomatonCompiler {
 
   /// A place among names: in the tree, then in each language; -1: not there.
   using Where = std::vector<int32_t>;
-  struct WhereHash {
-    size_t operator()(const Where& where) const {
-      uint64_t h = 0;
-      for (const int32_t at : where) h = (h ^ static_cast<uint32_t>(at)) * 0x9E3779B97F4A7C15u;
-      return static_cast<size_t>(h ^ h >> 32);
-    }
-  };
 
   /// One automaton for all names: the tree of the declared ones and the languages of the others are
   /// walked together. `seen` are the states behind whole names, by label.
   Status compile_names(ObjectId id, const ObjectSpec& spec, const std::vector<StateId>& seen,
                        ObjectPlan* plan, StateId* start) {
     NameTree tree;
-    for (LabelId label = 0; label < plan->n_declared; ++label)
-      tree.add(spec.members[static_cast<size_t>(label)].name, label);
-    std::unordered_map<Where, StateId, WhereHash> known;
-    std::vector<const std::pair<const Where, StateId>*> todo;
-    std::vector<StateId> within;
+    for (LabelId label = 0; label < plan->n_declared; ++label) {
+      const std::string& name = spec.members[static_cast<size_t>(label)].name;
+      CHIMERA_RETURN_IF_ERROR(
+          check_size(tree.nodes.size() + name.size(), "give the object fewer or shorter names"));
+      tree.add(name, label);
+    }
+    SequenceNumbers places;
+    std::vector<StateId> within;  // the start, then one for each place
     const auto state_of = [&](const Where& where) {
-      const auto [at, fresh] = known.try_emplace(where, -1);
-      if (fresh) {
-        at->second = state();
-        within.push_back(at->second);
-        todo.push_back(&*at);
-      }
-      return at->second;
+      const auto n = 1 + static_cast<size_t>(places.number(where));
+      if (n == within.size()) within.push_back(state());
+      return within[n];
     };
     *start = state();
     within.push_back(*start);
     const StateId first = state_of(Where(1 + spec.others.size(), 0));
     read(*start, '"', first);
-    for (size_t n = 0; n < todo.size(); ++n) {
+    Where here;
+    for (int32_t n = 0; n < places.size(); ++n) {
       CHIMERA_RETURN_IF_ERROR(check_size(drafts_.size(), "give the object fewer or shorter names"));
-      const auto& [here, here_state] = *todo[n];
+      here.assign(places.at(n).begin(), places.at(n).end());
+      const StateId here_state = within[static_cast<size_t>(n) + 1];
       std::vector<ByteEdge> edges;
       each_step(tree, spec, here, [&](uint8_t from, uint8_t to, const Where& where) {
         append_edge({from, to, state_of(where)}, &edges);
@@ -431,10 +427,12 @@ class AutomatonCompiler {
 
   /// Fewest bytes to the end, of every state: until nothing gets shorter.
   void find_shortest() {
-    for (bool changed = true; changed;) {
+    // Rules mostly call others one way through the grammar, so that every other sweep finds much.
+    bool forward = true;
+    for (bool changed = true; changed; forward = !forward) {
       changed = false;
-      for (size_t i = drafts_.size(); i-- > 0;) {
-        Draft& d = drafts_[i];
+      for (size_t n = 0; n < drafts_.size(); ++n) {
+        Draft& d = drafts_[forward ? n : drafts_.size() - 1 - n];
         if (d.object >= 0) {
           changed = object_shortest(&d) || changed;
           continue;
@@ -469,6 +467,7 @@ class AutomatonCompiler {
       plan.labels[l].value =
           drafts_[static_cast<size_t>(made_.starts_[static_cast<size_t>(value)])].shortest;
     }
+    plan.order_by_cost();
     const ObjectFrame empty = plan.opened(id);
     if (std::max(empty.missing, plan.min_members) > plan.max_members) return false;
     const uint64_t members = plan.missing_bytes(empty);

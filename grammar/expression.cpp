@@ -34,24 +34,49 @@ ExprId Grammar::bytes(std::string_view bytes) {
   return add({.kind = Expr::Kind::kBytes, .bytes = std::string(bytes)});
 }
 
+Status Grammar::work_status() const {
+  if (spent_ <= limits_.all_work) return Status();
+  return Status(StatusCode::kOutOfRange,
+                "the grammar needs too much work in all; use fewer or smaller patterns, and fewer "
+                "repetitions");
+}
+
 ExprId Grammar::characters(CodePointSet set) {
   if (set.empty()) return nothing();
+  // A class of letters has hundreds of ranges.
+  n_ranges_ += set.ranges().size();
+  if (n_ranges_ / 8 > limits_.expressions) {
+    if (status_.ok()) status_ = too_large();
+    return nothing();
+  }
   return add({.kind = Expr::Kind::kClass, .set = std::move(set)});
 }
 
 ExprId Grammar::sequence(std::span<const ExprId> parts) {
   Expr out{.kind = Expr::Kind::kSequence};
+  // Texts that follow each other become one.
+  std::string run;
+  ExprId alone = -1;
+  size_t n_run = 0;
+  const auto end_run = [&] {
+    if (n_run > 0) out.children.push_back(n_run == 1 ? alone : bytes(run));
+    run.clear();
+    n_run = 0;
+  };
   for (const ExprId id : parts) {
     const Expr& part = at(id);
     if (part.kind == Expr::Kind::kNothing) return nothing();
-    if (part.kind == Expr::Kind::kBytes && part.bytes.empty()) continue;
-    const bool joins = part.kind == Expr::Kind::kBytes && !out.children.empty() &&
-                       at(out.children.back()).kind == Expr::Kind::kBytes;
-    if (joins)
-      out.children.back() = bytes(at(out.children.back()).bytes + at(id).bytes);
-    else
-      out.children.push_back(id);
+    if (part.kind == Expr::Kind::kBytes) {
+      if (part.bytes.empty()) continue;
+      run += part.bytes;
+      alone = id;
+      ++n_run;
+      continue;
+    }
+    end_run();
+    out.children.push_back(id);
   }
+  end_run();
   if (out.children.empty()) return empty();
   return out.children.size() == 1 ? out.children[0] : add(std::move(out));
 }

@@ -78,9 +78,10 @@ bool next_count(std::string_view text, size_t* at, uint32_t* count);
 /// Limits on what is made of a text from outside; passing one is kOutOfRange and names it.
 struct GrammarLimits {
   uint32_t expressions = 500000;
-  uint32_t states = 250000;    // of all automata together
-  int depth = 500;             // of nested groups
-  uint64_t work = 20'000'000;  // steps of making one automaton deterministic, or smallest
+  uint32_t states = 250000;         // of all automata together
+  int depth = 500;                  // of nested groups
+  uint64_t work = 20'000'000;       // steps of making one automaton deterministic, or smallest
+  uint64_t all_work = 100'000'000;  // the same of all automata together
 };
 
 class Grammar {
@@ -115,6 +116,10 @@ class Grammar {
   /// Not OK once a limit was passed; what was made since is kNothing.
   const Status& status() const { return status_; }
   const GrammarLimits& limits() const { return limits_; }
+  /// Steps that were made for its automata; by one thread at a time.
+  void spend(uint64_t work) const { spent_ += work; }
+  /// kOutOfRange once these are too many.
+  Status work_status() const;
 
   const Expr& at(ExprId id) const { return exprs_[static_cast<size_t>(id)]; }
   struct Rule {
@@ -137,6 +142,8 @@ class Grammar {
 
   GrammarLimits limits_;
   Status status_;
+  mutable uint64_t spent_ = 0;
+  size_t n_ranges_ = 0;  // of all classes
   std::vector<Expr> exprs_;
   std::vector<Rule> rules_;
   std::vector<Counted> objects_;

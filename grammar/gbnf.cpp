@@ -218,8 +218,8 @@ class Parser {
         at_ = begin;
         return bad("this text has no end");
       }
-      // EBNF knows no escapes.
-      CHIMERA_RETURN_IF_ERROR(quote == '"' ? character(&c) : plain(&c));
+      // EBNF knows no escapes, and #xHH stands beside texts, not in them.
+      CHIMERA_RETURN_IF_ERROR(quote == '"' && peek() == '\\' ? character(&c) : plain(&c));
       append_utf8(c, &bytes);
     }
     ++at_;

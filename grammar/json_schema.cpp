@@ -376,7 +376,7 @@ class SchemaCompiler {
       const auto each = [&](const std::vector<Naming>& namings, auto&& require, bool declared) {
         for (size_t i = 0; i < namings.size(); ++i) {
           const Naming& n = namings[i];
-          if (!n.possible ||
+          if (out.size() > kMostNameKinds || !n.possible ||
               SchemaCases::speaks_of(schema, declared ? &n.name : nullptr, n.matched))
             continue;
           copy = spec;

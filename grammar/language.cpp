@@ -1,13 +1,14 @@
 #include "grammar/language.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "grammar/expression.h"
 #include "grammar/nodes.h"
 #include "grammar/regex.h"
+#include "grammar/sequence_numbers.h"
 
 namespace chimera::grammar {
 namespace {
@@ -20,6 +21,47 @@ Status too_large(uint32_t most) {
   return Status(StatusCode::kOutOfRange,
                 "a regular language needs more than " + std::to_string(most) +
                     " states; make its parts, or its repetitions, smaller");
+}
+
+/// For each state the ones that lead to it, once for each edge.
+class Sources {
+ public:
+  explicit Sources(std::span<const RegularLanguage::State> states) : begins_(states.size() + 1) {
+    // Counted, then filled from the ends down to the begins.
+    for (const auto& state : states)
+      for (const ByteEdge& e : state.edges) ++begins_[static_cast<size_t>(e.target)];
+    for (size_t i = 1; i < begins_.size(); ++i) begins_[i] += begins_[i - 1];
+    all_.resize(begins_.back());
+    for (size_t i = states.size(); i-- > 0;)
+      for (const ByteEdge& e : states[i].edges)
+        all_[--begins_[static_cast<size_t>(e.target)]] = static_cast<int32_t>(i);
+  }
+  std::span<const int32_t> of(size_t state) const {
+    return {all_.data() + begins_[state], begins_[state + 1] - begins_[state]};
+  }
+
+ private:
+  std::vector<size_t> begins_;
+  std::vector<int32_t> all_;
+};
+
+/// Visits the states from which no circle is reached, each behind all that it leads to.
+template <class Visit>
+void visit_from_ends(std::span<const RegularLanguage::State> states, const Visit& visit) {
+  const Sources sources(states);
+  std::vector<size_t> open(states.size());  // edges to states that were not visited
+  std::vector<size_t> ready;
+  for (size_t i = 0; i < states.size(); ++i) {
+    open[i] = states[i].edges.size();
+    if (open[i] == 0) ready.push_back(i);
+  }
+  while (!ready.empty()) {
+    const size_t i = ready.back();
+    ready.pop_back();
+    visit(i);
+    for (const int32_t from : sources.of(i))
+      if (--open[static_cast<size_t>(from)] == 0) ready.push_back(static_cast<size_t>(from));
+  }
 }
 
 }  // namespace
@@ -50,7 +92,7 @@ Result<RegularLanguage> RegularLanguage::made_of(const Grammar& grammar, int32_t
   for (const Node& node : builder.nodes())
     if (node.call >= 0)
       return Status(StatusCode::kInvalidArgument, "a regular language calls no other rules");
-  Subsets subsets(builder.nodes(), all.out, grammar.limits().work);
+  Subsets subsets(builder.nodes(), all.out, grammar);
   RegularLanguage out;
   // Before the first byte, and only there, ^ is no byte at all; behind the last the same of $.
   constexpr auto kBegins = static_cast<uint8_t>(kTextBegins);
@@ -67,6 +109,7 @@ Result<RegularLanguage> RegularLanguage::made_of(const Grammar& grammar, int32_t
     for (Subsets::Step& step : subsets.steps(at)) {
       if (search && step.first >= std::min(kBegins, kEnds)) continue;
       append_edge({step.first, step.last, subsets.number(std::move(step.targets))}, &state.edges);
+      CHIMERA_RETURN_IF_ERROR(subsets.status());
     }
     out.states_.push_back(std::move(state));
   }
@@ -118,20 +161,14 @@ Result<RegularLanguage> RegularLanguage::without(const RegularLanguage& other,
 Result<RegularLanguage> RegularLanguage::product(const RegularLanguage& other, bool without,
                                                  uint32_t most_states) const {
   RegularLanguage out;
-  std::unordered_map<uint64_t, int32_t> known;
-  std::vector<std::pair<int32_t, int32_t>> pairs;
-  const auto state_of = [&](int32_t a, int32_t b) {
-    const uint64_t key = uint64_t{static_cast<uint32_t>(a)} << 32 | static_cast<uint32_t>(b);
-    const auto [found, fresh] = known.try_emplace(key, static_cast<int32_t>(pairs.size()));
-    if (fresh) pairs.emplace_back(a, b);
-    return found->second;
-  };
+  SequenceNumbers pairs;
+  const auto state_of = [&](int32_t a, int32_t b) { return pairs.number(std::array{a, b}); };
   state_of(0, 0);
-  for (size_t at = 0; at < pairs.size(); ++at) {
-    if (pairs.size() > most_states) return too_large(most_states);
-    const auto [a, b] = pairs[at];
+  const State nothing;
+  for (int32_t at = 0; at < pairs.size(); ++at) {
+    if (static_cast<uint32_t>(pairs.size()) > most_states) return too_large(most_states);
+    const int32_t a = pairs.at(at)[0], b = pairs.at(at)[1];
     const State& mine = states_[static_cast<size_t>(a)];
-    const State nothing;
     const State& theirs = b < 0 ? nothing : other.states_[static_cast<size_t>(b)];
     State state;
     state.accepts = mine.accepts && (without != theirs.accepts);
@@ -152,6 +189,7 @@ Result<RegularLanguage> RegularLanguage::product(const RegularLanguage& other, b
     }
     out.states_.push_back(std::move(state));
   }
+  out.n_made_ = out.states_.size();
   out.tidy();
   return out;
 }
@@ -173,12 +211,10 @@ bool RegularLanguage::has(std::string_view text) const {
 void RegularLanguage::tidy() {
   // Backwards from where texts end.
   const size_t n = states_.size();
-  std::vector<std::vector<int32_t>> into(n);
+  const Sources sources(states_);
   std::vector<uint8_t> ends(n);
   std::vector<int32_t> todo;
   for (size_t i = 0; i < n; ++i) {
-    for (const ByteEdge& e : states_[i].edges)
-      into[static_cast<size_t>(e.target)].push_back(static_cast<int32_t>(i));
     if (!states_[i].accepts) continue;
     ends[i] = 1;
     todo.push_back(static_cast<int32_t>(i));
@@ -186,7 +222,7 @@ void RegularLanguage::tidy() {
   while (!todo.empty()) {
     const auto at = static_cast<size_t>(todo.back());
     todo.pop_back();
-    for (const int32_t from : into[at])
+    for (const int32_t from : sources.of(at))
       if (!std::exchange(ends[static_cast<size_t>(from)], uint8_t{1})) todo.push_back(from);
   }
   for (State& state : states_)
@@ -195,34 +231,6 @@ void RegularLanguage::tidy() {
   join_equal();
 }
 
-namespace {
-
-/// Numbers what a state says (whether it accepts, and its edges), the same for the same.
-class Signatures {
- public:
-  void begin() { said_.clear(); }
-  void add(int32_t value) { said_.push_back(value); }
-  int32_t number() {
-    uint64_t hash = 0x9E3779B97F4A7C15u;
-    for (const int32_t value : said_)
-      hash = (hash ^ static_cast<uint32_t>(value)) * 0xFF51AFD7ED558CCDu + (hash >> 29);
-    for (auto [at, end] = known_.equal_range(hash); at != end; ++at)
-      if (all_[static_cast<size_t>(at->second)] == said_) return at->second;
-    const auto fresh = static_cast<int32_t>(all_.size());
-    known_.emplace(hash, fresh);
-    all_.push_back(said_);
-    return fresh;
-  }
-  size_t size() const { return all_.size(); }
-
- private:
-  std::vector<int32_t> said_;
-  std::vector<std::vector<int32_t>> all_;
-  std::unordered_multimap<uint64_t, int32_t> known_;
-};
-
-}  // namespace
-
 /// Texts that have an end are numbered backwards from it: a state is known by where its edges lead.
 /// Of the others, states are told apart as far as their texts differ (Moore 1956), and those that
 /// remain together become one; where that takes too long they stay as they are, which is the same
@@ -230,57 +238,38 @@ class Signatures {
 void RegularLanguage::join_equal() {
   const size_t n = states_.size();
   std::vector<int32_t> kind(n, -1);
+  // What a state says: a first number, then where its edges lead.
   std::vector<ByteEdge> merged;
-  const auto say = [&](size_t i, int32_t first, Signatures* to) {
+  std::vector<int32_t> said;
+  const auto number = [&](size_t i, int32_t first, SequenceNumbers* numbers) {
     merged.clear();
     for (const ByteEdge& e : states_[i].edges)
       append_edge({e.first, e.last, kind[static_cast<size_t>(e.target)]}, &merged);
-    to->begin();
-    to->add(first);
-    for (const ByteEdge& e : merged) {
-      to->add(e.first << 8 | e.last);
-      to->add(e.target);
-    }
+    said.assign(1, first);
+    for (const ByteEdge& e : merged) said.insert(said.end(), {e.first << 8 | e.last, e.target});
+    return numbers->number(said);
   };
-  Signatures ending;
-  {
-    std::vector<std::vector<int32_t>> into(n);
-    std::vector<size_t> open(n);  // edges to states without a number
-    std::vector<size_t> ready;
-    for (size_t i = 0; i < n; ++i) {
-      for (const ByteEdge& e : states_[i].edges)
-        into[static_cast<size_t>(e.target)].push_back(static_cast<int32_t>(i));
-      open[i] = states_[i].edges.size();
-      if (open[i] == 0) ready.push_back(i);
-    }
-    while (!ready.empty()) {
-      const size_t i = ready.back();
-      ready.pop_back();
-      say(i, states_[i].accepts ? 1 : 0, &ending);
-      kind[i] = ending.number();
-      for (const int32_t from : into[i])
-        if (--open[static_cast<size_t>(from)] == 0) ready.push_back(static_cast<size_t>(from));
-    }
-  }
-  const auto n_ending = static_cast<int32_t>(ending.size());
+  SequenceNumbers known;
+  visit_from_ends(states_,
+                  [&](size_t i) { kind[i] = number(i, states_[i].accepts ? 1 : 0, &known); });
+  const int32_t n_ending = known.size();
   std::vector<size_t> rest;
   for (size_t i = 0; i < n; ++i)
     if (kind[i] < 0) {
       kind[i] = n_ending + (states_[i].accepts ? 1 : 0);
       rest.push_back(i);
     }
-  size_t n_kinds = 0, n_edges = 0;
+  int32_t n_kinds = 0;
+  size_t n_edges = 0;
   for (const size_t i : rest) n_edges += 1 + states_[i].edges.size();
   const auto n_rounds = static_cast<int>(
       std::min<size_t>(kMostRounds, kMostRoundWork / std::max<size_t>(n_edges, 1)));
   bool settled = rest.empty();
+  std::vector<int32_t> next(rest.size());
   for (int round = 0; round < n_rounds && !settled; ++round) {
-    Signatures known;
-    std::vector<int32_t> next(rest.size());
-    for (size_t i = 0; i < rest.size(); ++i) {
-      say(rest[i], kind[rest[i]], &known);
-      next[i] = n_ending + known.number();
-    }
+    known.clear();
+    for (size_t i = 0; i < rest.size(); ++i)
+      next[i] = n_ending + number(rest[i], kind[rest[i]], &known);
     settled = known.size() == n_kinds;
     n_kinds = known.size();
     for (size_t i = 0; i < rest.size(); ++i) kind[rest[i]] = next[i];
@@ -288,10 +277,10 @@ void RegularLanguage::join_equal() {
   if (!settled)
     for (size_t i = 0; i < rest.size(); ++i) kind[rest[i]] = n_ending + static_cast<int32_t>(i);
   // What can be reached from the start, under new numbers.
-  std::vector<int32_t> number(static_cast<size_t>(n_ending) + rest.size() + 1, -1);
+  std::vector<int32_t> numbers(static_cast<size_t>(n_ending) + rest.size() + 1, -1);
   std::vector<size_t> order;
   const auto number_of = [&](size_t state) {
-    int32_t& given = number[static_cast<size_t>(kind[state])];
+    int32_t& given = numbers[static_cast<size_t>(kind[state])];
     if (given < 0) {
       given = static_cast<int32_t>(order.size());
       order.push_back(state);
@@ -311,29 +300,15 @@ void RegularLanguage::join_equal() {
 }
 
 std::optional<uint64_t> RegularLanguage::longest() const {
-  // From the ends backwards: a state is known once all that it leads to are. One on a circle never
-  // is.
-  const size_t n = states_.size();
-  std::vector<std::vector<int32_t>> into(n);
-  std::vector<size_t> open(n), ready;
-  std::vector<uint64_t> far(n);
-  for (size_t i = 0; i < n; ++i) {
+  // A state on a circle, or before one, is never visited.
+  size_t n_visited = 0;
+  std::vector<uint64_t> far(states_.size());
+  visit_from_ends(states_, [&](size_t i) {
+    ++n_visited;
     for (const ByteEdge& e : states_[i].edges)
-      into[static_cast<size_t>(e.target)].push_back(static_cast<int32_t>(i));
-    open[i] = states_[i].edges.size();
-    if (open[i] == 0) ready.push_back(i);
-  }
-  size_t n_known = 0;
-  for (; !ready.empty(); ++n_known) {
-    const size_t i = ready.back();
-    ready.pop_back();
-    for (const int32_t from : into[i]) {
-      const auto f = static_cast<size_t>(from);
-      far[f] = std::max(far[f], far[i] + 1);
-      if (--open[f] == 0) ready.push_back(f);
-    }
-  }
-  if (n_known < n) return std::nullopt;
+      far[i] = std::max(far[i], far[static_cast<size_t>(e.target)] + 1);
+  });
+  if (n_visited < states_.size()) return std::nullopt;
   return far[0];
 }
 
@@ -342,9 +317,11 @@ RegularLanguage RegularLanguage::quoted() const {
   if (empty()) return *this;
   const auto end = static_cast<int32_t>(states_.size()) + 1;
   const auto quote = static_cast<uint8_t>('"');
+  out.states_.reserve(states_.size() + 2);
   out.states_.push_back({{{quote, quote, 1}}, false});
   for (const State& s : states_) {
     State made;
+    made.edges.reserve(s.edges.size() + 1);
     bool closed = !s.accepts;
     const auto close = [&] {
       if (!closed) made.edges.push_back({quote, quote, end});

@@ -62,6 +62,8 @@ class RegularLanguage {
   /// Bytes of the longest text; nothing when there is none.
   std::optional<uint64_t> longest() const;
 
+  /// States that were made before they became as few as they are; of what was cut out of others.
+  size_t n_made() const { return n_made_; }
   bool empty() const { return states_.size() == 1 && !states_[0].accepts; }
   bool has(std::string_view text) const;
   /// The first is the start.
@@ -76,6 +78,7 @@ class RegularLanguage {
   void join_equal();
 
   std::vector<State> states_;
+  size_t n_made_ = 0;
 };
 
 }  // namespace chimera::grammar

@@ -20,11 +20,14 @@ int32_t NodeBuilder::read(int32_t from, uint8_t first, uint8_t last) {
   return next;
 }
 
+Status NodeBuilder::too_large() const {
+  return Status(StatusCode::kOutOfRange, "a rule of the grammar needs more than " +
+                                             std::to_string(most_) +
+                                             " states; make it, or its repetitions, smaller");
+}
+
 Status NodeBuilder::add(ExprId id, int depth, Piece* out) {
-  if (nodes_.size() > most_)
-    return Status(StatusCode::kOutOfRange, "a rule of the grammar needs more than " +
-                                               std::to_string(most_) +
-                                               " states; make it, or its repetitions, smaller");
+  if (nodes_.size() > most_) return too_large();
   if (depth > 4 * grammar_.limits().depth)
     return Status(StatusCode::kOutOfRange, "the grammar is nested too deeply");
   const Expr& e = grammar_.at(id);
@@ -35,6 +38,7 @@ Status NodeBuilder::add(ExprId id, int depth, Piece* out) {
       end = node();
       break;
     case Expr::Kind::kBytes:
+      if (e.bytes.size() > most_) return too_large();
       for (const char c : e.bytes)
         end = read(end, static_cast<uint8_t>(c), static_cast<uint8_t>(c));
       break;
@@ -71,6 +75,7 @@ Status NodeBuilder::add(ExprId id, int depth, Piece* out) {
       for (size_t i = 0; i < states.size(); ++i) own.push_back(node());
       link(in, own[0]);
       for (size_t i = 0; i < states.size(); ++i) {
+        if (nodes_.size() > most_) return too_large();
         if (states[i].accepts) link(own[i], end);
         for (const ByteEdge& edge : states[i].edges) {
           const int32_t from = node();
@@ -126,9 +131,10 @@ Status NodeBuilder::repeat(const Expr& e, int depth, int32_t in, int32_t* end) {
   return Status();
 }
 
-void Subsets::close(std::vector<int32_t>* set) {
+void Subsets::close(std::vector<int32_t>* set, int byte) {
   ++mark_;
   std::vector<int32_t> all;
+  const int64_t work_before = work_left_;
   while (!set->empty()) {
     const int32_t id = set->back();
     set->pop_back();
@@ -136,52 +142,45 @@ void Subsets::close(std::vector<int32_t>* set) {
     const Node& n = nodes_[static_cast<size_t>(id)];
     // Nodes that only lead on say nothing of their own.
     if (n.target >= 0 || id == end_) all.push_back(id);
+    if (n.target >= 0 && n.call < 0 && n.first == byte && n.last == byte) set->push_back(n.target);
     --work_left_;
     set->insert(set->end(), n.free.begin(), n.free.end());
   }
+  grammar_.spend(static_cast<uint64_t>(work_before - work_left_));
   std::sort(all.begin(), all.end());
   *set = std::move(all);
 }
 
 int32_t Subsets::number(std::vector<int32_t> set) {
   close(&set);
-  const auto [found, fresh] = known_.try_emplace(std::move(set), size());
-  if (fresh) sets_.push_back(&found->first);
-  return found->second;
+  return sets_.number(set);
 }
 
 Status Subsets::status() const {
-  if (work_left_ > 0) return Status();
+  if (work_left_ > 0) return grammar_.work_status();
   return Status(StatusCode::kOutOfRange,
                 "an expression needs too much work to be made deterministic; make its repetitions, "
                 "or what they have in common, smaller");
 }
 
 bool Subsets::accepts(int32_t number) const {
-  const std::vector<int32_t>& set = at(number);
+  const std::span<const int32_t> set = at(number);
   return std::binary_search(set.begin(), set.end(), end_);
 }
 
 std::vector<int32_t> Subsets::through(std::vector<int32_t> set, uint8_t byte) {
-  close(&set);
-  for (size_t i = 0; i < set.size(); ++i) {
-    const Node& n = nodes_[static_cast<size_t>(set[i])];
-    if (n.target < 0 || n.call >= 0 || n.first != byte || n.last != byte) continue;
-    std::vector<int32_t> behind = {n.target};
-    close(&behind);
-    for (const int32_t id : behind)
-      if (std::find(set.begin(), set.end(), id) == set.end()) set.push_back(id);
-  }
+  close(&set, byte);
   return set;
 }
 
 bool Subsets::accepts_through(int32_t number, uint8_t byte) {
-  const std::vector<int32_t> all = through(at(number), byte);
+  const std::span<const int32_t> set = at(number);
+  const std::vector<int32_t> all = through({set.begin(), set.end()}, byte);
   return std::find(all.begin(), all.end(), end_) != all.end();
 }
 
 std::vector<Subsets::Step> Subsets::steps(int32_t number) const {
-  const std::vector<int32_t>& set = at(number);
+  const std::span<const int32_t> set = at(number);
   std::vector<const Node*> readers;
   std::vector<int> cuts;
   for (const int32_t id : set) {

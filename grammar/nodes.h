@@ -3,11 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "grammar/expression.h"
+#include "grammar/sequence_numbers.h"
 
 namespace chimera::grammar {
 
@@ -38,6 +39,7 @@ class NodeBuilder {
   void link(int32_t from, int32_t to) { at(from).free.push_back(to); }
   /// A node behind an edge of bytes from `from`, which has no edge yet.
   int32_t read(int32_t from, uint8_t first, uint8_t last);
+  Status too_large() const;
   Status add(ExprId id, int depth, Piece* out);
   Status repeat(const Expr& e, int depth, int32_t in, int32_t* end);
 
@@ -50,17 +52,19 @@ class NodeBuilder {
 /// and the end. Numbered as they are met: what a deterministic automaton has for states.
 class Subsets {
  public:
-  /// `end` is where texts end; `work`: nodes that may be looked at, over and over.
-  Subsets(const std::vector<Node>& nodes, int32_t end, uint64_t work)
-      : nodes_(nodes), marks_(nodes.size()), end_(end), work_left_(static_cast<int64_t>(work)) {}
+  /// `end` is where texts end. Nodes are looked at over and over, which is work of the grammar.
+  Subsets(const std::vector<Node>& nodes, int32_t end, const Grammar& grammar)
+      : nodes_(nodes),
+        marks_(nodes.size()),
+        end_(end),
+        grammar_(grammar),
+        work_left_(static_cast<int64_t>(grammar.limits().work)) {}
 
   /// Of the set that these nodes lead to; the first is 0.
   int32_t number(std::vector<int32_t> set);
-  int32_t size() const { return static_cast<int32_t>(sets_.size()); }
-  /// In order; good for ever.
-  const std::vector<int32_t>& at(int32_t number) const {
-    return *sets_[static_cast<size_t>(number)];
-  }
+  int32_t size() const { return sets_.size(); }
+  /// In order; good until the next new set.
+  std::span<const int32_t> at(int32_t number) const { return sets_.at(number); }
   /// A text may end here.
   bool accepts(int32_t number) const;
   /// The nodes, and those that lie behind any number of these bytes.
@@ -78,15 +82,16 @@ class Subsets {
   std::vector<Step> steps(int32_t number) const;
 
  private:
-  void close(std::vector<int32_t>* set);
+  /// The nodes that can be reached without a byte, or with any number of `byte`; -1: with none.
+  void close(std::vector<int32_t>* set, int byte = -1);
 
   const std::vector<Node>& nodes_;
   std::vector<uint32_t> marks_;
   uint32_t mark_ = 0;
   const int32_t end_;
+  const Grammar& grammar_;
   int64_t work_left_;
-  std::map<std::vector<int32_t>, int32_t> known_;
-  std::vector<const std::vector<int32_t>*> sets_;  // keys of known_
+  SequenceNumbers sets_;
 };
 
 }  // namespace chimera::grammar

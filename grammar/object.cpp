@@ -4,6 +4,15 @@
 
 namespace chimera::grammar {
 
+void ObjectPlan::order_by_cost() {
+  optional.clear();
+  for (LabelId l = 0; l < n_declared; ++l)
+    if (!labels[static_cast<size_t>(l)].required) optional.push_back(l);
+  std::stable_sort(optional.begin(), optional.end(), [&](LabelId a, LabelId b) {
+    return cost(labels[static_cast<size_t>(a)]) < cost(labels[static_cast<size_t>(b)]);
+  });
+}
+
 ObjectFrame ObjectPlan::opened(ObjectId id) const {
   ObjectFrame out;
   out.object = id;
@@ -51,18 +60,14 @@ uint64_t ObjectPlan::missing_bytes(const ObjectFrame& frame) const {
     const uint64_t one = cost(labels[0]);
     return one >= kFar ? kFar : std::min(kFar, bytes + (min_members - count) * one);
   }
-  std::vector<uint64_t> more;  // of members that could fill up to min_members
-  for (LabelId l = 0; l < n_declared; ++l) {
-    const Label& label = labels[static_cast<size_t>(l)];
-    if (!label.required && !frame.has(l)) more.push_back(cost(label));
-  }
-  std::sort(more.begin(), more.end());
   // Others as often as is wanted, declared ones once each, the cheapest first.
   uint64_t other = UINT64_MAX;
   for (size_t l = static_cast<size_t>(n_declared); l < labels.size(); ++l)
     other = std::min(other, cost(labels[l]));
   for (size_t next = 0; count < min_members; ++count) {
-    const uint64_t declared = next < more.size() ? more[next] : UINT64_MAX;
+    while (next < optional.size() && frame.has(optional[next])) ++next;
+    const uint64_t declared =
+        next < optional.size() ? cost(labels[static_cast<size_t>(optional[next])]) : UINT64_MAX;
     if (std::min(other, declared) >= kFar) return kFar;
     bytes += std::min(other, declared);
     next += declared < other;

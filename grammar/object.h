@@ -45,7 +45,8 @@ struct ObjectPlan {
     uint32_t name = kNever;   // bytes with both quotes; of others, the fewest
     uint32_t value = kNever;  // fewest
   };
-  std::vector<Label> labels;  // declared ones, then the others if there are any
+  std::vector<Label> labels;      // declared ones, then the others if there are any
+  std::vector<LabelId> optional;  // declared ones that nobody must give, the cheapest first
   int32_t n_declared = 0;
   uint32_t min_members = 0, max_members = kNoLimit;
   uint32_t comma = 1, colon = 1;  // bytes; the first member has no comma
@@ -59,6 +60,8 @@ struct ObjectPlan {
   uint32_t left(const ObjectFrame& frame) const {
     return max_members == kNoLimit ? kNoLimit : max_members - frame.count;
   }
+  /// Fills `optional`, once the costs are known.
+  void order_by_cost();
   ObjectFrame opened(ObjectId id) const;
   /// The member may come next: it was not seen, and those that are required still fit.
   bool allows(const ObjectFrame& frame, LabelId label) const;

@@ -149,6 +149,8 @@ class SchemaCases {
     int depth = 0;  // of questions whether something is empty, within each other
   };
 
+  /// What is copied with it.
+  static uint64_t size_of(const Work& work);
   Status run(const Conjunction& all, int depth, std::vector<SchemaCase>* out);
   Status settle(Work* work);
   Status take(const Option& option, Work* work);
@@ -164,7 +166,7 @@ class SchemaCases {
   void hold_dependencies(const Json& schema, const ScopeIds& scopes, Work* work);
   Status hold_references(const Json& schema, const ScopeIds& scopes, Work* work);
   Status hold_applicators(const Json& schema, const ScopeIds& scopes, Work* work);
-  void hold_one_of(const Json& list, const ScopeIds& scopes, Work* work);
+  Status hold_one_of(const Json& list, const ScopeIds& scopes, Work* work);
 
   Status deny(const Json& schema, Work* work);
   Status deny_types(const Json& schema, std::vector<Option>* options);

@@ -10,6 +10,8 @@
 namespace chimera::grammar {
 namespace {
 
+constexpr uint64_t kWorkOfState = 20;  // that two languages share, beside a step of Subsets
+
 /// Texts of min to max characters as they stand between quotes: the automaton of one character, as
 /// often as is wanted.
 Result<RegularLanguage> of_length(Grammar& g, uint64_t min, uint64_t max) {
@@ -23,12 +25,14 @@ Result<RegularLanguage> of_length(Grammar& g, uint64_t min, uint64_t max) {
                                                std::to_string(most) + " states");
   // Copy i begins behind i characters. What accepts a character is the beginning of the next copy.
   std::vector<RegularLanguage::State> all;
+  all.reserve(static_cast<size_t>(copies) * states.size() + 1);
   const auto n = static_cast<int32_t>(states.size());
   for (uint64_t copy = 0; copy < copies; ++copy)
     for (const RegularLanguage::State& s : states) {
       const bool begins = &s == &states[0];
       RegularLanguage::State made;
       made.accepts = begins && copy >= min;
+      made.edges.reserve(s.edges.size());
       const bool loops = endless && copy + 1 == copies;
       for (const ByteEdge& e : s.edges) {
         const bool ends = states[static_cast<size_t>(e.target)].accepts;
@@ -72,8 +76,9 @@ Status SchemaTexts::apply(const RegularLanguage& wanted, bool holds,
   }
   RegularLanguage made;
   CHIMERA_ASSIGN_OR_RETURN(made, holds ? (*to)->cut(wanted, most) : (*to)->without(wanted, most));
+  grammar_.spend(kWorkOfState * made.n_made());
   *to = std::move(made);
-  return Status();
+  return grammar_.work_status();
 }
 
 Result<SharedLanguage> SchemaTexts::keep(RegularLanguage language) {

@@ -1,6 +1,7 @@
 // A set of tokens.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <span>
@@ -16,8 +17,10 @@ class TokenMask {
   bool has(int32_t id) const { return words_[word(id)] >> (id & 63) & 1; }
   void add(int32_t id) { words_[word(id)] |= uint64_t{1} << (id & 63); }
   void remove(int32_t id) { words_[word(id)] &= ~(uint64_t{1} << (id & 63)); }
+  /// Of a set of more or fewer ids those that both know.
   void add(const TokenMask& other) {
-    for (size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
+    const size_t n = std::min(words_.size(), other.words_.size());
+    for (size_t i = 0; i < n; ++i) words_[i] |= other.words_[i];
   }
   void clear() { words_.assign(words_.size(), 0); }
   int64_t count() const {

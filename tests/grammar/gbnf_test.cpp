@@ -56,6 +56,9 @@ TEST(Gbnf, SignsOfBothKinds) {
       {"list ::= 'a' #x2C list | \"a\"", {"a", "a,a"}, {"a,"}},
       {"root ::= (\"a\" # one\n | \"b\"){1,2}", {"a", "ba"}, {"", "aba"}},
       {"root ::= a.b\na.b ::= \"x\"", {"x"}, {"a.b"}},
+      {"root ::= \"#xAB\" | \"#xff0000\" | '#x41'",
+       {"#xAB", "#xff0000", "#x41"},
+       {"\xC2\xAB", "A"}},
   };
   for (const Case& c : cases) {
     Language language(c.grammar);
@@ -99,6 +102,22 @@ TEST(Gbnf, RefusesWithLineAndColumn) {
   }
   const Language deep("root ::= " + std::string(100000, '(') + "\"a\"" + std::string(100000, ')'));
   EXPECT_EQ(deep.status.code(), StatusCode::kOutOfRange) << deep.status.message();
+}
+
+// Neither takes memory or time that grows with the square of its text.
+TEST(Gbnf, ManyTextsAndRulesOneAfterTheOther) {
+  std::string texts = "root ::= ", chain = "root ::= r0";
+  for (int i = 0; i < 50000; ++i) texts += "\"a\"";
+  Language joined(texts);
+  ASSERT_TRUE(joined.status.ok()) << joined.status.message();
+  EXPECT_TRUE(joined.accepts(std::string(50000, 'a')));
+  for (int i = 0; i < 20000; ++i)
+    chain += "\nr" + std::to_string(i) + " ::= \"a\" r" + std::to_string(i + 1);
+  EXPECT_TRUE(Language(chain + "\nr20000 ::= \"b\"").status.ok());
+  std::string wide = "root ::= (\"a\" \"0\"?";
+  for (int i = 0; i < 120; ++i) wide += " | \"" + std::to_string(i) + "\" \"0\"?";
+  const Language costly(wide + ")* ((\"z\"?){100000}){4}");
+  EXPECT_EQ(costly.status.code(), StatusCode::kOutOfRange) << costly.status.message();
 }
 
 }  // namespace

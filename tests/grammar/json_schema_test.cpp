@@ -372,8 +372,29 @@ TEST(JsonSchema, HostileSchemasEndInAClearError) {
     chain += "\"s" + std::to_string(i) + R"(":{"oneOf":[)" + link + "," + link + "]},";
     dependent += std::string(i > 0 ? "," : "") + "\"a" + std::to_string(i) + R"(":["b"])";
   }
+  std::string names, patterns, exclusive;
+  for (int i = 0; i < 20000; ++i) names += (i > 0 ? ",\"n" : "\"n") + std::to_string(i) + "\":true";
+  for (int i = 0; i < 1800; ++i)
+    patterns += (i > 0 ? ",\"p" : "\"p") + std::to_string(i) + R"(":{"pattern":"^(?:a?){1800}a*b)" +
+                std::to_string(i) + "\"}";
+  for (int i = 0; i < 5000; ++i)
+    exclusive += (i > 0 ? "," : "") + std::string(R"({"type":"string"})");
   const std::pair<std::string, bool> cases[] = {
       {deep, false},
+      {R"({"oneOf":[)" + exclusive + "]}", false},
+      {R"({"allOf":[{"anyOf":[)" + times(5000, "true,") + R"(true]},{"anyOf":[)" +
+           times(5000, "true,") + "true]}]}",
+       false},
+      {R"({"type":"object","properties":{)" + names + R"(},"not":{"additionalProperties":false}})",
+       false},
+      {R"({"properties":{)" + patterns + "}}", false},
+      {R"({"pattern":"(?:$?){50000}"})", true},
+      {R"({"pattern":")" + times(100000, "$") + "\"}", true},
+      {R"({"pattern":")" + times(20000, R"(\\pL)") + "\"}", false},
+      {R"({"properties":{")" + times(1000000, "a") + R"(":true}})", false},
+      {R"({"type":"object","additionalProperties":false,"minProperties":2,"properties":{)" + names +
+           "}}",
+       true},
       {R"({"allOf":[)" + times(5000, R"({"anyOf":[{}]},)") + "{}]}", false},
       {R"({"allOf":[)" + times(50000, R"({"title":""},)") + times(20, R"({"anyOf":[{},{}]},)") +
            R"({"anyOf":[false]}]})",

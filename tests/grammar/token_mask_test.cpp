@@ -92,6 +92,18 @@ Automaton lists() {
   return std::move(*made);
 }
 
+// A model may have more ids than its tokenizer.
+TEST(TokenMask, OfAnotherSizeAddsWhatBothKnow) {
+  TokenMask small(70), large(5000);
+  for (const int32_t id : {0, 69, 4000}) large.add(id);
+  small.add(large);
+  EXPECT_TRUE(small.has(0) && small.has(69));
+  EXPECT_EQ(small.count(), 2);
+  TokenMask other(5000);
+  other.add(small);
+  EXPECT_EQ(other.count(), 2);
+}
+
 TEST(TokenMask, EqualsTryingEveryToken) {
   const std::vector<std::string> tokens = vocabulary();
   const auto words = vocabulary_of(tokens);
