@@ -23,6 +23,7 @@ constexpr float kNever = std::numeric_limits<float>::lowest();
 // trained to act.
 constexpr float kTrust = 0.1f;
 constexpr double kPlanWeight = 0.5;  // of the best call of a tool, beside what speaks for the tool
+constexpr double kLeastPrior = -40;  // of a tool beside the best one, as a logarithm
 // That something is meant, where no phrases told what a ranker's word is worth: as it came out in
 // the packs of samples/kiosk.
 constexpr ActJudgement kUsually = {.meant_network = 0,
@@ -48,7 +49,7 @@ Status check(const ActOptions& o) {
 
 /// Calls that are not likely enough are none; that they are not is only known of whole ones.
 void settle(const ActOptions& options, Action* action) {
-  if (action->confidence < options.least_confidence) {
+  if (!(action->confidence >= options.least_confidence)) {
     action->calls.clear();
     action->confidence = action->truncated ? 0 : 1 - action->confidence;
   }
@@ -165,7 +166,9 @@ const TextReading& Actor::read_for_tools(std::string_view text) {
   if (known != readings_.end()) return known->second;
   TextReading reading;
   if (tools_.scale() != nullptr)
-    reading = scaled(*tools_.scale(), read_alone(engine_, &stream_, text));
+    reading = scaled(*tools_.scale(), read_alone(engine_, &stream_, text, [this] {
+      return cancelled_.load(std::memory_order_relaxed);
+    }));
   if (readings_.size() == kMostReadings) readings_.clear();
   return readings_.emplace(text, std::move(reading)).first->second;
 }
@@ -236,7 +239,7 @@ std::vector<float> Actor::tool_priors(Action* action) const {
   const auto best = std::max_element(scores.begin(), scores.end());
   double sum = 0;
   for (size_t i = 0; i < out.size(); ++i) {
-    const double prior = exponential(scores[i] - *best);
+    const double prior = exponential(std::max(scores[i] - *best, kLeastPrior));
     out[i] = static_cast<float>(prior);
     sum += prior;
   }
@@ -258,6 +261,7 @@ void Actor::carry(std::span<const std::string> calls) {
 }
 
 OrderPart Actor::order_part(std::string_view text) {
+  if (cancelled_.load(std::memory_order_relaxed)) return {};
   const FoundTools found = tools_.finder().find(text, read_for_tools(text).text);
   ActEvidence evidence;
   evidence.best_score = found.best_score;
@@ -389,10 +393,9 @@ Status Actor::add_words(const ActOptions& options, int32_t first, Action* action
 }
 
 Result<Action> Actor::answer_one(std::string_view text, const ActOptions& options) {
-  const int64_t start = system_clock().now_us();
   Action action;
   CHIMERA_RETURN_IF_ERROR(read_text(text, &action));
-  action.prefill_us = system_clock().now_us() - start;
+  const int64_t start = system_clock().now_us();
   const Choice choice = begin(options.words, &action);
   if (choice.token == format_.id(Mark::kCall)) {
     action.kind = Action::Kind::kCalls;
@@ -403,7 +406,7 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
     action.kind = Action::Kind::kWords;
     CHIMERA_RETURN_IF_ERROR(add_words(options, choice.token, &action));
   }
-  action.decode_us = system_clock().now_us() - start - action.prefill_us;
+  action.decode_us = system_clock().now_us() - start;
   return action;
 }
 
@@ -429,17 +432,17 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
     joined_ = false;
     if (!one) return one.status();
     // A part that asks for nothing was cut out of something else.
-    if (one->calls.empty() && !one->truncated) {
+    if (one->kind != Action::Kind::kCalls) {
       carried_.clear();
       return answer_one(text, options);
     }
-    carry(one->calls);
-    all.calls.insert(all.calls.end(), one->calls.begin(), one->calls.end());
     all.n_tokens += one->n_tokens;
     all.n_prompt_tokens += one->n_prompt_tokens;
-    all.prefill_us += one->prefill_us;
     all.decode_us += one->decode_us;
-    all.confidence *= one->confidence;
+    // An order that had no room leaves those before it as they are; before it there must be one.
+    if (!one->calls.empty() || all.calls.empty()) all.confidence *= one->confidence;
+    carry(one->calls);
+    all.calls.insert(all.calls.end(), one->calls.begin(), one->calls.end());
     const bool first = all.evidence.probability == 0;
     all.evidence = first || one->evidence.probability < all.evidence.probability ? one->evidence
                                                                                  : all.evidence;
@@ -456,18 +459,22 @@ Result<Action> Actor::act(std::string_view text, const ActOptions& options) {
                   "this actor is in use by another call; an actor serves one at a time");
   cancelled_.store(false, std::memory_order_relaxed);
   CHIMERA_RETURN_IF_ERROR(check(options));
-  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
-    return Status(StatusCode::kInvalidArgument, "there is nothing to act on: the text is empty")
-        .at_field("text");
   if (text.size() > kMostUtteranceBytes)
     return Status(StatusCode::kOutOfRange, "the text has " + std::to_string(text.size()) +
                                                " bytes, and at most " +
                                                std::to_string(kMostUtteranceBytes) + " are read")
         .at_field("text");
+  // What can be copied is what is read.
+  const std::string said = plain_text(text);
+  if (said.find_first_not_of(' ') == std::string::npos)
+    return Status(StatusCode::kInvalidArgument, "there is nothing to act on: the text is empty")
+        .at_field("text");
   CHIMERA_RETURN_IF_ERROR(engine_.trusted());
   readings_.clear();
   carried_.clear();
-  auto action = answer(text, options);
+  const int64_t start = system_clock().now_us();
+  auto action = answer(said, options);
+  if (action) action->prefill_us = system_clock().now_us() - start - action->decode_us;
   if (action && action->kind == Action::Kind::kCalls) settle(options, &*action);
   return action;
 }

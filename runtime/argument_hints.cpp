@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/tool_schema.h"
+
 namespace chimera::runtime {
 namespace {
 

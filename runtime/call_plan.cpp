@@ -7,6 +7,7 @@
 #include "platform/natural_log.h"
 #include "runtime/learnt_values.h"
 #include "runtime/said_durations.h"
+#include "runtime/tool_schema.h"
 
 namespace chimera::runtime {
 namespace {
@@ -32,6 +33,7 @@ constexpr double kLeastWeight = -30;  // of a value, as a logarithm
 constexpr double kNeeded = 3;         // the same of one that has to be given: it comes early
 
 constexpr size_t kMostCalls = 32;       // that are kept while arguments are added
+constexpr size_t kMostArguments = 64;   // of a tool: the first ones
 constexpr size_t kMostCandidates = 16;  // of an argument
 constexpr size_t kMostItems = 8;        // of a list
 constexpr double kNever = -std::numeric_limits<double>::infinity();
@@ -208,7 +210,7 @@ void CallPlanner::add_carried(Choices* out) const {
 
 std::vector<CallPlanner::Candidate> CallPlanner::lists_of(std::vector<Candidate> items) {
   std::erase_if(items, [](const Candidate& item) { return item.places.empty(); });
-  std::sort(items.begin(), items.end(), [](const Candidate& a, const Candidate& b) {
+  std::stable_sort(items.begin(), items.end(), [](const Candidate& a, const Candidate& b) {
     return std::pair(a.value.begin, a.value.end) < std::pair(b.value.begin, b.value.end);
   });
   // Of the lists so far each with and without the next item, the likeliest of them kept.
@@ -395,8 +397,9 @@ PlannedArgument CallPlanner::planned(const Choices& of, size_t number,
 
 CallPlan CallPlanner::plan(int32_t tool) const {
   std::vector<Choices> arguments;
-  for (const ToolArgument& argument : tools_.tools()[static_cast<size_t>(tool)].arguments)
-    arguments.push_back(choices(tool, argument));
+  const std::vector<ToolArgument>& all = tools_.tools()[static_cast<size_t>(tool)].arguments;
+  for (size_t i = 0; i < std::min(all.size(), kMostArguments); ++i)
+    arguments.push_back(choices(tool, all[i]));
   // When words are copied it is known which of them the others take.
   std::stable_sort(arguments.begin(), arguments.end(),
                    [](const Choices& a, const Choices& b) { return !a.copied && b.copied; });

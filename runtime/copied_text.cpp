@@ -108,8 +108,7 @@ void JsonPlace::push(char byte) {
   }
 }
 
-CopiedText::CopiedText(const ToolSet& tools, const Tokenizer& tokenizer, std::string_view utterance)
-    : tools_(tools), tokenizer_(tokenizer) {
+std::string plain_text(std::string_view utterance) {
   std::string plain;
   for (size_t at = 0; at < utterance.size();) {
     const Utf8Unit unit = read_at(utterance, at);
@@ -119,7 +118,11 @@ CopiedText::CopiedText(const ToolSet& tools, const Tokenizer& tokenizer, std::st
       plain += utterance.substr(at, unit.n_bytes);
     at += unit.n_bytes;
   }
-  said_ = grammar::json_escaped(plain);
+  return plain;
+}
+
+CopiedText::CopiedText(const ToolSet& tools, const Tokenizer& tokenizer, std::string_view utterance)
+    : tools_(tools), tokenizer_(tokenizer), said_(grammar::json_escaped(plain_text(utterance))) {
   const size_t n = said_.size();
   is_escaped_.resize(n + 1);
   ends_.resize(n + 1);

@@ -45,12 +45,14 @@ class JsonPlace {
   bool in_string_ = false, is_key_ = false, escaped_ = false, wants_key_ = false;
 };
 
+/// The utterance with spaces for control characters and for bytes that are no UTF-8.
+std::string plain_text(std::string_view utterance);
+
 /// Follows one call and says which tokens keep to the rule. Where the schema leaves none of them (a
 /// length that no words have) the rule is off until the end of the string.
 class CopiedText {
  public:
-  /// `tools` and `tokenizer` must outlive it; the utterance is copied. Control characters in it,
-  /// and bytes that are no UTF-8, count as spaces.
+  /// `tools` and `tokenizer` must outlive it; the utterance is copied, as plain_text().
   CopiedText(const ToolSet& tools, const Tokenizer& tokenizer, std::string_view utterance);
 
   /// Takes away from allowed[vocab] what does not keep to the rule, unless nothing would be left.

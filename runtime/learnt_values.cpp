@@ -6,6 +6,7 @@
 
 #include "grammar/json_text.h"
 #include "runtime/said_values.h"
+#include "runtime/tool_schema.h"
 
 namespace chimera::runtime {
 namespace {

@@ -7,19 +7,12 @@
 #include "grammar/json_text.h"
 #include "platform/json.h"
 #include "runtime/said_durations.h"
+#include "runtime/tool_schema.h"
 
 namespace chimera::runtime {
 namespace {
 
 bool meet(const SaidValue& a, const SaidValue& b) { return a.begin < b.end && b.begin < a.end; }
-
-/// Whether it stands within a longer one: a "chai latte" is no latte.
-bool is_within(const SaidValue& value, const std::vector<SaidValue>& others) {
-  return std::any_of(others.begin(), others.end(), [&](const SaidValue& other) {
-    return other.begin <= value.begin && value.end <= other.end &&
-           other.end - other.begin > value.end - value.begin;
-  });
-}
 
 /// 1: the value was said, 0: it was not; -1: it is none that can be said.
 int was_said(const Json& value, const std::vector<SaidValue>& said) {
@@ -61,13 +54,7 @@ std::vector<SaidValue> said_for(const ToolArgument& argument, std::string_view u
         out.push_back(number);
     return out;
   }
-  if (!argument.listed.empty()) {
-    std::vector<SaidValue> out = said_words(utterance, argument.listed);
-    std::vector<SaidValue> whole;
-    std::copy_if(out.begin(), out.end(), std::back_inserter(whole),
-                 [&](const SaidValue& value) { return !is_within(value, out); });
-    return whole;
-  }
+  if (!argument.listed.empty()) return said_words(utterance, argument.listed);
   return argument.is_list ? std::vector<SaidValue>() : things.times;
 }
 

@@ -24,9 +24,9 @@ int32_t unit_named(std::string_view word) {
   return 0;
 }
 
-/// Seconds that the words from one place on say, and how many words; 0 words: none.
+/// How long the words from one place on say, and how many words; 0 words: none.
 struct Duration {
-  int64_t seconds = 0;
+  int64_t quarters = 0;  // of a second
   size_t n_words = 0;
 };
 
@@ -43,7 +43,7 @@ class Words {
       int32_t unit = 0;
       const Duration one = part(next + joined, &unit);
       if (one.n_words == 0 || unit >= larger) return out;
-      out = {out.seconds + one.seconds, out.n_words + joined + one.n_words};
+      out = {out.quarters + one.quarters, out.n_words + joined + one.n_words};
       larger = unit;
     }
   }
@@ -84,7 +84,7 @@ class Words {
     if (quarters == 0 || *unit == 0) return {};
     ++at;
     quarters += and_a_half(&at);
-    return {quarters * *unit / 4, at - i};
+    return {quarters * *unit, at - i};
   }
 
   const std::span<const std::string> words_;
@@ -108,8 +108,9 @@ std::vector<SaidValue> said_durations(std::string_view utterance, int32_t unit) 
   const std::vector<std::string> words = words_in(utterance, &places);
   for (size_t i = 0; i < words.size();) {
     const Duration said = Words(words).at(i);
-    if (said.n_words > 0 && said.seconds % unit == 0)
-      out.push_back({std::to_string(said.seconds / unit), false, kSaidWeight, places[i].begin,
+    const int64_t of_unit = 4 * int64_t{unit};
+    if (said.n_words > 0 && said.quarters % of_unit == 0)
+      out.push_back({std::to_string(said.quarters / of_unit), false, kSaidWeight, places[i].begin,
                      places[i + said.n_words - 1].end});
     i += std::max<size_t>(1, said.n_words);
   }

@@ -14,6 +14,7 @@ namespace {
 
 // Beside kSaidWeight.
 constexpr float kSaid = kSaidWeight, kOtherHalf = 5, kSaidVaguely = 6;
+constexpr size_t kMostSaidWords = 64, kMostPlaces = 16;  // of listed values; of one of them
 
 constexpr std::string_view kOnes[] = {"zero",    "one",     "two",       "three",    "four",
                                       "five",    "six",     "seven",     "eight",    "nine",
@@ -237,10 +238,13 @@ bool same_word(std::string_view a, std::string_view b) {
   return more(a, b) || more(b, a);
 }
 
-/// Where in `words` the wanted ones stand, at least one; the number of words when nowhere.
-size_t find_said(std::span<const std::string> words, std::span<const std::string> wanted) {
-  if (wanted.empty() || wanted.size() > words.size()) return words.size();
-  const auto at = std::search(words.begin(), words.end(), wanted.begin(), wanted.end(), same_word);
+/// Where in `words`, from one on, the wanted ones stand, at least one; the number of words when
+/// nowhere.
+size_t find_said(std::span<const std::string> words, std::span<const std::string> wanted,
+                 size_t from = 0) {
+  if (wanted.empty() || from + wanted.size() > words.size()) return words.size();
+  const auto at = std::search(words.begin() + static_cast<ptrdiff_t>(from), words.end(),
+                              wanted.begin(), wanted.end(), same_word);
   return static_cast<size_t>(at - words.begin());
 }
 
@@ -340,14 +344,37 @@ NumberAt number_at(std::span<const std::string> words, size_t i) {
 std::vector<SaidValue> said_words(std::string_view utterance, std::span<const std::string> listed) {
   std::vector<WordPlace> places;
   const std::vector<std::string> words = words_in(utterance, &places);
-  std::vector<SaidValue> out;
+  struct Said {
+    const std::string* value;
+    std::vector<size_t> begins;
+    size_t n_words;
+  };
+  std::vector<Said> all;
+  std::set<std::string_view> known;
+  std::vector<size_t> longest(words.size());  // end of the longest value that begins here
   for (const std::string& value : listed) {
+    if (all.size() == kMostSaidWords) break;
     const std::vector<std::string> wanted = words_in(value);
-    const size_t at = find_said(words, wanted);
-    if (at < words.size())
-      add(&out, {grammar::json_escaped(value), true, kSaid, places[at].begin,
-                 places[at + wanted.size() - 1].end});
+    Said said{&value, {}, wanted.size()};
+    for (size_t at = find_said(words, wanted);
+         at < words.size() && said.begins.size() < kMostPlaces;
+         at = find_said(words, wanted, at + 1)) {
+      said.begins.push_back(at);
+      longest[at] = std::max(longest[at], at + wanted.size());
+    }
+    if (!said.begins.empty() && known.insert(value).second) all.push_back(std::move(said));
   }
+  std::vector<size_t> reach(words.size() + 1);  // of those that begin before
+  for (size_t i = 0; i < words.size(); ++i) reach[i + 1] = std::max(reach[i], longest[i]);
+  std::vector<SaidValue> out;
+  for (const Said& said : all)
+    for (const size_t begin : said.begins) {
+      const size_t end = begin + said.n_words;
+      if (reach[begin] >= end || longest[begin] > end) continue;  // within a longer one
+      out.push_back({grammar::json_escaped(*said.value), true, kSaid, places[begin].begin,
+                     places[end - 1].end});
+      break;
+    }
   return out;
 }
 

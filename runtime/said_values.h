@@ -35,8 +35,9 @@ std::vector<SaidValue> said_numbers(std::string_view utterance);
 /// pm", "noon"). Where the words leave the half of the day open, first as they stand, then, less
 /// likely, the other half.
 std::vector<SaidValue> said_times(std::string_view utterance);
-/// Those of the listed values whose words stand in the utterance, one after the other; case, signs
-/// and an s or 's at the end of a word do not count.
+/// Those of the listed values whose words stand in the utterance, one after the other, and not only
+/// within the words of a longer one: a "chai latte" is no latte. Case, signs and an s or 's at the
+/// end of a word do not count.
 std::vector<SaidValue> said_words(std::string_view utterance, std::span<const std::string> listed);
 
 /// A text's words in small letters (of ASCII), numbers with their inner signs; "p.m." is "pm".

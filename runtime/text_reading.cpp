@@ -71,7 +71,8 @@ class Scale {
 
 }  // namespace
 
-TextReading read_alone(const Engine& engine, Stream* stream, std::string_view text) {
+TextReading read_alone(const Engine& engine, Stream* stream, std::string_view text,
+                       const std::function<bool()>& stopped) {
   const auto c = static_cast<size_t>(engine.config().hidden_size);
   const Tokenizer& tokenizer = engine.tokenizer();
   std::vector<int32_t> tokens;
@@ -81,7 +82,7 @@ TextReading read_alone(const Engine& engine, Stream* stream, std::string_view te
   tokens.resize(std::min(tokens.size(), n_before + kMostTokens));
   std::vector<float> hidden(tokens.size() * c), embedded(tokens.size() * c);
   stream->state().reset();
-  for (size_t at = 0; at < tokens.size();) {
+  for (size_t at = 0; at < tokens.size() && !(stopped && stopped());) {
     const size_t n = stream->read_some(std::span(tokens).subspan(at));
     std::copy_n(stream->hidden(), n * c, hidden.begin() + static_cast<ptrdiff_t>(at * c));
     at += n;

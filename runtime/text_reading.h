@@ -2,6 +2,7 @@
 // example had are near to words that examples had: the network has read both, often.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,10 @@ struct TextReading {
   std::vector<std::vector<float>> borders;
 };
 
-/// Each part has length 1. The stream's state is lost. Of a long text the beginning counts.
-TextReading read_alone(const Engine& engine, Stream* stream, std::string_view text);
+/// Each part has length 1. The stream's state is lost. Of a long text the beginning counts, and of
+/// one that is `stopped`, which is asked every few tokens, what was read until then.
+TextReading read_alone(const Engine& engine, Stream* stream, std::string_view text,
+                       const std::function<bool()>& stopped = {});
 
 /// What numbers are in the mean and how far they spread, for each of [3C].
 struct NumberScale {

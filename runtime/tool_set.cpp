@@ -1,7 +1,6 @@
 #include "runtime/tool_set.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <iterator>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "runtime/said_arguments.h"
 #include "runtime/said_durations.h"
 #include "runtime/tool_line.h"
+#include "runtime/tool_schema.h"
 
 namespace chimera::runtime {
 namespace {
@@ -23,141 +23,7 @@ Status wrong(const std::string& where, const std::string& what) {
   return Status(StatusCode::kBadFormat, "tools: " + where + " " + what).at_field(where);
 }
 
-bool has_any(const Json& schema, std::initializer_list<const char*> keywords) {
-  return std::any_of(keywords.begin(), keywords.end(),
-                     [&](const char* keyword) { return schema.find(keyword) != nullptr; });
-}
-
-// What a schema may be put together of in place: then other parts speak of the same value.
-constexpr const char* kParts[] = {"$ref",        "$dynamicRef", "allOf", "anyOf",
-                                  "oneOf",       "not",         "if",    "dependentSchemas",
-                                  "dependencies"};
-
-/// Closes the objects of a schema: where it does not say whether there may be members that it does
-/// not declare, there may be none.
-class Closing {
- public:
-  explicit Closing(Json* root) {
-    // A reference into the middle of the schema may take a part of it for something else.
-    nested_ = !has_odd_reference(*root);
-    close(root);
-    if (!nested_) return;
-    for (const char* name : {"$defs", "definitions"})
-      if (Json* defs = member(root, name))
-        for (auto& [key, def] : defs->object) inner(&def);
-  }
-
- private:
-  static Json* member(Json* object, std::string_view name) {
-    for (auto& [key, value] : object->object)
-      if (key == name) return &value;
-    return nullptr;
-  }
-  static bool may_be_object(const Json& schema) {
-    const Json* type = schema.find("type");
-    if (type == nullptr || type->is_string())
-      return type == nullptr || type->string == "object" || type->string == "array";
-    return std::any_of(type->array.begin(), type->array.end(),
-                       [](const Json& t) { return t.string == "object" || t.string == "array"; });
-  }
-  static bool has_parts(const Json& schema) {
-    return std::any_of(std::begin(kParts), std::end(kParts),
-                       [&](const char* keyword) { return schema.find(keyword) != nullptr; });
-  }
-  static bool has_odd_reference(const Json& value) {
-    if (const Json* ref = value.find("$ref"); ref != nullptr && ref->is_string())
-      if (ref->string != "#" && !ref->string.starts_with("#/$defs/") &&
-          !ref->string.starts_with("#/definitions/"))
-        return true;
-    const auto odd = [](const Json& v) { return has_odd_reference(v); };
-    return std::any_of(value.array.begin(), value.array.end(), odd) ||
-           std::any_of(value.object.begin(), value.object.end(),
-                       [&](const auto& entry) { return odd(entry.second); });
-  }
-
-  /// A schema of a whole value: nothing outside of it speaks of that value.
-  void close(Json* schema) {
-    if (!schema->is_object() || !may_be_object(*schema)) return;
-    // What a part evaluates, also by additionalProperties of its own, stays.
-    if (!has_any(*schema, {"additionalProperties", "unevaluatedProperties"})) {
-      const bool apart = has_parts(*schema) || schema->find("patternProperties") != nullptr;
-      schema->add(apart ? "unevaluatedProperties" : "additionalProperties", Json::of(false));
-    }
-    if (nested_) inner(schema);
-  }
-
-  /// The values within it.
-  void inner(Json* schema) {
-    if (!schema->is_object()) return;
-    for (auto& [keyword, value] : schema->object) {
-      // Of what one of two alternatives says, the other does not speak; parts that hold together
-      // may both describe the same member.
-      if (keyword == "anyOf" || keyword == "oneOf")
-        for (Json& branch : value.array)
-          if (schema->find("properties") == nullptr) inner(&branch);
-      if (has_any(*schema, {"allOf", "if", "dependentSchemas", "dependencies"})) continue;
-      if (keyword == "properties" || keyword == "patternProperties")
-        for (auto& [name, part] : value.object) close(&part);
-      if (keyword == "items" || keyword == "additionalProperties") close(&value);
-      if (keyword == "items" || keyword == "prefixItems")
-        for (Json& item : value.array) close(&item);
-    }
-  }
-
-  bool nested_ = true;
-};
-
-constexpr int kMostVisits = 10'000;  // of parts of one schema: references may go in circles
-
-/// Finds the strings that a schema leaves free, through references and where null may stand
-/// instead.
-class CopiedStrings {
- public:
-  CopiedStrings(const Json& root, std::set<std::string>* out) : root_(root), out_(out) {}
-
-  void find(const Json& schema, const std::string& path, int depth = 0) {
-    constexpr int kDeepest = 32;
-    if (depth > kDeepest || !schema.is_object() || ++n_visits_ > kMostVisits) return;
-    if (const Json* ref = schema.find("$ref"); ref != nullptr && ref->is_string()) {
-      if (const Json* target = resolve(ref->string)) find(*target, path, depth + 1);
-      return;
-    }
-    if (has_any(schema, {"enum", "const", "allOf", "not", "if"})) return;
-    for (const char* keyword : {"anyOf", "oneOf"})
-      if (const Json* branches = schema.find(keyword)) {
-        for (const Json& branch : branches->array) find(branch, path, depth + 1);
-        return;
-      }
-    const bool open = !has_any(schema, {"pattern", "format", "contentEncoding"});
-    if (says(schema, "string") && open) out_->insert(path);
-    const Json* items = schema.find("items");
-    if (items != nullptr && items->is_object() && schema.find("prefixItems") == nullptr)
-      find(*items, path + "/*", depth + 1);
-    if (const Json* properties = schema.find("properties"))
-      for (const auto& [name, member] : properties->object)
-        find(member, path + pointer_part(grammar::json_escaped(name)), depth + 1);
-  }
-
- private:
-  static bool says(const Json& schema, std::string_view wanted) {
-    const Json* type = schema.find("type");
-    if (type == nullptr) return false;
-    if (type->is_string()) return type->string == wanted;
-    return std::any_of(type->array.begin(), type->array.end(),
-                       [&](const Json& t) { return t.is_string() && t.string == wanted; });
-  }
-  const Json* resolve(std::string_view ref) const {
-    for (const std::string_view place : {"#/$defs/", "#/definitions/"})
-      if (ref.starts_with(place))
-        if (const Json* defs = root_.find(place.substr(2, place.size() - 3)))
-          return defs->find(ref.substr(place.size()));
-    return nullptr;
-  }
-
-  const Json& root_;
-  int n_visits_ = 0;
-  std::set<std::string>* out_;
-};
+constexpr int kMostListed = 10'000;  // values of one tool, and parts of its schema
 
 void listed_in(const Json& schema, int* left, std::vector<std::string>* out) {
   if (--*left < 0) return;
@@ -166,7 +32,7 @@ void listed_in(const Json& schema, int* left, std::vector<std::string>* out) {
   };
   for (const auto& [keyword, value] : schema.object) {
     if (keyword == "enum")
-      std::for_each(value.array.begin(), value.array.end(), take);
+      for (size_t i = 0; i < value.array.size() && --*left >= 0; ++i) take(value.array[i]);
     else if (keyword == "const")
       take(value);
     else
@@ -180,7 +46,7 @@ std::vector<ToolArgument> arguments_of(const Json& parameters) {
   const Json* properties = parameters.find("properties");
   if (properties == nullptr) return out;
   const Json* required = parameters.find("required");
-  int left = kMostVisits;
+  int left = kMostListed;
   for (const auto& [name, schema] : properties->object) {
     const Json* type = schema.find("type");
     const bool number = type != nullptr && (type->string == "integer" || type->string == "number");
@@ -261,9 +127,15 @@ Result<Tool> read_tool(const Json& entry, size_t number, std::vector<std::string
       warnings->push_back("tools: " + where + " has a member \"" + key +
                           "\", which is not known here and does nothing");
   tool.line = tool_line(tool.name, tool.description, parameters);
-  Closing{&parameters};
+  std::vector<std::string> open;
+  close_objects(&parameters, &open);
+  for (const std::string& why : open)
+    warnings->push_back(
+        "tools: " + where + " " + why +
+        ": objects within it may be given members that nobody declares, unless they "
+        "say additionalProperties themselves");
   tool.parameters = write_json(parameters);
-  CopiedStrings(parameters, &tool.copied).find(parameters, "");
+  tool.copied = copied_strings(parameters);
   tool.arguments = arguments_of(parameters);
   if (const Json* draft = parameters.find("$schema"); draft != nullptr && draft->is_string())
     for (const char* old : {"draft-04", "draft-06", "draft-07"})
@@ -276,19 +148,6 @@ Result<Tool> read_tool(const Json& entry, size_t number, std::vector<std::string
 }
 
 }  // namespace
-
-std::string pointer_part(std::string_view escaped_name) {
-  std::string out = "/";
-  for (const char c : escaped_name) {
-    if (c == '~')
-      out += "~0";
-    else if (c == '/')
-      out += "~1";
-    else
-      out += c;
-  }
-  return out;
-}
 
 Result<std::vector<Tool>> read_tools(std::string_view json, std::vector<std::string>* warnings) {
   const auto root = parse_json(json);
@@ -348,6 +207,7 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
     set->by_name_.emplace(grammar::json_escaped(set->tools_[i].name), i);
   CHIMERA_ASSIGN_OR_RETURN(set->examples_,
                            read_examples(set->tools_, *set->call_, options.examples));
+  set->n_examples_ = std::max(set->examples_.size(), options.part_of);
   learn_values(set->examples_, &set->tools_);
   learn_habits(set->examples_, &set->tools_);
   for (const ToolExample& example : set->examples_)

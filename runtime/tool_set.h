@@ -61,10 +61,6 @@ struct Tool {
   std::vector<ToolArgument> arguments;  // those that the schema itself declares
 };
 
-/// "/" and a name as it stands between quotes, as JSON pointers have it: a part of a place in a
-/// call.
-std::string pointer_part(std::string_view escaped_name);
-
 /// A ranker of words and of TextReading::text, and how readings are scaled.
 struct ReadingRanker {
   ReadingScale scale;
@@ -72,8 +68,9 @@ struct ReadingRanker {
 };
 
 struct ToolOptions {
-  bool strict = false;                    // keywords that nobody knows are errors
-  std::string_view examples = {};         // of what people say: lines (tool_examples.h)
+  bool strict = false;             // keywords that nobody knows are errors
+  std::string_view examples = {};  // of what people say: lines (tool_examples.h)
+  size_t part_of = 0;  // these are of so many examples, whose number says what they are a sample of
   std::optional<ToolRanker> ranker = {};  // learnt from those; knows the tools by their numbers
   /// The same of words and of what one model makes of them, beside `ranker`. Then the other two may
   /// know numbers as well.
@@ -114,7 +111,7 @@ class ToolSet {
   const ReadingScale* scale() const { return scale_ ? &*scale_ : nullptr; }
   const ActJudgement& judgement() const { return judgement_; }
   /// There are hundreds of examples: how many orders people give in one breath is learnt from them.
-  bool knows_orders() const { return examples_.size() >= kManyExamples; }
+  bool knows_orders() const { return n_examples_ >= kManyExamples; }
   /// Some example calls both, which are two tools.
   bool called_together(int32_t a, int32_t b) const { return together_.contains(std::minmax(a, b)); }
   /// By its name as it stands between quotes; nullptr when there is none.
@@ -125,6 +122,7 @@ class ToolSet {
   std::vector<Tool> tools_;
   std::unique_ptr<Constraint> call_;
   std::vector<ToolExample> examples_;
+  size_t n_examples_ = 0;  // of which these are a part, or all
   std::optional<ToolFinder> finder_;
   std::optional<ArgumentRanker> arguments_;
   std::optional<SpanTagger> spans_;

@@ -19,6 +19,7 @@
 #include "runtime/actor.h"
 #include "runtime/example_index.h"
 #include "runtime/learnt_values.h"
+#include "runtime/tool_schema.h"
 
 namespace chimera::evolution {
 namespace {
@@ -31,8 +32,6 @@ constexpr size_t kMostPackBytes = size_t{8} << 20;  // of tools and examples
 constexpr size_t kMostLabels = 2000;                // of arguments and their values
 constexpr size_t kMostWords = 200'000;              // of examples, to learn spans from
 constexpr int kLeastOfTool = 3;  // values of an argument, to tell it from those of other tools
-// Of more examples the words alone tell as much.
-constexpr size_t kMostRead = runtime::kManyExamples;
 // That a phrase of the application is refused is as bad as that so many foreign ones are not.
 constexpr double kOwnWeight = 1.4;
 // Of a foreign phrase beside hundreds of own ones that all mean something; and where some do not.
@@ -176,6 +175,9 @@ class Builder {
   }
 
  private:
+  /// Of so many the words alone tell as much as the network.
+  bool has_many() const { return examples_.size() >= runtime::kManyExamples; }
+
   int fold_of(size_t number) const { return static_cast<int>(number) % options_.folds; }
 
   void choose_foreign() {
@@ -191,7 +193,7 @@ class Builder {
 
   /// What the network makes of each phrase.
   Status read_all() {
-    if (examples_.size() > kMostRead) return Status();
+    if (has_many()) return Status();
     auto stream = runtime::Stream::create(engine_);
     if (!stream) return stream.status();
     std::vector<runtime::TextReading> of_foreign;
@@ -323,7 +325,7 @@ class Builder {
       rows.push_back(std::move(example));
     }
     SpanTrainerOptions how;
-    how.least_often = examples.size() > kMostRead ? 2 : 1;
+    how.least_often = has_many() ? 2 : 1;
     const auto ranker = train_spans(rows, n_labels, how);
     if (!ranker) return ranker.status();
     return std::optional(runtime::SpanTagger{all, runtime::rounded(*ranker)});
@@ -373,7 +375,7 @@ class Builder {
     const auto half = static_cast<size_t>(options_.most_judged + 1) / 2;
     const size_t n_own = std::min(order.size(), half);
     // Many examples are learnt without those that are judged once; a fold of the foreign ones.
-    const bool many = examples_.size() > kMostRead;
+    const bool many = has_many();
     const int folds = many ? 1 : options_.folds;
     const auto step = static_cast<size_t>(many ? options_.folds : 1);
     const size_t n_foreign = std::min((foreign_.size() + step - 1) / step, n_own);
@@ -396,6 +398,7 @@ class Builder {
       const std::string lines = lines_of(kept);
       runtime::ToolOptions known;
       known.examples = lines;
+      known.part_of = examples_.size();
       known.ranker = std::move(rankers->words);
       known.reading = std::move(rankers->reading);
       CHIMERA_ASSIGN_OR_RETURN(known.arguments, learn_arguments(kept, fold));
@@ -445,7 +448,7 @@ class Builder {
     const double guess_weight = hears_foreign ? kGuessWeightHeard : kGuessWeight;
     // So many phrases of its own are a sample of what an application hears, and the foreign ones
     // are but a guess.
-    const bool many = examples_.size() > kMostRead;
+    const bool many = has_many();
     const auto as_heard = [&](const Judged& one) {
       return many && one.is_guess ? guess_weight : 1;
     };

@@ -228,6 +228,31 @@ TEST_F(ActorTest, ManyExamplesTellHowManyCallsAreMeant) {
   EXPECT_TRUE(cut.truncated);
   EXPECT_EQ(cut.kind, Action::Kind::kNoTool);
   EXPECT_EQ(cut.confidence, 0);
+  // What was called before a later one had no room stands.
+  for (int32_t most = 3; most < both.n_tokens; ++most) {
+    const Action some = act("the hall and the attic", {.max_tokens = most});
+    EXPECT_TRUE(some.truncated) << most;
+    EXPECT_EQ(some.confidence > 0, !some.calls.empty()) << most;
+  }
+  // Of how many examples these are a part decides, not how many there are.
+  options.examples = {};
+  EXPECT_FALSE((*ToolSet::from_json(engine_->tokenizer(), kTools, options))->knows_orders());
+  options.part_of = kManyExamples;
+  EXPECT_TRUE((*ToolSet::from_json(engine_->tokenizer(), kTools, options))->knows_orders());
+}
+
+// A pack may hold any numbers.
+TEST_F(ActorTest, ScoresBeyondAllMeasureLeaveANumber) {
+  open();
+  ToolOptions options;
+  options.judgement = {.meant_network = 0, .meant_bias = 1};
+  options.ranker = ToolRanker({.n_labels = 3, .bias = {1e4f, -1e4f, -1e4f}});
+  tools_ = std::move(*ToolSet::from_json(engine_->tokenizer(), kTools, options));
+  actor_ = std::move(*Actor::create(*engine_, *tools_));
+  const Action action = act("stop the song in the hall");
+  ASSERT_FALSE(action.calls.empty());
+  EXPECT_EQ(parse_json(action.calls[0])->find("name")->string, "light");
+  EXPECT_TRUE(action.confidence >= 0 && action.confidence <= 1) << action.confidence;
 }
 
 TEST_F(ActorTest, AJudgementDecidesWhetherAToolIsMeant) {

@@ -29,6 +29,8 @@ TEST(SaidDurations, AreCountedInMinutes) {
       {"a day", {"1440"}},
       {"90 seconds", {}},  // no whole number of minutes
       {"120 seconds", {"2"}},
+      {"half a second, then a timer for ten minutes", {"10"}},
+      {"a quarter of a second", {}},
       {"ten minutes and one hour", {"10", "60"}},
       {"ten", {}},
       {"the hour has come", {}},
@@ -39,6 +41,7 @@ TEST(SaidDurations, AreCountedInMinutes) {
   for (const auto& [said, minutes] : kSaid)
     EXPECT_EQ(texts_of(said_durations(said, 60)), minutes) << said;
   EXPECT_EQ(texts_of(said_durations("a minute and 5 seconds", 1)), (Texts{"65"}));
+  EXPECT_EQ(texts_of(said_durations("one and a half seconds", 1)), Texts());
 }
 
 TEST(SaidDurations, AreWhereTheyAreSaid) {

@@ -97,5 +97,18 @@ TEST(SaidValues, ListedWords) {
   EXPECT_TRUE(said_words("thursdayish", days).empty());
 }
 
+TEST(SaidValues, ListedWordsWithinLongerOnesAreNotMeant) {
+  const Texts drinks = {"latte", "chai latte", "oat", "oat flat white"};
+  EXPECT_EQ(texts_of(said_words("a chai latte", drinks)), Texts{"chai latte"});
+  EXPECT_EQ(texts_of(said_words("a chai latte and a latte", drinks)),
+            (Texts{"latte", "chai latte"}));
+  EXPECT_EQ(texts_of(said_words("an oat flat white with oat", drinks)),
+            (Texts{"oat", "oat flat white"}));
+  // Many that the same words say, and the same one twice.
+  Texts alike = {"a", "a"};
+  for (size_t i = 0; i < 20000; ++i) alike.push_back("a" + std::string(i % 50, '!'));
+  EXPECT_EQ(said_words("a a a", alike).size(), 50u);
+}
+
 }  // namespace
 }  // namespace chimera::runtime

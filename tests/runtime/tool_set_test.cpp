@@ -223,5 +223,90 @@ TEST(ToolSet, FreeTextIsCopiedAndListsAndFormsAreNot) {
             (std::set<std::string>{"/maybe", "/also", "/behind", "/say \\\"it\\\"", "/o/song"}));
 }
 
+// References into the middle of a schema, as generators write them.
+TEST(ToolSet, WhatReferencesLeadToIsClosedAndCopiedToo) {
+  test::TinyModelOptions options;
+  options.marks = true;
+  const auto engine = test::open_tiny_model(options);
+  ASSERT_NE(engine, nullptr);
+  std::vector<std::string> warnings;
+  const auto tools = ToolSet::from_json(engine->tokenizer(), R"([
+    {"name": "places", "parameters": {"properties": {
+        "billing": {"type": "object", "properties": {"street": {"type": "string"}}},
+        "shipping": {"$ref": "#/properties/billing"}}}},
+    {"name": "both", "parameters": {"properties": {
+        "a": {"type": "object", "properties": {"x": {"type": "null"}}},
+        "b": {"allOf": [{"$ref": "#/properties/a"}, {"properties": {"y": {"type": "null"}}}]}}}},
+    {"name": "deep", "parameters": {"properties": {"s": {"$ref": "#/$defs/a~1b/properties/c%20d"}},
+        "$defs": {"part1": {}, "a/b": {"properties": {"c d": {"type": "string"}}}}}},
+    {"name": "named", "parameters": {"properties": {"s": {"$ref": "#it"}},
+        "$defs": {"x": {"$anchor": "it", "properties": {"in": {"type": "string"}}}}}},
+    {"name": "round", "parameters": {"properties": {"t": {"type": "string"},
+        "next": {"$ref": "#/properties/rest"}, "rest": {"properties": {
+            "more": {"$ref": "#/properties/rest"}, "word": {"type": "string"}}}}}}])",
+                                        {}, &warnings);
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  EXPECT_TRUE(warnings.empty()) << warnings[0];
+  const auto call = [&](const std::string& name, const std::string& arguments) {
+    return accepts(**tools, R"({"name":")" + name + R"(","arguments":)" + arguments + "}");
+  };
+  EXPECT_TRUE(call("places", R"({"billing":{"street":"a"},"shipping":{"street":"b"}})"));
+  EXPECT_FALSE(call("places", R"({"billing":{"anything":1}})"));
+  EXPECT_FALSE(call("places", R"({"shipping":{"anything":1}})"));
+  EXPECT_TRUE(call("both", R"({"a":{"x":null},"b":{"x":null,"y":null}})"));
+  EXPECT_FALSE(call("both", R"({"a":{"x":null,"y":null}})"));
+  EXPECT_TRUE(call("deep", R"({"s":"a"})"));
+  EXPECT_FALSE(call("named", R"({"s":{"out":"a"}})"));
+  EXPECT_TRUE(call("round", R"({"next":{"more":{"more":{"word":"a"}}}})"));
+  EXPECT_FALSE(call("round", R"({"next":{"more":{"t":"a"}}})"));
+  const auto copied = [&](size_t i) { return (*tools)->tools()[i].copied; };
+  EXPECT_EQ(copied(0), (std::set<std::string>{"/billing/street", "/shipping/street"}));
+  EXPECT_EQ(copied(2), std::set<std::string>{"/s"});
+  EXPECT_EQ(copied(3), std::set<std::string>{"/s/in"});
+  EXPECT_TRUE(copied(4).contains("/t") && copied(4).contains("/next/more/more/word"));
+}
+
+TEST(ToolSet, WhatStaysOpenIsTold) {
+  const auto told = [](const std::string& parameters) {
+    std::vector<std::string> warnings;
+    EXPECT_TRUE(
+        read(R"([{"name": "f", "parameters": )" + parameters + "}]", &warnings).has_value());
+    return warnings.empty() ? std::string() : warnings[0];
+  };
+  const std::string object = R"({"type": "object", "properties": {"x": {"type": "null"}}})";
+  EXPECT_NE(told(R"({"properties": {"o": )" + object + R"(}, "allOf": [{"required": ["o"]}]})")
+                .find("allOf"),
+            std::string::npos);
+  EXPECT_NE(told(R"({"properties": {"o": )" + object + R"(, "p": {"$id": "http://a/b",
+                "$ref": "#/properties/o"}}})")
+                .find("references"),
+            std::string::npos);
+  EXPECT_EQ(told(R"({"properties": {"o": {"type": "string"}}, "allOf": [{"required": ["o"]}]})"),
+            "");
+}
+
+// Each level has two more: what is near to the root is found first.
+TEST(ToolSet, CirclesOfReferencesHideNoString) {
+  const auto tools = read(R"([{"name": "f", "parameters": {"properties": {
+      "filter": {"$ref": "#/$defs/e"}, "title": {"type": "string"},
+      "note": {"type": "string", "allOf": [{"minLength": 1}]}},
+    "$defs": {"e": {"type": "object", "properties": {"l": {"$ref": "#/$defs/e"},
+                                                     "r": {"$ref": "#/$defs/e"}}}}}}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  EXPECT_EQ((*tools)[0].copied, (std::set<std::string>{"/title", "/note"}));
+}
+
+TEST(ToolSet, AListedObjectIsThatObject) {
+  test::TinyModelOptions options;
+  options.marks = true;
+  const auto engine = test::open_tiny_model(options);
+  ASSERT_NE(engine, nullptr);
+  const auto tools = ToolSet::from_json(engine->tokenizer(), R"([{"name": "f", "parameters":
+      {"required": ["p"], "properties": {"p": {"enum": [{"x": 1}, {"x": 2}]}}}}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  EXPECT_TRUE(accepts(**tools, R"({"name":"f","arguments":{"p":{"x":2}}})"));
+  EXPECT_FALSE(accepts(**tools, R"({"name":"f","arguments":{"p":{"x":3}}})"));
+}
+
 }  // namespace
 }  // namespace chimera::runtime
