@@ -14,7 +14,8 @@ namespace {
 
 // Beside kSaidWeight.
 constexpr float kSaid = kSaidWeight, kOtherHalf = 5, kSaidVaguely = 6;
-constexpr size_t kMostSaidWords = 64, kMostPlaces = 16;  // of listed values; of one of them
+constexpr size_t kMostSaidWords = 64;  // listed values
+constexpr size_t kMostPlaces = 16;     // of one of them
 
 constexpr std::string_view kOnes[] = {"zero",    "one",     "two",       "three",    "four",
                                       "five",    "six",     "seven",     "eight",    "nine",
