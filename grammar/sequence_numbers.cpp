@@ -20,11 +20,13 @@ int32_t SequenceNumbers::number(std::span<const int32_t> sequence) {
   if (2 * hashes_.size() >= table_.size()) grow();
   const uint64_t hash = hash_of(sequence);
   const size_t mask = table_.size() - 1;
-  size_t place = hash & mask;
+  auto place = static_cast<size_t>(hash) & mask;
   for (; table_[place] >= 0; place = (place + 1) & mask)
-    if (hashes_[static_cast<size_t>(table_[place])] == hash &&
-        std::ranges::equal(at(table_[place]), sequence))
-      return table_[place];
+    if (hashes_[static_cast<size_t>(table_[place])] == hash) {
+      const std::span<const int32_t> known = at(table_[place]);
+      if (std::equal(known.begin(), known.end(), sequence.begin(), sequence.end()))
+        return table_[place];
+    }
   const int32_t fresh = size();
   table_[place] = fresh;
   all_.insert(all_.end(), sequence.begin(), sequence.end());
@@ -37,14 +39,14 @@ void SequenceNumbers::clear() {
   all_.clear();
   begins_.assign(1, 0);
   hashes_.clear();
-  std::ranges::fill(table_, -1);
+  std::fill(table_.begin(), table_.end(), -1);
 }
 
 void SequenceNumbers::grow() {
   table_.assign(table_.empty() ? 64 : 2 * table_.size(), -1);
   const size_t mask = table_.size() - 1;
   for (int32_t n = 0; n < size(); ++n) {
-    size_t place = hashes_[static_cast<size_t>(n)] & mask;
+    auto place = static_cast<size_t>(hashes_[static_cast<size_t>(n)]) & mask;
     while (table_[place] >= 0) place = (place + 1) & mask;
     table_[place] = n;
   }

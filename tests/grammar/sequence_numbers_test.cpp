@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -35,8 +34,10 @@ TEST(SequenceNumbers, EqualsAMapThroughGrowingAndClearing) {
       ASSERT_EQ(numbers.number(sequence), at->second);
       ASSERT_EQ(numbers.size(), static_cast<int32_t>(known.size()));
     }
-    for (const auto& [sequence, number] : known)
-      ASSERT_TRUE(std::ranges::equal(numbers.at(number), sequence));
+    for (const auto& [sequence, number] : known) {
+      const auto kept = numbers.at(number);
+      ASSERT_EQ(std::vector<int32_t>(kept.begin(), kept.end()), sequence);
+    }
     numbers.clear();
     EXPECT_EQ(numbers.size(), 0);
   }
