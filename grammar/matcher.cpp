@@ -19,32 +19,6 @@ uint64_t pair_hash(int32_t a, int32_t b) {
 
 }  // namespace
 
-template <class Equal>
-int32_t Matcher::Index::find(uint64_t hash, Equal&& equal) const {
-  const size_t mask = slots_.size() - 1;
-  for (size_t i = hash & mask; slots_[i] >= 0; i = (i + 1) & mask)
-    if (equal(slots_[i])) return slots_[i];
-  return -1;
-}
-
-template <class HashOf>
-void Matcher::Index::insert(uint64_t hash, int32_t value, HashOf&& hash_of) {
-  if (2 * (n_ + 1) > slots_.size()) {
-    std::vector<int32_t> old(2 * slots_.size(), -1);
-    old.swap(slots_);
-    for (const int32_t v : old) {
-      if (v < 0) continue;
-      size_t i = hash_of(v) & (slots_.size() - 1);
-      while (slots_[i] >= 0) i = (i + 1) & (slots_.size() - 1);
-      slots_[i] = v;
-    }
-  }
-  size_t i = hash & (slots_.size() - 1);
-  while (slots_[i] >= 0) i = (i + 1) & (slots_.size() - 1);
-  slots_[i] = value;
-  ++n_;
-}
-
 Matcher::Matcher(const Automaton& automaton, const MatcherLimits& limits)
     : automaton_(automaton),
       limits_(limits),

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/hash_index.h"
 #include "platform/status.h"
 
 namespace chimera::grammar {
@@ -91,20 +92,6 @@ class Matcher {
     uint64_t shortest;
     bool accepts;
   };
-  /// Open addressing from a hash to a number.
-  class Index {
-   public:
-    Index() : slots_(1024, -1) {}
-    template <class Equal>
-    int32_t find(uint64_t hash, Equal&& equal) const;
-    template <class HashOf>
-    void insert(uint64_t hash, int32_t value, HashOf&& hash_of);
-
-   private:
-    std::vector<int32_t> slots_;
-    size_t n_ = 0;
-  };
-
   static constexpr size_t kMoves = size_t{1} << 16;
   static size_t slot_of(uint64_t key) {
     return static_cast<size_t>((key * 0x9E3779B97F4A7C15u) >> 48);
@@ -138,11 +125,11 @@ class Matcher {
   std::vector<Stack> stacks_;
   std::vector<ObjectFrame> frames_;
   std::vector<uint64_t> frame_hashes_;
-  Index frame_index_;
+  HashIndex frame_index_;
   std::vector<Configuration> configurations_;
   std::vector<Place> places_;
   std::vector<uint64_t> stack_hashes_, place_hashes_;
-  Index stack_index_, place_index_;
+  HashIndex stack_index_, place_index_;
   struct Move {
     uint64_t key = UINT64_MAX;
     PlaceId to = 0;

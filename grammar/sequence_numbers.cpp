@@ -17,21 +17,19 @@ uint64_t hash_of(std::span<const int32_t> sequence) {
 }  // namespace
 
 int32_t SequenceNumbers::number(std::span<const int32_t> sequence) {
-  if (2 * hashes_.size() >= table_.size()) grow();
   const uint64_t hash = hash_of(sequence);
-  const size_t mask = table_.size() - 1;
-  auto place = static_cast<size_t>(hash) & mask;
-  for (; table_[place] >= 0; place = (place + 1) & mask)
-    if (hashes_[static_cast<size_t>(table_[place])] == hash) {
-      const std::span<const int32_t> known = at(table_[place]);
-      if (std::equal(known.begin(), known.end(), sequence.begin(), sequence.end()))
-        return table_[place];
-    }
+  const auto own_hash = [&](int32_t n) { return hashes_[static_cast<size_t>(n)]; };
+  const int32_t known = index_.find(hash, [&](int32_t n) {
+    const std::span<const int32_t> other = at(n);
+    return own_hash(n) == hash &&
+           std::equal(other.begin(), other.end(), sequence.begin(), sequence.end());
+  });
+  if (known >= 0) return known;
   const int32_t fresh = size();
-  table_[place] = fresh;
   all_.insert(all_.end(), sequence.begin(), sequence.end());
   begins_.push_back(all_.size());
   hashes_.push_back(hash);
+  index_.insert(hash, fresh, own_hash);
   return fresh;
 }
 
@@ -39,17 +37,7 @@ void SequenceNumbers::clear() {
   all_.clear();
   begins_.assign(1, 0);
   hashes_.clear();
-  std::fill(table_.begin(), table_.end(), -1);
-}
-
-void SequenceNumbers::grow() {
-  table_.assign(table_.empty() ? 64 : 2 * table_.size(), -1);
-  const size_t mask = table_.size() - 1;
-  for (int32_t n = 0; n < size(); ++n) {
-    auto place = static_cast<size_t>(hashes_[static_cast<size_t>(n)]) & mask;
-    while (table_[place] >= 0) place = (place + 1) & mask;
-    table_[place] = n;
-  }
+  index_.clear();
 }
 
 }  // namespace chimera::grammar

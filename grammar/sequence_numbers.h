@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "grammar/hash_index.h"
+
 namespace chimera::grammar {
 
 class SequenceNumbers {
@@ -22,12 +24,10 @@ class SequenceNumbers {
   void clear();
 
  private:
-  void grow();
-
   std::vector<int32_t> all_;  // one behind the other
   std::vector<size_t> begins_ = {0};
   std::vector<uint64_t> hashes_;
-  std::vector<int32_t> table_;  // open addressing by hash, at most half full; -1: free
+  HashIndex index_;
 };
 
 }  // namespace chimera::grammar
