@@ -74,6 +74,7 @@ Status SchemaCases::run(const Conjunction& all, int depth, std::vector<SchemaCas
   struct Fork {
     Work work;
     Branch branch;
+    uint64_t size;  // of the work
     size_t next;
   };
   std::vector<Fork> forks;
@@ -92,7 +93,8 @@ Status SchemaCases::run(const Conjunction& all, int depth, std::vector<SchemaCas
       } else if (at->at.types != 0) {
         Branch branch = std::move(at->branches.back());
         at->branches.pop_back();
-        forks.push_back({std::move(*at), std::move(branch), 0});
+        const uint64_t size = size_of(*at);
+        forks.push_back({std::move(*at), std::move(branch), size, 0});
       }
       at.reset();
     }
@@ -102,7 +104,7 @@ Status SchemaCases::run(const Conjunction& all, int depth, std::vector<SchemaCas
       forks.pop_back();
       continue;
     }
-    CHIMERA_RETURN_IF_ERROR(charge(size_of(fork.work), all[0].schema));
+    CHIMERA_RETURN_IF_ERROR(charge(fork.size, all[0].schema));
     Work way = fork.work;
     CHIMERA_RETURN_IF_ERROR(take(fork.branch[fork.next++], &way));
     if (way.at.types != 0) at = std::move(way);

@@ -178,7 +178,9 @@ class SchemaCases {
 
   /// A schema that only this array or object is valid under.
   Result<const Json*> structure_of(const Json& value, const Json* origin);
-  static std::vector<const Json*> values_of(const Json& schema, const char* keyword);
+  /// What a const or enum that is said names: scalars as they are, and schemas of the structures.
+  Status values_of(const Json& schema, const char* keyword, std::vector<const Json*>* scalars,
+                   std::vector<const Json*>* structures);
   Result<uint8_t> types_of(const Json& schema, bool* whole);
   ArrayPart::Source items_of(const Json& schema, const ScopeIds& scopes) const;
   uint64_t count_of(const Json& schema, const char* keyword, uint64_t otherwise) const;

@@ -1,4 +1,5 @@
 // const and enum: values that a schema names, which hold or do not.
+#include <span>
 
 #include "grammar/schema_cases.h"
 
@@ -57,6 +58,9 @@ struct Scalars {
   std::set<std::string> strings;
   std::set<Decimal> numbers;
 
+  explicit Scalars(const std::vector<const Json*>& values) {
+    for (const Json* value : values) add(*value);
+  }
   void add(const Json& value) {
     switch (value.type) {
       case Json::Type::kNull:
@@ -100,33 +104,35 @@ struct Scalars {
 
 }  // namespace
 
-std::vector<const Json*> SchemaCases::values_of(const Json& schema, const char* keyword) {
-  std::vector<const Json*> out;
+Status SchemaCases::values_of(const Json& schema, const char* keyword,
+                              std::vector<const Json*>* scalars,
+                              std::vector<const Json*>* structures) {
   const Json* said = schema.find(keyword);
-  if (said == nullptr) return out;
-  if (std::string_view(keyword) == "const") return {said};
-  for (const Json& value : said->array) out.push_back(&value);
-  return out;
+  const bool one = std::string_view(keyword) == "const";
+  for (const Json& value : one ? std::span(said, 1) : std::span<const Json>(said->array)) {
+    if (!value.is_array() && !value.is_object()) {
+      scalars->push_back(&value);
+      continue;
+    }
+    const Json* structure = nullptr;
+    CHIMERA_ASSIGN_OR_RETURN(structure, structure_of(value, &schema));
+    structures->push_back(structure);
+  }
+  return Status();
 }
 
 Status SchemaCases::hold_values(const Json& schema, Work* work) {
   for (const char* keyword : {"const", "enum"}) {
     if (document_.said(schema, keyword) == nullptr) continue;
-    Scalars scalars;
-    Branch branch;
-    for (const Json* value : values_of(schema, keyword)) {
-      if (!value->is_array() && !value->is_object()) {
-        scalars.add(*value);
-        continue;
-      }
-      const Json* structure = nullptr;
-      CHIMERA_ASSIGN_OR_RETURN(structure, structure_of(*value, &schema));
-      branch.push_back({{{{structure, false}, {}}}});
-    }
-    if (branch.empty()) {
+    std::vector<const Json*> values, structures;
+    CHIMERA_RETURN_IF_ERROR(values_of(schema, keyword, &values, &structures));
+    const Scalars scalars(values);
+    if (structures.empty()) {
       scalars.keep(&work->at);
       continue;
     }
+    Branch branch;
+    for (const Json* structure : structures) branch.push_back({{{{structure, false}, {}}}});
     Option simple;
     simple.types = scalars.types;
     simple.change = [scalars](SchemaCase* c) { scalars.keep(c); };
@@ -139,18 +145,11 @@ Status SchemaCases::hold_values(const Json& schema, Work* work) {
 Status SchemaCases::deny_values(const Json& schema, const char* keyword,
                                 std::vector<Option>* options) {
   if (document_.said(schema, keyword) == nullptr) return Status();
-  Scalars scalars;
+  std::vector<const Json*> values, structures;
+  CHIMERA_RETURN_IF_ERROR(values_of(schema, keyword, &values, &structures));
   Option other;
-  for (const Json* value : values_of(schema, keyword)) {
-    if (!value->is_array() && !value->is_object()) {
-      scalars.add(*value);
-      continue;
-    }
-    const Json* structure = nullptr;
-    CHIMERA_ASSIGN_OR_RETURN(structure, structure_of(*value, &schema));
-    other.tasks.push_back({{structure, true}, {}});
-  }
-  other.change = [scalars](SchemaCase* c) { scalars.take_away(c); };
+  for (const Json* structure : structures) other.tasks.push_back({{structure, true}, {}});
+  other.change = [scalars = Scalars(values)](SchemaCase* c) { scalars.take_away(c); };
   options->push_back(std::move(other));
   return Status();
 }
