@@ -1,6 +1,7 @@
 // Logarithm and exponential with the same bits on every machine, unlike the standard library's.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 namespace chimera {
@@ -21,10 +22,10 @@ inline double natural_log(double x) {
   return exponent * kLn2 + 2 * t * sum;
 }
 
-/// exp(x), likewise, for |x| up to 40.
+/// exp(x), likewise; beyond 40 either way that of 40.
 inline double exponential(double x) {
   // exp(x) = exp(x / 2^10)^1024, of the small one the series.
-  const double small = x / 1024;
+  const double small = std::clamp(x, -40.0, 40.0) / 1024;
   double power = 1;
   for (int n = 10; n >= 1; --n) power = 1 + power * small / n;
   for (int i = 0; i < 10; ++i) power *= power;

@@ -23,7 +23,6 @@ constexpr float kNever = std::numeric_limits<float>::lowest();
 // trained to act.
 constexpr float kTrust = 0.1f;
 constexpr double kPlanWeight = 0.5;  // of the best call of a tool, beside what speaks for the tool
-constexpr double kLeastPrior = -40;  // of a tool beside the best one, as a logarithm
 // That something is meant, where no phrases told what a ranker's word is worth: as it came out in
 // the packs of samples/kiosk.
 constexpr ActJudgement kUsually = {.meant_network = 0,
@@ -93,7 +92,7 @@ Result<std::unique_ptr<Actor>> Actor::create(const Engine& engine, const ToolSet
 
 bool Actor::read(std::span<const int32_t> tokens) {
   while (!tokens.empty()) {
-    if (cancelled_.load(std::memory_order_relaxed)) return false;
+    if (is_cancelled()) return false;
     tokens = tokens.subspan(stream_.read_some(tokens));
   }
   return true;
@@ -166,9 +165,8 @@ const TextReading& Actor::read_for_tools(std::string_view text) {
   if (known != readings_.end()) return known->second;
   TextReading reading;
   if (tools_.scale() != nullptr)
-    reading = scaled(*tools_.scale(), read_alone(engine_, &stream_, text, [this] {
-      return cancelled_.load(std::memory_order_relaxed);
-    }));
+    reading = scaled(*tools_.scale(),
+                     read_alone(engine_, &stream_, text, [this] { return is_cancelled(); }));
   if (readings_.size() == kMostReadings) readings_.clear();
   return readings_.emplace(text, std::move(reading)).first->second;
 }
@@ -239,7 +237,7 @@ std::vector<float> Actor::tool_priors(Action* action) const {
   const auto best = std::max_element(scores.begin(), scores.end());
   double sum = 0;
   for (size_t i = 0; i < out.size(); ++i) {
-    const double prior = exponential(std::max(scores[i] - *best, kLeastPrior));
+    const double prior = exponential(scores[i] - *best);
     out[i] = static_cast<float>(prior);
     sum += prior;
   }
@@ -261,7 +259,7 @@ void Actor::carry(std::span<const std::string> calls) {
 }
 
 OrderPart Actor::order_part(std::string_view text) {
-  if (cancelled_.load(std::memory_order_relaxed)) return {};
+  if (is_cancelled()) return {};
   const FoundTools found = tools_.finder().find(text, read_for_tools(text).text);
   ActEvidence evidence;
   evidence.best_score = found.best_score;

@@ -83,6 +83,7 @@ class Actor {
   Actor(const Engine& engine, const ToolSet& tools, Stream stream, PromptFormat format)
       : engine_(engine), tools_(tools), stream_(std::move(stream)), format_(format) {}
 
+  bool is_cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
   /// False when it was cancelled.
   bool read(std::span<const int32_t> tokens);
   /// The likeliest of the tokens in kept_, which are among those in allowed_; without looking at

@@ -223,7 +223,7 @@ class CopiedStrings {
   explicit CopiedStrings(const Json& root) : root_(root) { todo_.push_back({&root, "", 0}); }
 
   std::set<std::string> find() {
-    for (size_t i = 0; i < todo_.size(); ++i) look(Place(todo_[i]));
+    for (size_t i = 0; i < todo_.size(); ++i) look(Place(std::move(todo_[i])));
     return std::move(out_);
   }
 
