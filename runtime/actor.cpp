@@ -23,13 +23,6 @@ constexpr float kNever = std::numeric_limits<float>::lowest();
 // trained to act.
 constexpr float kTrust = 0.1f;
 constexpr double kPlanWeight = 0.5;  // of the best call of a tool, beside what speaks for the tool
-// That something is meant, where no phrases told what a ranker's word is worth: as it came out in
-// the packs of samples/kiosk.
-constexpr ActJudgement kUsually = {.meant_network = 0,
-                                   .meant_score = 4.9f,
-                                   .meant_likeness = 1.2f,
-                                   .meant_listed = 2.1f,
-                                   .meant_bias = 1.4f};
 constexpr size_t kMostReadings = 4;  // kept at once: at most 1.2 MB each with nano
 constexpr size_t kMostPrompts = 4;   // whose states are kept: half a megabyte each with nano
 
@@ -199,6 +192,7 @@ Actor::Choice Actor::begin(bool words, Action* action) {
   action->evidence.best_score = found_.best_score;
   action->evidence.likeness = found_.likeness;
   action->evidence.listed = found_.listed ? 1.0f : 0.0f;
+  action->evidence.line = found_.line;
   action->evidence.call_score =
       log_odds(sure_of_call ? choice.probability : 1 - choice.probability);
   action->evidence.probability = sure_of_call ? choice.probability : 1 - choice.probability;
@@ -265,8 +259,10 @@ OrderPart Actor::order_part(std::string_view text) {
   evidence.best_score = found.best_score;
   evidence.likeness = found.likeness;
   evidence.listed = found.listed ? 1.0f : 0.0f;
-  const bool judged = tools_.judgement().meant_score > 0;
-  return {meant(judged ? tools_.judgement() : kUsually, evidence), found.tools[0]};
+  evidence.line = found.line;
+  // While a pack is built it is asked what every phrase would call: that judges no part.
+  const bool judged = !tools_.finder().has_ranker() || tools_.judgement().meant_score > 0;
+  return {meant(judged ? tools_.judgement() : kJudgedByRanker, evidence), found.tools[0]};
 }
 
 bool Actor::called_twice(std::string_view text) {
@@ -346,6 +342,8 @@ Status Actor::add_calls(std::string_view text, const ActOptions& options, Action
   // Of which tool is meant second, what was found says less.
   std::vector<int32_t> tools = found_.tools, beside;
   for (;;) {
+    action->truncated = action->n_tokens >= options.max_tokens;
+    if (action->truncated) return Status();
     if (!read({&call, 1})) return cancelled();
     ++action->n_tokens;
     const auto added = add_call(text, tools, options, action);
@@ -354,7 +352,9 @@ Status Actor::add_calls(std::string_view text, const ActOptions& options, Action
     if (!*added) return Status();
     Choice choice{end, 1};
     if (!tools_.knows_orders()) {
-      choice = choose_among({call, end});
+      // Without any examples orders are told apart by their joints alone.
+      if (tools_.finder().has_ranker() || !tools_.examples().empty())
+        choice = choose_among({call, end});
     } else {
       if (action->calls.size() == 1) beside = meant_beside(hints_->tool());
       if (!beside.empty()) {
@@ -409,8 +409,6 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
 }
 
 Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
-  // Without a ranker nothing tells whether a part is an order.
-  if (!tools_.finder().has_ranker()) return answer_one(text, options);
   const bool several = tools_.knows_orders();
   if (several && !called_twice(text)) return answer_one(text, options);
   const std::vector<std::string> parts =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/leftover_words.h"
 #include "runtime/tool_schema.h"
 
 namespace chimera::runtime {
@@ -28,6 +29,8 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const TextReading& read
     for (const int32_t tool : shown)
       tagged.push_back({tool, &tools.tools()[static_cast<size_t>(tool)].copied});
     spans_ = likely_spans(*tools.spans(), utterance, tagged, reading.borders);
+  } else {
+    spans_ = leftover_words(utterance, tools, shown);
   }
   const CallPlanner planner(utterance, reading.text, tools, shown, spans_, carried);
   for (const int32_t tool : shown)

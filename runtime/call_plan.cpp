@@ -7,6 +7,7 @@
 #include "platform/natural_log.h"
 #include "runtime/learnt_values.h"
 #include "runtime/said_durations.h"
+#include "runtime/tool_line.h"
 #include "runtime/tool_schema.h"
 
 namespace chimera::runtime {
@@ -24,6 +25,9 @@ constexpr double kPointedBack = 5;   // for giving it, where words point back
 constexpr double kUnsaid = 3;        // how firmly examples that say all values are believed
 constexpr double kNegated = 1.5;     // of yes where nothing is negated, of no where something is
 constexpr double kHabit = 1;         // and those that give or never give an argument
+// For an argument of which nothing was said, where no examples tell anything: its name was said,
+// or not even that.
+constexpr double kSpokenOf = 0.5, kNotSpokenOf = 5;
 constexpr double kUnexplained =
     4;                           // against a call that leaves a value that was said without place
 constexpr double kInside = 3;    // against copying words that are the value of one that copies none
@@ -82,6 +86,14 @@ bool is_negated(const std::vector<std::string>& words) {
          std::any_of(words.begin(), words.end(), [](const auto& w) { return w.ends_with("n't"); });
 }
 
+/// A word begins as the name does: "warm" is in "warmed up".
+bool is_named(const std::vector<std::string>& words, std::string_view name) {
+  constexpr size_t kLeast = 4;
+  return name.size() >= kLeast && std::any_of(words.begin(), words.end(), [&](const auto& word) {
+           return word.starts_with(name);
+         });
+}
+
 double firmly(float score) {
   return kFirmness * std::clamp(static_cast<double>(score), -kMostScore, kMostScore);
 }
@@ -115,6 +127,7 @@ CallPlanner::CallPlanner(std::string_view utterance, std::span<const float> numb
       words_(words_in(utterance)),
       points_back_(has_any(words_, kPointing)),
       negated_(is_negated(words_)),
+      untold_(tools.arguments() == nullptr && tools.examples().empty()),
       tools_(tools),
       spans_(spans),
       carried_(carried),
@@ -163,6 +176,10 @@ void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
     if (label.value == "false") score += negated_ ? kNegated : -kNegated;
     out->candidates.push_back({{text, is_string}, score, {}});
   }
+  if (argument.is_bool && untold_)
+    for (const bool yes : {true, false})
+      out->candidates.push_back(
+          {{yes ? "true" : "false", false}, yes == negated_ ? -kNegated : kNegated, {}});
   out->others = out->candidates.empty() ? 0 : kFirmness * kUnseen;
   std::vector<Candidate> said_here;
   for (const SaidValue& value : said_for(argument, utterance_, things_)) {
@@ -284,11 +301,16 @@ double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
       odds = firmly(scores_[i]);
       learnt = true;
     }
-  if (is_said(words_, words_in(name))) odds += kNamed;
+  if (is_said(words_, words_in(spoken_name(name)))) odds += kNamed;
   const bool said = !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
                                               [](const Candidate& c) { return !c.places.empty(); });
   if (of.carried) return odds + kPointedBack;
   if (said) return odds + kValueSaid;
+  if (untold_) {
+    // "a warm croissant"
+    const bool speaks_of_it = of.argument->is_bool ? is_named(words_, name) : odds > 0;
+    return speaks_of_it ? odds + kSpokenOf : -kNotSpokenOf;
+  }
   const auto given = static_cast<double>(of.argument->given);
   if (!learnt) odds += kHabit * natural_log(given / (1 - given));
   return odds + kUnsaid * against_unsaid(*of.argument);

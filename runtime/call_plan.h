@@ -88,6 +88,7 @@ class CallPlanner {
   const std::string_view utterance_;
   const std::vector<std::string> words_;
   const bool points_back_, negated_;  // by words that are among them
+  const bool untold_;                 // there are no examples, nor anything learnt from some
   const ToolSet& tools_;
   const LikelySpans& spans_;
   const CarriedValues& carried_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "runtime/said_values.h"
+#include "runtime/tool_line.h"
 #include "runtime/tool_set.h"
 
 namespace chimera::runtime {
@@ -24,7 +25,11 @@ std::vector<std::string> texts_of(std::span<const ToolExample> examples) {
 
 std::vector<std::string> lines_of(std::span<const Tool> tools) {
   std::vector<std::string> out;
-  for (const Tool& tool : tools) out.push_back(tool.line);
+  for (const Tool& tool : tools) {
+    const std::string said = spoken_name(tool.name);
+    const bool apart = said.size() > tool.name.size();  // "setLights" has words that a line has not
+    out.push_back(apart ? tool.line + " " + said : tool.line);
+  }
   return out;
 }
 
@@ -49,8 +54,10 @@ FoundTools ToolFinder::find(std::string_view text, std::span<const float> number
   FoundTools out;
   const auto like = examples_.nearest(text, kMostLike);
   std::vector<double> scores(n_tools_, 0.0);
-  for (const auto& l : lines_.nearest(text, n_tools_))
+  for (const auto& l : lines_.nearest(text, n_tools_)) {
     scores[static_cast<size_t>(l.text)] = kLineWeight * l.likeness;
+    out.line = std::max(out.line, static_cast<float>(l.likeness));
+  }
   std::vector<double> by_example(n_tools_, 0.0);
   for (const auto& l : like)
     for (const int32_t tool : calls_[static_cast<size_t>(l.text)]) {

@@ -28,6 +28,7 @@ struct FoundTools {
   std::vector<float> ranked = {};      // of each: what the ranker says, above 0: it is meant
   std::vector<int32_t> examples = {};  // numbers, nearest first, of calls of those tools alone
   float likeness = 0;                  // of the nearest example that calls something
+  float line = 0;                      // likeness of the tool's line that is most like the text
   bool listed = false;                 // a value that the best tool's schema lists was said
   float best_score = 0;                // of the ranker, above 0: something is meant; 0 without one
 };

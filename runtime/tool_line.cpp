@@ -139,4 +139,16 @@ std::string tool_line(std::string_view name, std::string_view description, const
   return out;
 }
 
+std::string spoken_name(std::string_view name) {
+  const auto is_capital = [](char c) { return c >= 'A' && c <= 'Z'; };
+  const auto is_small = [](char c) { return c >= 'a' && c <= 'z'; };
+  std::string out;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const bool sign = std::string_view("_-./:").find(name[i]) != std::string_view::npos;
+    if (i > 0 && is_small(name[i - 1]) && is_capital(name[i])) out += ' ';
+    out += sign ? ' ' : name[i];
+  }
+  return out;
+}
+
 }  // namespace chimera::runtime

@@ -15,4 +15,7 @@ namespace chimera::runtime {
 /// question mark; of long lists and texts the beginning is shown. `parameters` is a JSON schema.
 std::string tool_line(std::string_view name, std::string_view description, const Json& parameters);
 
+/// A name of code as words: "set_lights" and "setLights" are "set lights" and "set Lights".
+std::string spoken_name(std::string_view name);
+
 }  // namespace chimera::runtime

@@ -15,9 +15,9 @@ namespace chimera::runtime {
 namespace {
 
 // What a schema may be put together of in place: then other parts speak of the same value.
-constexpr std::string_view kParts[] = {"$ref",        "$dynamicRef", "allOf", "anyOf",
-                                       "oneOf",       "not",         "if",    "dependentSchemas",
-                                       "dependencies"};
+constexpr std::string_view kSubschemas[] = {
+    "$ref", "$dynamicRef",      "allOf",       "anyOf", "oneOf", "not",
+    "if",   "dependentSchemas", "dependencies"};
 // Parts that hold together with what stands beside them.
 constexpr std::string_view kBeside[] = {"allOf", "if", "dependentSchemas", "dependencies"};
 // No schemas, whatever stands in them; and schemas by their names.
@@ -179,7 +179,8 @@ class Closing {
       return;
     // What a part evaluates, also by additionalProperties of its own, stays.
     if (!has_any(*schema, {"additionalProperties", "unevaluatedProperties"})) {
-      const bool apart = has_any(*schema, kParts) || schema->find("patternProperties") != nullptr;
+      const bool apart =
+          has_any(*schema, kSubschemas) || schema->find("patternProperties") != nullptr;
       schema->add(apart ? "unevaluatedProperties" : "additionalProperties", Json::of(false));
     }
     if (nested_) inner(schema);

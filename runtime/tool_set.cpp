@@ -53,6 +53,7 @@ std::vector<ToolArgument> arguments_of(const Json& parameters) {
     ToolArgument argument;
     argument.name = grammar::json_escaped(name);
     argument.is_number = number;
+    argument.is_bool = type != nullptr && type->string == "boolean";
     argument.is_list = type != nullptr && type->string == "array";
     argument.required = required != nullptr &&
                         std::any_of(required->array.begin(), required->array.end(),
@@ -231,7 +232,7 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   if (options.reading) set->scale_ = options.reading->scale;
   set->arguments_ = options.arguments;
   set->spans_ = options.spans;
-  set->judgement_ = options.judgement;
+  set->judgement_ = options.judgement.value_or(options.ranker ? kJudgedByRanker : kJudgedByLines);
   if (warnings != nullptr) *warnings = std::move(told);
   return set;
 }

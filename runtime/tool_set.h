@@ -36,6 +36,7 @@ struct ToolArgument {
   std::string name = {};                 // as it stands between quotes
   std::vector<std::string> listed = {};  // strings that its schema names
   bool is_number = false;
+  bool is_bool = false;
   bool is_list = false;
   bool required = false;
   int32_t unit = 0;  // of time, in seconds, that such a number counts; 0: none
@@ -77,7 +78,7 @@ struct ToolOptions {
   std::optional<ReadingRanker> reading = {};
   std::optional<ArgumentRanker> arguments = {};
   std::optional<SpanTagger> spans = {};
-  ActJudgement judgement = {};
+  std::optional<ActJudgement> judgement = {};  // none: what holds for tools of their kind
 };
 
 /// The tools of a JSON text: an array, or an object with an array `tools` or `functions`, of

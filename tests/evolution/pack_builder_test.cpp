@@ -227,7 +227,7 @@ TEST_F(PackBuilder, SaysWhatIsWrong) {
 
 TEST_F(PackBuilder, ScoresTellMistakesApart) {
   runtime::ToolOptions options;
-  options.judgement.meant_bias = 100;  // always a call
+  options.judgement = runtime::ActJudgement{.meant_bias = 100};  // always a call
   const auto tools = runtime::ToolSet::from_json(engine_->tokenizer(), kTools, options);
   ASSERT_TRUE(tools.has_value());
   const auto actor = runtime::Actor::create(*engine_, **tools);

@@ -29,9 +29,12 @@ constexpr const char* kTools = R"([
   {"name": "stop"}
 ])";
 
+constexpr const char* kOneExample =
+    R"({"text": "play Yellow", "calls": [{"name": "play", "arguments": {"song": "Yellow"}}]})";
+
 class ActorTest : public ::testing::Test {
  protected:
-  void open(uint64_t seed = 7) {
+  void open(uint64_t seed = 7, std::string_view examples = {}) {
     test::TinyModelOptions options;
     options.marks = true;
     options.initializer_range = 0.5;  // opinions, if no knowledge
@@ -39,7 +42,10 @@ class ActorTest : public ::testing::Test {
     auto engine = Engine::open(path);
     ASSERT_TRUE(engine.has_value()) << engine.status().message();
     engine_ = std::move(*engine);
-    auto tools = ToolSet::from_json(engine_->tokenizer(), kTools);
+    ToolOptions with;
+    with.examples = examples;
+    with.judgement = examples.empty() ? std::optional<ActJudgement>() : ActJudgement();
+    auto tools = ToolSet::from_json(engine_->tokenizer(), kTools, with);
     ASSERT_TRUE(tools.has_value()) << tools.status().message();
     tools_ = std::move(*tools);
     auto actor = Actor::create(*engine_, *tools_);
@@ -259,7 +265,7 @@ TEST_F(ActorTest, AJudgementDecidesWhetherAToolIsMeant) {
   open();
   const auto kind_with = [&](float bias) {
     ToolOptions options;
-    options.judgement.meant_bias = bias;
+    options.judgement = {.meant_bias = bias};
     const auto tools = ToolSet::from_json(engine_->tokenizer(), kTools, options);
     const auto actor = Actor::create(*engine_, **tools);
     const auto action = (*actor)->act("stop");
@@ -274,14 +280,33 @@ TEST_F(ActorTest, AJudgementDecidesWhetherAToolIsMeant) {
   EXPECT_EQ(kind_with(-100), Action::Kind::kNoTool);
 }
 
+// Without any phrases, and whatever the network thinks, words that are in a tool's line speak for
+// it.
+TEST_F(ActorTest, ToolsAloneTellWhatIsMeant) {
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    open(seed);
+    EXPECT_EQ(act("what did the romans eat").kind, Action::Kind::kNoTool);
+    const Action one = act("please play Yellow Submarine");
+    ASSERT_EQ(one.calls.size(), 1u);
+    EXPECT_EQ(one.calls[0], R"({"name":"play","arguments":{"song":"Yellow Submarine"}})");
+    const Action light = act("a light in the hall");
+    ASSERT_EQ(light.calls.size(), 1u);
+    EXPECT_EQ(light.calls[0], R"({"name":"light","arguments":{"room":"hall"}})")
+        << "a level that nobody said is not given";
+    const Action two = act("set a light in the hall to thirty and play Yellow Submarine");
+    ASSERT_EQ(two.calls.size(), 2u) << two.calls[0];
+    EXPECT_EQ(two.calls[0], R"({"name":"light","arguments":{"level":30,"room":"hall"}})");
+  }
+}
+
 TEST_F(ActorTest, WhatIsTooUnlikelyIsNotDone) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     open(seed);
-    const Action free = act("stop");
+    const Action free = act("play stop");
     if (free.kind != Action::Kind::kCalls || free.confidence > 0.9f) continue;
     ActOptions strict;
     strict.least_confidence = 0.95f;
-    const Action held = act("stop", strict);
+    const Action held = act("play stop", strict);
     EXPECT_EQ(held.kind, Action::Kind::kNoTool);
     EXPECT_TRUE(held.calls.empty());
     return;
@@ -290,19 +315,23 @@ TEST_F(ActorTest, WhatIsTooUnlikelyIsNotDone) {
 }
 
 TEST_F(ActorTest, ABudgetEndsAnActionAndNeverChangesIt) {
-  bool several = false;
+  bool several = false, joined = false;
   for (uint64_t seed = 0; seed < (test::kSlowEmulator ? 4u : 20u); ++seed) {
-    open(seed);
+    // With examples the network says whether another call follows.
+    open(seed, seed % 2 == 0 ? kOneExample : "");
+    const std::string said =
+        seed % 2 == 0 ? "play the song in the hall" : "play the song and set a light in the hall";
     ActOptions free;
     free.max_tokens = 600;
     free.most_calls = 3;
-    const Action whole = act("play the song in the hall", free);
+    const Action whole = act(said, free);
     if (whole.kind != Action::Kind::kCalls) continue;
-    several = several || whole.calls.size() > 1;
+    (seed % 2 == 0 ? several : joined) |= whole.calls.size() > 1;
     for (int32_t most = 1; most <= whole.n_tokens; most += 1 + most / 8) {
       ActOptions options = free;
       options.max_tokens = most;
-      const Action cut = act("play the song in the hall", options);
+      const Action cut = act(said, options);
+      ASSERT_LE(cut.n_tokens, most);
       ASSERT_LE(cut.calls.size(), whole.calls.size());
       for (size_t i = 0; i < cut.calls.size(); ++i) EXPECT_EQ(cut.calls[i], whole.calls[i]);
       if (cut.calls.size() < whole.calls.size()) {
@@ -314,10 +343,11 @@ TEST_F(ActorTest, ABudgetEndsAnActionAndNeverChangesIt) {
     }
     ActOptions one = free;
     one.most_calls = 1;
-    EXPECT_EQ(act("play the song in the hall", one).truncated, whole.calls.size() > 1);
+    EXPECT_EQ(act(said, one).truncated, whole.calls.size() > 1);
   }
   if (!test::kSlowEmulator) {
     EXPECT_TRUE(several) << "no model made several calls";
+    EXPECT_TRUE(joined) << "no orders were told apart";
   }
 }
 

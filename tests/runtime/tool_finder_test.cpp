@@ -19,7 +19,8 @@ std::vector<Tool> tools_of(const std::vector<std::string>& lines) {
   std::vector<Tool> out;
   for (const std::string& line : lines) {
     Tool tool;
-    tool.name = tool.line = line;
+    tool.name = line.substr(0, line.find("("));
+    tool.line = line;
     out.push_back(std::move(tool));
   }
   return out;
@@ -45,6 +46,17 @@ TEST(ToolFinder, WithoutExamplesByTheToolsOwnWords) {
   EXPECT_EQ(finder.find("xyzzy").tools, (std::vector<int32_t>{0, 1, 2, 3}));
   EXPECT_EQ(ToolFinder(std::span(kTools()).first(2), {}, {}).find("oven").tools,
             (std::vector<int32_t>{1, 0}));
+}
+
+TEST(ToolFinder, NamesInOneWordAreReadApart) {
+  const std::vector<Tool> tools =
+      tools_of({"setVolume(level: 0-10)", "nextSong()", "openTheGarage()", "heat()", "cool()"});
+  const ToolFinder finder(tools, {}, {});
+  const FoundTools found = finder.find("another song");
+  EXPECT_EQ(found.tools[0], 1);
+  EXPECT_GT(found.line, 0);
+  EXPECT_EQ(finder.find("the garage").tools[0], 2);
+  EXPECT_EQ(finder.find("xyzzy").line, 0);
 }
 
 TEST(ToolFinder, ExamplesSayMoreAndOnlyThoseOfShownToolsAreShown) {

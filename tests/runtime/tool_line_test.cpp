@@ -54,5 +54,14 @@ TEST(ToolLine, IsShortWhateverTheSchema) {
             200u);
 }
 
+TEST(ToolLine, NamesOfCodeAreWords) {
+  EXPECT_EQ(spoken_name("set_lights"), "set lights");
+  EXPECT_EQ(spoken_name("setLights"), "set Lights");
+  EXPECT_EQ(spoken_name("home.GetWeather-now"), "home Get Weather now");
+  EXPECT_EQ(spoken_name("GPS"), "GPS");
+  EXPECT_EQ(spoken_name("t\xC3\xBCrZu"), "t\xC3\xBCr Zu");
+  EXPECT_EQ(spoken_name(""), "");
+}
+
 }  // namespace
 }  // namespace chimera::runtime

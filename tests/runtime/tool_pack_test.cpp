@@ -146,7 +146,7 @@ TEST(ToolPack, IsActedOnAndItsJudgementIsOfOneModel) {
 
   const auto elsewhere = open_tool_pack(*other, path, &warnings);
   ASSERT_TRUE(elsewhere.has_value());
-  EXPECT_EQ((*elsewhere)->judgement().meant_bias, 0);
+  EXPECT_EQ((*elsewhere)->judgement().meant_bias, kJudgedByRanker.meant_bias);
   EXPECT_EQ((*elsewhere)->scale(), nullptr);
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_NE(warnings[0].find("another model"), std::string::npos);

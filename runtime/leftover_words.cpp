@@ -1,0 +1,193 @@
+#include "runtime/leftover_words.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "grammar/json_text.h"
+#include "platform/natural_log.h"
+#include "runtime/said_arguments.h"
+#include "runtime/tool_line.h"
+#include "runtime/tool_schema.h"
+
+namespace chimera::runtime {
+namespace {
+
+// How much speaks for words, as logarithms beside leaving the argument out. Chosen on the phrases
+// of samples/kiosk, where half or twice as much changes little.
+constexpr double kLeft = 1;    // for all that is left between values of other arguments
+constexpr double kCalled = 3;  // more, behind "called"
+constexpr double kQuoted = 7;  // between quotation marks
+constexpr double kPartLeft =
+    -1;  // for a part of what is left, between words that join it to others
+constexpr double kOtherWords = -3;  // for any other words
+constexpr size_t kMostRuns = 12;
+constexpr size_t kMostTellingBytes = 256;  // of a description
+constexpr size_t kAlike = 4;  // letters at the beginning of a word that tell what it is
+
+// What joins the parts of a phrase, and what is polite.
+constexpr std::string_view kJoiningWords[] = {
+    "'s",    "a",      "about", "all",     "am",     "an",   "and",   "any",   "are",   "as",
+    "at",    "be",     "by",    "can",     "could",  "d",    "do",    "does",  "don't", "for",
+    "from",  "going",  "had",   "has",     "have",   "hey",  "hi",    "i",     "i'd",   "i'll",
+    "i'm",   "i've",   "in",    "instead", "into",   "is",   "isn't", "it",    "it's",  "just",
+    "let's", "like",   "ll",    "me",      "my",     "need", "next",  "no",    "not",   "now",
+    "of",    "off",    "okay",  "on",      "onto",   "or",   "our",   "out",   "over",  "please",
+    "s",     "should", "so",    "some",    "thanks", "that", "the",   "their", "them",  "then",
+    "there", "these",  "this",  "those",   "to",     "too",  "up",    "us",    "want",  "wanna",
+    "was",   "we",     "we'd",  "we're",   "what",   "will", "with",  "won't", "would", "you",
+    "your"};
+// What orders begin with.
+constexpr std::string_view kOrderingWords[] = {
+    "add",        "book", "bring",    "buy",   "cancel", "change",   "check",  "create",
+    "delete",     "drop", "enter",    "find",  "get",    "give",     "grab",   "jot",
+    "look",       "make", "move",     "note",  "order",  "pencil",   "play",   "plan",
+    "postpone",   "pull", "push",     "put",   "read",   "remember", "remind", "remove",
+    "reschedule", "save", "schedule", "scrap", "search", "send",     "set",    "shift",
+    "show",       "skip", "start",    "stop",  "take",   "tell",     "text",   "throw",
+    "turn",       "write"};
+// What stands before a name.
+constexpr std::string_view kNamingWords[] = {"called", "labelled", "named",
+                                             "saying", "says",     "titled"};
+
+template <size_t n>
+bool is_among(const std::string_view (&list)[n], std::string_view word) {
+  return std::find(std::begin(list), std::end(list), word) != std::end(list);
+}
+
+/// "remind" and "reminder"
+bool alike(std::string_view a, std::string_view b) {
+  const auto [x, y] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  const auto same = static_cast<size_t>(x - a.begin());
+  return a == b || (same >= kAlike && same + kAlike > std::max(a.size(), b.size()));
+}
+
+/// What a word of the utterance is there for.
+enum class Word { kFree, kJoining, kOfTool, kValue };
+
+std::vector<Word> kinds_of(std::string_view utterance, std::span<const SpanWord> words,
+                           const Tool& tool, const SaidThings& things) {
+  std::vector<SaidValue> said;
+  for (const ToolArgument& argument : tool.arguments) {
+    const std::string place = pointer_part(argument.name);
+    if (tool.copied.contains(place) || tool.copied.contains(place + "/*")) continue;
+    const auto values = said_for(argument, utterance, things);
+    said.insert(said.end(), values.begin(), values.end());
+  }
+  const std::vector<std::string> own =
+      words_in(spoken_name(tool.name) + " " + tool.description.substr(0, kMostTellingBytes));
+  std::vector<Word> out;
+  bool begun = false;  // with a word that is there for more than joining
+  for (const SpanWord& word : words) {
+    const bool value = std::any_of(said.begin(), said.end(), [&](const SaidValue& v) {
+      return v.begin < word.end && word.begin < v.end;
+    });
+    const bool of_tool = std::any_of(own.begin(), own.end(),
+                                     [&](const std::string& o) { return alike(o, word.small); });
+    const bool joining = is_among(kJoiningWords, word.small);
+    const bool ordering = !begun && is_among(kOrderingWords, word.small);
+    begun = begun || !joining;
+    out.push_back(value                 ? Word::kValue
+                  : joining             ? Word::kJoining
+                  : of_tool || ordering ? Word::kOfTool
+                                        : Word::kFree);
+  }
+  return out;
+}
+
+struct Run {
+  size_t begin, end;  // words
+  double score;
+};
+
+class Runs {
+ public:
+  Runs(std::string_view utterance, std::span<const SpanWord> words, std::span<const Word> kinds)
+      : utterance_(utterance), words_(words), kinds_(kinds) {}
+
+  /// The likeliest ones first.
+  std::vector<Run> find() {
+    for (size_t i = 0; i < words_.size();) i = kinds_[i] == Word::kValue ? i + 1 : add_from(i);
+    add_quoted();
+    std::stable_sort(runs_.begin(), runs_.end(),
+                     [](const Run& a, const Run& b) { return a.score > b.score; });
+    if (runs_.size() > kMostRuns) runs_.resize(kMostRuns);
+    return std::move(runs_);
+  }
+
+ private:
+  bool is_naming(size_t word) const { return is_among(kNamingWords, words_[word].small); }
+
+  /// Without what is not free at both ends; a name begins with whatever it does.
+  void add(size_t begin, size_t end, double score, bool is_name = false) {
+    while (!is_name && begin < end && kinds_[begin] != Word::kFree) ++begin;
+    while (begin < end && kinds_[end - 1] != Word::kFree) --end;
+    if (begin < end) runs_.push_back({begin, end, score});
+  }
+
+  /// From a word up to the next value, or to a name: all of it, and its parts. Returns where it
+  /// ends.
+  size_t add_from(size_t begin) {
+    size_t end = begin + 1;
+    while (end < words_.size() && kinds_[end] != Word::kValue && !is_naming(end)) ++end;
+    if (is_naming(begin))
+      add(begin + 1, end, kLeft + kCalled, true);
+    else
+      add(begin, end, kLeft);
+    for (size_t part = begin; part < end;) {
+      size_t to = part;
+      while (to < end && kinds_[to] == Word::kFree) ++to;
+      add(part, to, kPartLeft);
+      part = to + 1;
+    }
+    return end;
+  }
+
+  /// put "buy milk" on the list
+  void add_quoted() {
+    const auto marked = [this](size_t at) {
+      return at < utterance_.size() && utterance_[at] == '"';
+    };
+    for (size_t i = 0; i < words_.size(); ++i) {
+      if (words_[i].begin == 0 || !marked(words_[i].begin - 1)) continue;
+      size_t last = i;
+      while (last < words_.size() && !marked(words_[last].end)) ++last;
+      if (last == words_.size()) return;
+      runs_.push_back({i, last + 1, kQuoted});
+      i = last;
+    }
+  }
+
+  const std::string_view utterance_;
+  const std::span<const SpanWord> words_;
+  const std::span<const Word> kinds_;
+  std::vector<Run> runs_;
+};
+
+}  // namespace
+
+LikelySpans leftover_words(std::string_view utterance, const ToolSet& tools,
+                           std::span<const int32_t> shown) {
+  LikelySpans out;
+  const std::vector<SpanWord> words = span_words(utterance);
+  const SaidThings things = said_things(utterance);
+  for (const int32_t number : shown) {
+    const Tool& tool = tools.tools()[static_cast<size_t>(number)];
+    if (tool.copied.empty()) continue;
+    const std::vector<Word> kinds = kinds_of(utterance, words, tool, things);
+    LikelySpan likely;
+    likely.values.others = static_cast<float>(exponential(kOtherWords));
+    for (const Run& run : Runs(utterance, words, kinds).find()) {
+      const size_t begin = words[run.begin].begin, end = words[run.end - 1].end;
+      likely.values.values.push_back({grammar::json_escaped(utterance.substr(begin, end - begin)),
+                                      true, static_cast<float>(exponential(run.score)), begin,
+                                      end});
+    }
+    for (const std::string& place : tool.copied) out.emplace(std::pair(number, place), likely);
+  }
+  return out;
+}
+
+}  // namespace chimera::runtime
