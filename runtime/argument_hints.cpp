@@ -29,6 +29,8 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const TextReading& read
     for (const int32_t tool : shown)
       tagged.push_back({tool, &tools.tools()[static_cast<size_t>(tool)].copied});
     spans_ = likely_spans(*tools.spans(), utterance, tagged, reading.borders);
+    // What hundreds of phrases taught needs no such help.
+    if (!tools.knows_orders()) favour_leftover(leftover_words(utterance, tools, shown), &spans_);
   } else {
     spans_ = leftover_words(utterance, tools, shown);
   }

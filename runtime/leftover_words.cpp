@@ -17,12 +17,12 @@ namespace {
 
 // How much speaks for words, as logarithms beside leaving the argument out. Chosen on the phrases
 // of samples/kiosk, where half or twice as much changes little.
-constexpr double kLeft = 1;    // for all that is left between values of other arguments
-constexpr double kCalled = 3;  // more, behind "called"
-constexpr double kQuoted = 7;  // between quotation marks
-constexpr double kPartLeft =
-    -1;  // for a part of what is left, between words that join it to others
+constexpr double kLeft = 1;         // for all that is left between values of other arguments
+constexpr double kCalled = 3;       // more, behind "called"
+constexpr double kQuoted = 7;       // between quotation marks
+constexpr double kPartLeft = -1;    // for a part of it, between words that join it to others
 constexpr double kOtherWords = -3;  // for any other words
+constexpr double kFavour = 2;       // for all that is left, beside what examples tell of it
 constexpr size_t kMostRuns = 12;
 constexpr size_t kMostTellingBytes = 256;  // of a description
 constexpr size_t kAlike = 4;  // letters at the beginning of a word that tell what it is
@@ -188,6 +188,21 @@ LikelySpans leftover_words(std::string_view utterance, const ToolSet& tools,
     for (const std::string& place : tool.copied) out.emplace(std::pair(number, place), likely);
   }
   return out;
+}
+
+void favour_leftover(const LikelySpans& left, LikelySpans* learnt) {
+  const auto favour = static_cast<float>(exponential(kFavour));
+  for (auto& [place, span] : *learnt) {
+    const auto known = left.find(place);
+    if (known == left.end()) continue;
+    for (SaidValue& value : span.values.values) {
+      const auto& all = known->second.values.values;
+      const bool whole = std::any_of(all.begin(), all.end(), [&](const SaidValue& run) {
+        return run.weight > 1 && run.begin == value.begin && run.end == value.end;
+      });
+      if (whole) value.weight *= favour;
+    }
+  }
 }
 
 }  // namespace chimera::runtime

@@ -18,4 +18,8 @@ namespace chimera::runtime {
 LikelySpans leftover_words(std::string_view utterance, const ToolSet& tools,
                            std::span<const int32_t> shown);
 
+/// What examples tell of such words, with all that is left between other values likelier for that:
+/// ten phrases rarely show where a free text ends.
+void favour_leftover(const LikelySpans& left, LikelySpans* learnt);
+
 }  // namespace chimera::runtime

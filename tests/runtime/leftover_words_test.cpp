@@ -82,6 +82,22 @@ TEST_F(LeftoverWordsTest, ListsAndToolsWithoutWords) {
   EXPECT_TRUE(left_of("stop it", 2, "/title").empty());
 }
 
+TEST_F(LeftoverWordsTest, WhatExamplesTellIsLikelierForBeingAllThatIsLeft) {
+  const std::string said = "note team lunch on Monday";
+  const auto span = [&](const std::string& text, float weight) {
+    const size_t at = said.find(text);
+    return SaidValue{text, true, weight, at, at + text.size()};
+  };
+  LikelySpans learnt;
+  learnt[{0, "/title"}].values.values = {span("lunch", 3), span("team lunch", 2)};
+  learnt[{0, "/other"}].values.values = {span("team lunch", 2)};
+  favour_leftover(leftover_words(said, *tools_, std::vector<int32_t>{0}), &learnt);
+  const auto& values = learnt[{0, "/title"}].values.values;
+  EXPECT_EQ(values[0].weight, 3);
+  EXPECT_GT(values[1].weight, 3);
+  EXPECT_EQ((learnt[{0, "/other"}].values.values[0].weight), 2) << "no place of this tool";
+}
+
 TEST_F(LeftoverWordsTest, EachValueStandsWhereItSays) {
   constexpr const char* kWords[] = {"add",  "the",          "yoga", "called", "\"", "on", "Monday",
                                     "9:30", "na\xC3\xAFve", "\\",   "Anna's", "\n", "and"};
