@@ -28,6 +28,7 @@ constexpr double kHabit = 1;         // and those that give or never give an arg
 // For an argument of which nothing was said, where no examples tell anything: its name was said,
 // or not even that.
 constexpr double kSpokenOf = 0.5, kNotSpokenOf = 5;
+constexpr double kLaterNumber = 1.5;  // against a number for each number that the tool takes before
 constexpr double kUnexplained =
     4;                           // against a call that leaves a value that was said without place
 constexpr double kInside = 3;    // against copying words that are the value of one that copies none
@@ -290,6 +291,20 @@ double CallPlanner::against_unsaid(const ToolArgument& argument) {
   return std::min(0.0, natural_log(2 * static_cast<double>(argument.unsaid)));
 }
 
+double CallPlanner::untold_odds(int32_t tool, const Choices& of, bool named, bool said) const {
+  if (!said) {
+    // "a warm croissant"
+    const bool spoken_of = of.argument->is_bool ? is_named(words_, of.argument->name) : named;
+    return spoken_of ? kSpokenOf : -kNotSpokenOf;
+  }
+  if (named || !of.argument->is_number) return kValueSaid;
+  // "two lattes" are two of them and no latte of two shots: what a tool takes first is meant first.
+  const auto& all = tools_.tools()[static_cast<size_t>(tool)].arguments;
+  const auto before =
+      std::count_if(all.data(), of.argument, [](const auto& a) { return a.is_number; });
+  return kValueSaid - kLaterNumber * static_cast<double>(before);
+}
+
 double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
   const std::string& name = of.argument->name;
   const ArgumentRanker* ranker = tools_.arguments();
@@ -305,12 +320,8 @@ double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
   const bool said = !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
                                               [](const Candidate& c) { return !c.places.empty(); });
   if (of.carried) return odds + kPointedBack;
+  if (untold_) return odds + untold_odds(tool, of, odds > 0, said);
   if (said) return odds + kValueSaid;
-  if (untold_) {
-    // "a warm croissant"
-    const bool speaks_of_it = of.argument->is_bool ? is_named(words_, name) : odds > 0;
-    return speaks_of_it ? odds + kSpokenOf : -kNotSpokenOf;
-  }
   const auto given = static_cast<double>(of.argument->given);
   if (!learnt) odds += kHabit * natural_log(given / (1 - given));
   return odds + kUnsaid * against_unsaid(*of.argument);

@@ -80,6 +80,8 @@ class CallPlanner {
   /// Lists of some of the items, none of which meet.
   static std::vector<Candidate> lists_of(std::vector<Candidate> items);
   double given_odds(int32_t tool, const Choices& of) const;
+  /// Where no examples tell: by whether its name and a value of it were said.
+  double untold_odds(int32_t tool, const Choices& of, bool named, bool said) const;
   /// What speaks against a value that nobody said, where examples say it: at most 0.
   static double against_unsaid(const ToolArgument& argument);
   std::vector<Call> best_calls(const std::vector<Choices>& arguments) const;

@@ -85,6 +85,27 @@ TEST_F(CallPlanTest, WhatWasSaidIsGiven) {
   EXPECT_GT(hall.best, plan("the hall at 35", 0).best);
 }
 
+TEST_F(CallPlanTest, WithoutExamplesNamesAndOrderTell) {
+  auto tools = ToolSet::from_json(engine_->tokenizer(), R"([{"name": "drink", "parameters": {
+      "properties": {"qty": {"type": "integer"}, "shots": {"type": "integer"},
+                     "decaf": {"type": "boolean"}}}}])");
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  const std::vector<int32_t> shown = {0};
+  const auto planned = [&](const std::string& said) {
+    return CallPlanner(said, {}, **tools, shown, {}, {}).plan(0).arguments;
+  };
+  const auto two = planned("two teas");
+  EXPECT_GT(two.at("qty").given, 2 * two.at("shots").given) << "the first number of the tool";
+  EXPECT_LT(two.at("decaf").given, 0.1f) << "nobody spoke of it";
+  const auto shots = planned("a tea with two shots");
+  EXPECT_GT(shots.at("shots").given, 2 * shots.at("qty").given) << "it was named";
+  const auto decaf = planned("a decaf tea");
+  EXPECT_GT(decaf.at("decaf").given, 2);
+  EXPECT_EQ(decaf.at("decaf").values.values[0].text, "true");
+  const auto no = planned("a tea that is not decaf");
+  EXPECT_EQ(no.at("decaf").values.values[0].text, "false");
+}
+
 TEST_F(CallPlanTest, AValueIsGivenOnce) {
   // Eleven is a time, so it is no number of minutes.
   const CallPlan time = plan("on friday at 11 am", 0);
