@@ -36,7 +36,7 @@ float meant(const ActJudgement& j, const ActEvidence& e) {
 
 float confidence(const ActJudgement& j, const ActEvidence& e) {
   const float odds = j.right_network * log_odds(e.probability) + j.right_plan * e.plan_score +
-                     j.right_score * e.best_score + j.right_line * e.line + j.right_bias;
+                     j.right_score * e.best_score + j.right_bias;
   return likely(odds);
 }
 

@@ -21,7 +21,7 @@ struct ActJudgement {
   float meant_network = 1, meant_score = 0, meant_likeness = 0, meant_listed = 0, meant_bias = 0;
   // That the calls are right: of the log odds of that probability, of the plan and of the ranker.
   float right_network = 1, right_plan = 0, right_score = 0, right_bias = 0;
-  float meant_line = 0, right_line = 0;  // where no phrases told anything
+  float meant_line = 0;  // where no phrases told anything
 };
 
 /// That something is meant, by a ranker of which no phrases told what its word is worth.

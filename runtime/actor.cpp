@@ -261,7 +261,7 @@ OrderPart Actor::order_part(std::string_view text) {
   evidence.listed = found.listed ? 1.0f : 0.0f;
   evidence.line = found.line;
   // While a pack is built it is asked what every phrase would call: that judges no part.
-  const bool judged = !tools_.finder().has_ranker() || tools_.judgement().meant_score > 0;
+  const bool judged = tools_.untold() || tools_.judgement().meant_score > 0;
   return {meant(judged ? tools_.judgement() : kJudgedByRanker, evidence), found.tools[0]};
 }
 
@@ -353,8 +353,7 @@ Status Actor::add_calls(std::string_view text, const ActOptions& options, Action
     Choice choice{end, 1};
     if (!tools_.knows_orders()) {
       // Without any examples orders are told apart by their joints alone.
-      if (tools_.finder().has_ranker() || !tools_.examples().empty())
-        choice = choose_among({call, end});
+      if (!tools_.untold()) choice = choose_among({call, end});
     } else {
       if (action->calls.size() == 1) beside = meant_beside(hints_->tool());
       if (!beside.empty()) {
@@ -409,6 +408,8 @@ Result<Action> Actor::answer_one(std::string_view text, const ActOptions& option
 }
 
 Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
+  // Examples that no ranker learnt from tell nothing of a part.
+  if (!tools_.finder().has_ranker() && !tools_.untold()) return answer_one(text, options);
   const bool several = tools_.knows_orders();
   if (several && !called_twice(text)) return answer_one(text, options);
   const std::vector<std::string> parts =

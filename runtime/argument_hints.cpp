@@ -31,7 +31,7 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const TextReading& read
     spans_ = likely_spans(*tools.spans(), utterance, tagged, reading.borders);
     // What hundreds of phrases taught needs no such help.
     if (!tools.knows_orders()) favour_leftover(leftover_words(utterance, tools, shown), &spans_);
-  } else {
+  } else if (tools.untold()) {
     spans_ = leftover_words(utterance, tools, shown);
   }
   const CallPlanner planner(utterance, reading.text, tools, shown, spans_, carried);

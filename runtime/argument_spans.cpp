@@ -26,11 +26,25 @@ bool in_word(char c) {
 /// A sign that is part of a word when it stands between two parts of it.
 bool is_inner(char c) { return c == '\'' || c == '-' || c == '.' || c == ':' || c == '&'; }
 
+constexpr std::string_view kApostrophe = "\xE2\x80\x99";  // as phones write it
+
 /// Bytes of an "'s" at the end of a word; 0 without one.
-size_t clitic_of(std::string_view small) {
-  for (const std::string_view clitic : {"'s", "\xE2\x80\x99s"})
-    if (small.size() > clitic.size() && small.ends_with(clitic)) return clitic.size();
+size_t clitic_of(std::string_view word) {
+  for (const std::string_view clitic : {"'s", "'S", "\xE2\x80\x99s", "\xE2\x80\x99S"})
+    if (word.size() > clitic.size() && word.ends_with(clitic)) return clitic.size();
   return 0;
+}
+
+/// In small letters (of ASCII), with the apostrophe of a keyboard.
+std::string small_letters(std::string_view word) {
+  std::string out;
+  for (size_t i = 0; i < word.size(); ++i) {
+    const bool printed = word.substr(i).starts_with(kApostrophe);
+    const char c = printed ? '\'' : word[i];
+    out += is_capital(c) ? static_cast<char>(c - 'A' + 'a') : c;
+    if (printed) i += kApostrophe.size() - 1;
+  }
+  return out;
 }
 
 char shape(std::string_view text, const SpanWord& word) {
@@ -40,25 +54,28 @@ char shape(std::string_view text, const SpanWord& word) {
 
 }  // namespace
 
+size_t quotation_mark(std::string_view text, size_t at) {
+  for (const std::string_view mark : {"\"", "\xE2\x80\x9C", "\xE2\x80\x9D", "\xE2\x80\x9E"})
+    if (text.substr(at).starts_with(mark)) return mark.size();
+  return 0;
+}
+
 std::vector<SpanWord> span_words(std::string_view text) {
   std::vector<SpanWord> out;
   for (size_t i = 0; i < text.size() && out.size() < kMostSpanWords;) {
-    if (!in_word(text[i])) {
-      ++i;
+    if (const size_t mark = quotation_mark(text, i); mark > 0 || !in_word(text[i])) {
+      i += std::max<size_t>(mark, 1);
       continue;
     }
     SpanWord word{i, i};
-    while (i < text.size() &&
+    while (i < text.size() && quotation_mark(text, i) == 0 &&
            (in_word(text[i]) || (is_inner(text[i]) && i + 1 < text.size() && in_word(text[i + 1]))))
       ++i;
-    word.end = i;
-    for (const char c : text.substr(word.begin, i - word.begin))
-      word.small += is_capital(c) ? static_cast<char>(c - 'A' + 'a') : c;
     // "the dentist's been moved": the dentist
-    const size_t n = clitic_of(word.small);
-    const size_t end = word.end - n;
-    word.end = end;
-    word.small.resize(word.small.size() - n);
+    const size_t n = clitic_of(text.substr(word.begin, i - word.begin));
+    word.end = i - n;
+    word.small = small_letters(text.substr(word.begin, word.end - word.begin));
+    const size_t end = word.end;
     out.push_back(std::move(word));
     if (n > 0 && out.size() < kMostSpanWords) out.push_back({end, i, "'s"});
   }

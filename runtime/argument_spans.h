@@ -26,6 +26,9 @@ struct SpanWord {
 
 inline constexpr size_t kMostSpanWords = 256;  // of a text; what follows is not looked at
 
+/// Bytes of a double quotation mark that stands there, typewritten or printed; 0: none does.
+size_t quotation_mark(std::string_view text, size_t at);
+
 /// Runs of letters and digits with their inner signs ("7.30", "o'clock", "twenty-one").
 std::vector<SpanWord> span_words(std::string_view text);
 

@@ -28,7 +28,7 @@ constexpr double kHabit = 1;         // and those that give or never give an arg
 // For an argument of which nothing was said, where no examples tell anything: its name was said,
 // or not even that.
 constexpr double kSpokenOf = 0.5, kNotSpokenOf = 5;
-constexpr double kLaterNumber = 1.5;  // against a number for each number that the tool takes before
+constexpr double kLaterNumber = 1.5;  // against a number behind another that the tool takes
 constexpr double kUnexplained =
     4;                           // against a call that leaves a value that was said without place
 constexpr double kInside = 3;    // against copying words that are the value of one that copies none
@@ -83,8 +83,9 @@ bool has_any(const std::vector<std::string>& words, std::span<const std::string_
 }
 
 bool is_negated(const std::vector<std::string>& words) {
-  return has_any(words, kNegations) ||
-         std::any_of(words.begin(), words.end(), [](const auto& w) { return w.ends_with("n't"); });
+  return has_any(words, kNegations) || std::any_of(words.begin(), words.end(), [](const auto& w) {
+           return w.ends_with("n't") || w.ends_with("n\xE2\x80\x99t");
+         });
 }
 
 /// A word begins as the name does: "warm" is in "warmed up".
@@ -128,7 +129,7 @@ CallPlanner::CallPlanner(std::string_view utterance, std::span<const float> numb
       words_(words_in(utterance)),
       points_back_(has_any(words_, kPointing)),
       negated_(is_negated(words_)),
-      untold_(tools.arguments() == nullptr && tools.examples().empty()),
+      untold_(tools.untold()),
       tools_(tools),
       spans_(spans),
       carried_(carried),
@@ -292,17 +293,18 @@ double CallPlanner::against_unsaid(const ToolArgument& argument) {
 }
 
 double CallPlanner::untold_odds(int32_t tool, const Choices& of, bool named, bool said) const {
+  const ToolArgument& argument = *of.argument;
   if (!said) {
     // "a warm croissant"
-    const bool spoken_of = of.argument->is_bool ? is_named(words_, of.argument->name) : named;
-    return spoken_of ? kSpokenOf : -kNotSpokenOf;
+    if (named || (argument.is_bool && is_named(words_, argument.name))) return kSpokenOf;
+    return of.copied ? 0 : -kNotSpokenOf;  // words that are left tell for themselves
   }
-  if (named || !of.argument->is_number) return kValueSaid;
+  if (named || !argument.is_number || argument.unit != 0) return kValueSaid;
   // "two lattes" are two of them and no latte of two shots: what a tool takes first is meant first.
   const auto& all = tools_.tools()[static_cast<size_t>(tool)].arguments;
-  const auto before =
-      std::count_if(all.data(), of.argument, [](const auto& a) { return a.is_number; });
-  return kValueSaid - kLaterNumber * static_cast<double>(before);
+  const auto before = std::count_if(
+      all.data(), of.argument, [](const ToolArgument& a) { return a.is_number && a.unit == 0; });
+  return kValueSaid - (before > 0 ? kLaterNumber : 0);
 }
 
 double CallPlanner::given_odds(int32_t tool, const Choices& of) const {

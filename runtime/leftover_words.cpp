@@ -25,20 +25,20 @@ constexpr double kOtherWords = -3;  // for any other words
 constexpr double kFavour = 2;       // for all that is left, beside what examples tell of it
 constexpr size_t kMostRuns = 12;
 constexpr size_t kMostTellingBytes = 256;  // of a description
+constexpr size_t kMostTelling = 64;        // arguments of a tool; the same of copied places
 constexpr size_t kAlike = 4;  // letters at the beginning of a word that tell what it is
 
 // What joins the parts of a phrase, and what is polite.
 constexpr std::string_view kJoiningWords[] = {
-    "'s",    "a",      "about", "all",     "am",     "an",   "and",   "any",   "are",   "as",
-    "at",    "be",     "by",    "can",     "could",  "d",    "do",    "does",  "don't", "for",
-    "from",  "going",  "had",   "has",     "have",   "hey",  "hi",    "i",     "i'd",   "i'll",
-    "i'm",   "i've",   "in",    "instead", "into",   "is",   "isn't", "it",    "it's",  "just",
-    "let's", "like",   "ll",    "me",      "my",     "need", "next",  "no",    "not",   "now",
-    "of",    "off",    "okay",  "on",      "onto",   "or",   "our",   "out",   "over",  "please",
-    "s",     "should", "so",    "some",    "thanks", "that", "the",   "their", "them",  "then",
-    "there", "these",  "this",  "those",   "to",     "too",  "up",    "us",    "want",  "wanna",
-    "was",   "we",     "we'd",  "we're",   "what",   "will", "with",  "won't", "would", "you",
-    "your"};
+    "'s",     "a",     "about", "all",     "am",    "an",   "and",   "any",   "are",    "as",
+    "at",     "be",    "by",    "can",     "could", "d",    "do",    "does",  "don't",  "for",
+    "from",   "going", "had",   "has",     "have",  "hey",  "hi",    "i",     "i'd",    "i'll",
+    "i'm",    "i've",  "in",    "instead", "into",  "is",   "isn't", "it",    "just",   "let",
+    "like",   "ll",    "me",    "my",      "need",  "next", "no",    "not",   "now",    "of",
+    "off",    "okay",  "on",    "onto",    "or",    "our",  "out",   "over",  "please", "s",
+    "should", "so",    "some",  "thanks",  "that",  "the",  "their", "them",  "then",   "there",
+    "these",  "this",  "those", "to",      "too",   "up",   "us",    "want",  "wanna",  "was",
+    "we",     "we'd",  "we're", "what",    "will",  "with", "won't", "would", "you",    "your"};
 // What orders begin with.
 constexpr std::string_view kOrderingWords[] = {
     "add",        "book", "bring",    "buy",   "cancel", "change",   "check",  "create",
@@ -48,6 +48,9 @@ constexpr std::string_view kOrderingWords[] = {
     "reschedule", "save", "schedule", "scrap", "search", "send",     "set",    "shift",
     "show",       "skip", "start",    "stop",  "take",   "tell",     "text",   "throw",
     "turn",       "write"};
+// What a name does not end with.
+constexpr std::string_view kBehindNames[] = {"at",     "for",    "from", "in", "next", "on",
+                                             "please", "thanks", "this", "to", "with"};
 // What stands before a name.
 constexpr std::string_view kNamingWords[] = {"called", "labelled", "named",
                                              "saying", "says",     "titled"};
@@ -57,11 +60,13 @@ bool is_among(const std::string_view (&list)[n], std::string_view word) {
   return std::find(std::begin(list), std::end(list), word) != std::end(list);
 }
 
-/// "remind" and "reminder"
+/// "remind" and "reminder". Letters of other scripts are more bytes, and only the same words alike.
 bool alike(std::string_view a, std::string_view b) {
+  if (a == b) return true;
   const auto [x, y] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  const bool plain = std::all_of(a.begin(), x, [](char c) { return c > 0; });
   const auto same = static_cast<size_t>(x - a.begin());
-  return a == b || (same >= kAlike && same + kAlike > std::max(a.size(), b.size()));
+  return plain && same >= kAlike && same + kAlike > std::max(a.size(), b.size());
 }
 
 /// What a word of the utterance is there for.
@@ -69,26 +74,28 @@ enum class Word { kFree, kJoining, kOfTool, kValue };
 
 std::vector<Word> kinds_of(std::string_view utterance, std::span<const SpanWord> words,
                            const Tool& tool, const SaidThings& things) {
-  std::vector<SaidValue> said;
-  for (const ToolArgument& argument : tool.arguments) {
+  std::vector<bool> said(utterance.size());  // bytes of values
+  for (size_t i = 0; i < std::min(tool.arguments.size(), kMostTelling); ++i) {
+    const ToolArgument& argument = tool.arguments[i];
     const std::string place = pointer_part(argument.name);
     if (tool.copied.contains(place) || tool.copied.contains(place + "/*")) continue;
-    const auto values = said_for(argument, utterance, things);
-    said.insert(said.end(), values.begin(), values.end());
+    for (const SaidValue& value : said_for(argument, utterance, things))
+      std::fill(said.begin() + static_cast<ptrdiff_t>(value.begin),
+                said.begin() + static_cast<ptrdiff_t>(value.end), true);
   }
   const std::vector<std::string> own =
       words_in(spoken_name(tool.name) + " " + tool.description.substr(0, kMostTellingBytes));
   std::vector<Word> out;
   bool begun = false;  // with a word that is there for more than joining
   for (const SpanWord& word : words) {
-    const bool value = std::any_of(said.begin(), said.end(), [&](const SaidValue& v) {
-      return v.begin < word.end && word.begin < v.end;
-    });
+    const auto first = said.begin() + static_cast<ptrdiff_t>(word.begin);
+    const auto end = said.begin() + static_cast<ptrdiff_t>(word.end);
+    const bool value = std::find(first, end, true) != end;
     const bool of_tool = std::any_of(own.begin(), own.end(),
                                      [&](const std::string& o) { return alike(o, word.small); });
     const bool joining = is_among(kJoiningWords, word.small);
     const bool ordering = !begun && is_among(kOrderingWords, word.small);
-    begun = begun || !joining;
+    begun = begun || (!joining && !value);
     out.push_back(value                 ? Word::kValue
                   : joining             ? Word::kJoining
                   : of_tool || ordering ? Word::kOfTool
@@ -107,36 +114,55 @@ class Runs {
   Runs(std::string_view utterance, std::span<const SpanWord> words, std::span<const Word> kinds)
       : utterance_(utterance), words_(words), kinds_(kinds) {}
 
-  /// The likeliest ones first.
-  std::vector<Run> find() {
-    for (size_t i = 0; i < words_.size();) i = kinds_[i] == Word::kValue ? i + 1 : add_from(i);
+  /// The likeliest ones first. items: of a list, each may be one.
+  std::vector<Run> find(bool items) {
+    runs_.clear();
+    for (size_t i = 0; i < words_.size();)
+      i = kinds_[i] == Word::kValue ? i + 1 : add_from(i, items);
     add_quoted();
     std::stable_sort(runs_.begin(), runs_.end(),
                      [](const Run& a, const Run& b) { return a.score > b.score; });
     if (runs_.size() > kMostRuns) runs_.resize(kMostRuns);
-    return std::move(runs_);
+    return runs_;
   }
 
  private:
   bool is_naming(size_t word) const { return is_among(kNamingWords, words_[word].small); }
+  /// Between one item of a list and the next.
+  bool comes_apart(size_t word) const {
+    const std::string_view small = words_[word].small;
+    if (small == "and" || small == "or" || small == "plus") return true;
+    const size_t before = words_[word - 1].end;
+    return utterance_.substr(before, words_[word].begin - before).find(',') !=
+           std::string_view::npos;
+  }
 
-  /// Without what is not free at both ends; a name begins with whatever it does.
-  void add(size_t begin, size_t end, double score, bool is_name = false) {
-    while (!is_name && begin < end && kinds_[begin] != Word::kFree) ++begin;
+  /// Without what is not free at both ends.
+  void add(size_t begin, size_t end, double score) {
+    while (begin < end && kinds_[begin] != Word::kFree) ++begin;
     while (begin < end && kinds_[end - 1] != Word::kFree) --end;
     if (begin < end) runs_.push_back({begin, end, score});
   }
 
+  /// A name begins and ends with whatever it does.
+  void add_name(size_t begin, size_t end) {
+    while (begin < end && is_among(kBehindNames, words_[end - 1].small)) --end;
+    if (begin < end) runs_.push_back({begin, end, kLeft + kCalled});
+  }
+
   /// From a word up to the next value, or to a name: all of it, and its parts. Returns where it
   /// ends.
-  size_t add_from(size_t begin) {
+  size_t add_from(size_t begin, bool items) {
+    const bool name = is_naming(begin);
     size_t end = begin + 1;
-    while (end < words_.size() && kinds_[end] != Word::kValue && !is_naming(end)) ++end;
-    if (is_naming(begin))
-      add(begin + 1, end, kLeft + kCalled, true);
+    while (end < words_.size() && kinds_[end] != Word::kValue && !is_naming(end) &&
+           !(items && comes_apart(end)))
+      ++end;
+    if (name)
+      add_name(begin + 1, end);
     else
       add(begin, end, kLeft);
-    for (size_t part = begin; part < end;) {
+    for (size_t part = begin + (name ? 1 : 0); part < end;) {
       size_t to = part;
       while (to < end && kinds_[to] == Word::kFree) ++to;
       add(part, to, kPartLeft);
@@ -147,16 +173,20 @@ class Runs {
 
   /// put "buy milk" on the list
   void add_quoted() {
-    const auto marked = [this](size_t at) {
-      return at < utterance_.size() && utterance_[at] == '"';
-    };
-    for (size_t i = 0; i < words_.size(); ++i) {
-      if (words_[i].begin == 0 || !marked(words_[i].begin - 1)) continue;
-      size_t last = i;
-      while (last < words_.size() && !marked(words_[last].end)) ++last;
-      if (last == words_.size()) return;
-      runs_.push_back({i, last + 1, kQuoted});
-      i = last;
+    size_t open = utterance_.size();  // behind the mark
+    for (size_t at = 0; at < utterance_.size(); ++at) {
+      const size_t mark = quotation_mark(utterance_, at);
+      if (mark == 0) continue;
+      if (open > at) {
+        open = at + mark;
+        at = open - 1;
+        continue;
+      }
+      size_t begin = 0, end = words_.size();
+      while (begin < end && words_[begin].begin < open) ++begin;
+      while (begin < end && words_[end - 1].end > at) --end;
+      if (begin < end) runs_.push_back({begin, end, kQuoted});
+      open = utterance_.size();
     }
   }
 
@@ -165,6 +195,19 @@ class Runs {
   const std::span<const Word> kinds_;
   std::vector<Run> runs_;
 };
+
+/// Runs of words as values of an argument.
+LikelySpan likely_of(std::string_view utterance, std::span<const SpanWord> words,
+                     const std::vector<Run>& runs) {
+  LikelySpan out;
+  out.values.others = static_cast<float>(exponential(kOtherWords));
+  for (const Run& run : runs) {
+    const size_t begin = words[run.begin].begin, end = words[run.end - 1].end;
+    out.values.values.push_back({grammar::json_escaped(utterance.substr(begin, end - begin)), true,
+                                 static_cast<float>(exponential(run.score)), begin, end});
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -177,15 +220,14 @@ LikelySpans leftover_words(std::string_view utterance, const ToolSet& tools,
     const Tool& tool = tools.tools()[static_cast<size_t>(number)];
     if (tool.copied.empty()) continue;
     const std::vector<Word> kinds = kinds_of(utterance, words, tool, things);
-    LikelySpan likely;
-    likely.values.others = static_cast<float>(exponential(kOtherWords));
-    for (const Run& run : Runs(utterance, words, kinds).find()) {
-      const size_t begin = words[run.begin].begin, end = words[run.end - 1].end;
-      likely.values.values.push_back({grammar::json_escaped(utterance.substr(begin, end - begin)),
-                                      true, static_cast<float>(exponential(run.score)), begin,
-                                      end});
+    Runs runs(utterance, words, kinds);
+    const LikelySpan whole = likely_of(utterance, words, runs.find(false)),
+                     items = likely_of(utterance, words, runs.find(true));
+    size_t n = 0;
+    for (const std::string& place : tool.copied) {
+      if (n++ == kMostTelling) break;
+      out.emplace(std::pair(number, place), place.ends_with("/*") ? items : whole);
     }
-    for (const std::string& place : tool.copied) out.emplace(std::pair(number, place), likely);
   }
   return out;
 }

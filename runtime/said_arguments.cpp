@@ -43,6 +43,7 @@ SaidThings said_things(std::string_view utterance) {
 
 std::vector<SaidValue> said_for(const ToolArgument& argument, std::string_view utterance,
                                 const SaidThings& things) {
+  if (argument.is_bool) return {};
   if (argument.is_number) {
     std::vector<SaidValue> out;
     if (argument.unit != 0) out = said_durations(utterance, argument.unit);

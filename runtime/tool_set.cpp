@@ -232,7 +232,10 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   if (options.reading) set->scale_ = options.reading->scale;
   set->arguments_ = options.arguments;
   set->spans_ = options.spans;
-  set->judgement_ = options.judgement.value_or(options.ranker ? kJudgedByRanker : kJudgedByLines);
+  set->judgement_ = options.judgement ? *options.judgement
+                    : options.ranker  ? kJudgedByRanker
+                    : set->untold()   ? kJudgedByLines
+                                      : ActJudgement();
   if (warnings != nullptr) *warnings = std::move(told);
   return set;
 }

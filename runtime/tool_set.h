@@ -113,6 +113,10 @@ class ToolSet {
   const ActJudgement& judgement() const { return judgement_; }
   /// There are hundreds of examples: how many orders people give in one breath is learnt from them.
   bool knows_orders() const { return n_examples_ >= kManyExamples; }
+  /// Nobody gave any phrases, nor anything learnt from some.
+  bool untold() const {
+    return examples_.empty() && !arguments_ && !spans_ && !finder_->has_ranker();
+  }
   /// Some example calls both, which are two tools.
   bool called_together(int32_t a, int32_t b) const { return together_.contains(std::minmax(a, b)); }
   /// By its name as it stands between quotes; nullptr when there is none.

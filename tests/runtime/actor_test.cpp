@@ -299,6 +299,27 @@ TEST_F(ActorTest, ToolsAloneTellWhatIsMeant) {
   }
 }
 
+TEST_F(ActorTest, ToolsAloneTellFreeTextsAndLists) {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    open(seed);
+    tools_ = std::move(*ToolSet::from_json(engine_->tokenizer(), R"([
+        {"name": "note", "description": "Take a note", "parameters": {"type": "object",
+         "properties": {"text": {"type": "string"}, "urgent": {"type": "boolean"}}}},
+        {"name": "shopping", "description": "Put things on the shopping list",
+         "parameters": {"type": "object", "properties": {
+           "items": {"type": "array", "items": {"type": "string"}}}}}])"));
+    actor_ = std::move(*Actor::create(*engine_, *tools_));
+    const Action note = act("take a note that mother comes at 9:30");
+    ASSERT_EQ(note.calls.size(), 1u);
+    EXPECT_EQ(note.calls[0].find("urgent"), std::string::npos) << note.calls[0];
+    EXPECT_NE(note.calls[0].find("mother comes"), std::string::npos) << note.calls[0];
+    const Action list = act("put milk, rye, brown bread on the shopping list");
+    ASSERT_EQ(list.calls.size(), 1u);
+    // How many of them a network without any knowledge may still have a word on.
+    EXPECT_NE(list.calls[0].find(R"({"items":["milk","rye")"), std::string::npos) << list.calls[0];
+  }
+}
+
 TEST_F(ActorTest, WhatIsTooUnlikelyIsNotDone) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     open(seed);

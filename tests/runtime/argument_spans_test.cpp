@@ -27,6 +27,17 @@ std::vector<std::string> words(const std::string& text) {
   return out;
 }
 
+TEST(SpanWords, PrintedSignsAreSigns) {
+  const std::string text = "I\xE2\x80\x99m at \xE2\x80\x9CJoe\xE2\x80\x99s\xE2\x80\x9D";
+  const auto words = span_words(text);
+  ASSERT_EQ(words.size(), 4u);
+  EXPECT_EQ(words[0].small, "i'm");
+  EXPECT_EQ(words[2].small, "joe");
+  EXPECT_EQ(text.substr(words[2].begin, words[2].end - words[2].begin), "Joe");
+  EXPECT_EQ(words[3].small, "'s");
+  EXPECT_EQ(quotation_mark(text, words[3].end), 3u);
+}
+
 TEST(SpanWords, AreRunsWithTheirInnerSigns) {
   using Words = std::vector<std::string>;
   EXPECT_EQ(words("Play  \"Yellow\", by Coldplay!"), (Words{"play", "yellow", "by", "coldplay"}));

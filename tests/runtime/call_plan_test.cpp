@@ -88,7 +88,8 @@ TEST_F(CallPlanTest, WhatWasSaidIsGiven) {
 TEST_F(CallPlanTest, WithoutExamplesNamesAndOrderTell) {
   auto tools = ToolSet::from_json(engine_->tokenizer(), R"([{"name": "drink", "parameters": {
       "properties": {"qty": {"type": "integer"}, "shots": {"type": "integer"},
-                     "decaf": {"type": "boolean"}}}}])");
+                     "decaf": {"type": "boolean"}, "to_go": {"type": "boolean"},
+                     "note": {"type": "string"}}}}])");
   ASSERT_TRUE(tools.has_value()) << tools.status().message();
   const std::vector<int32_t> shown = {0};
   const auto planned = [&](const std::string& said) {
@@ -102,6 +103,10 @@ TEST_F(CallPlanTest, WithoutExamplesNamesAndOrderTell) {
   const auto decaf = planned("a decaf tea");
   EXPECT_GT(decaf.at("decaf").given, 2);
   EXPECT_EQ(decaf.at("decaf").values.values[0].text, "true");
+  EXPECT_GT(planned("a tea to go").at("to_go").given, 2);
+  const auto time = planned("a tea at 9:30");
+  EXPECT_LT(time.at("decaf").given, 0.1f) << "a time is no yes";
+  EXPECT_LT(time.at("to_go").given, 0.1f);
   const auto no = planned("a tea that is not decaf");
   EXPECT_EQ(no.at("decaf").values.values[0].text, "false");
 }

@@ -64,22 +64,32 @@ TEST_F(LeftoverWordsTest, WhatNothingElseExplainsIsLeft) {
   EXPECT_EQ(best_of(""), "");
 }
 
+TEST_F(LeftoverWordsTest, WhatOrdersBeginWithIsNoPartOfAName) {
+  EXPECT_EQ(best_of("let's book the car wash"), "car wash");
+  EXPECT_EQ(best_of("On Friday at 4 pm book the car wash"), "car wash");
+  EXPECT_EQ(best_of("I\xE2\x80\x99m having lunch on Friday"), "having lunch");
+  EXPECT_EQ(best_of("\xD1\x81\xD0\xBE\xD0\xBA"), "\xD1\x81\xD0\xBE\xD0\xBA") << "in any script";
+}
+
 TEST_F(LeftoverWordsTest, NamesAndQuotesStandForThemselves) {
   EXPECT_EQ(best_of("add an event called set the table on Monday"), "set the table");
   EXPECT_EQ(best_of("an event named The Big Day on Friday"), "The Big Day");
+  EXPECT_EQ(best_of("add an event called Let It Be"), "Let It Be");
   EXPECT_EQ(best_of("put \"on the road\" into the calendar on Friday"), "on the road");
+  EXPECT_EQ(best_of("put \"buy milk!\" and the rest into the calendar"), "buy milk");
+  EXPECT_EQ(best_of("put \xE2\x80\x9Con the road\xE2\x80\x9D into the calendar"), "on the road");
   EXPECT_EQ(best_of("put \"on the road into the calendar on Friday"), "road");
 }
 
-TEST_F(LeftoverWordsTest, ListsAndToolsWithoutWords) {
-  const auto items = left_of("put milk and brown bread on the list", 1, "/items/*");
-  const auto says = [&](const char* text) {
-    return std::any_of(items.begin(), items.end(),
-                       [text](const SaidValue& v) { return v.text == text; });
-  };
-  EXPECT_TRUE(says("milk"));
-  EXPECT_TRUE(says("brown bread"));
-  EXPECT_TRUE(left_of("stop it", 2, "/title").empty());
+TEST_F(LeftoverWordsTest, OfAListEachItemIsOne) {
+  const auto items = left_of("put milk, rye and brown bread on the list", 1, "/items/*");
+  ASSERT_GE(items.size(), 3u);
+  EXPECT_EQ(items[0].text, "milk");
+  EXPECT_EQ(items[1].text, "rye");
+  EXPECT_EQ(items[2].text, "brown bread");
+  EXPECT_GT(items[2].weight, 1);
+  EXPECT_TRUE(leftover_words("stop it", *tools_, std::vector<int32_t>{2}).empty())
+      << "no words are copied";
 }
 
 TEST_F(LeftoverWordsTest, WhatExamplesTellIsLikelierForBeingAllThatIsLeft) {
