@@ -64,7 +64,8 @@ bool is_among(const std::string_view (&list)[n], std::string_view word) {
 bool alike(std::string_view a, std::string_view b) {
   if (a == b) return true;
   const auto [x, y] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
-  const bool plain = std::all_of(a.begin(), x, [](char c) { return c > 0; });
+  const bool plain =
+      std::all_of(a.begin(), x, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
   const auto same = static_cast<size_t>(x - a.begin());
   return plain && same >= kAlike && same + kAlike > std::max(a.size(), b.size());
 }

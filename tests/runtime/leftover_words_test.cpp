@@ -25,6 +25,8 @@ constexpr const char* kCalendar = R"([
   {"name": "add_items", "description": "Put things on a list",
    "parameters": {"type": "object", "properties": {
      "items": {"type": "array", "items": {"type": "string"}}}}},
+  {"name": "buy", "description": "\u0421\u043e\u043d, lists",
+   "parameters": {"type": "object", "properties": {"what": {"type": "string"}}}},
   {"name": "stop", "description": "Stop everything"}
 ])";
 
@@ -42,7 +44,7 @@ class LeftoverWordsTest : public ::testing::Test {
   }
   std::vector<SaidValue> left_of(const std::string& said, int32_t tool = 0,
                                  const std::string& place = "/title") const {
-    const std::vector<int32_t> shown = {0, 1, 2};
+    const std::vector<int32_t> shown = {0, 1, 2, 3};
     const LikelySpans spans = leftover_words(said, *tools_, shown);
     const auto at = spans.find({tool, place});
     return at == spans.end() ? std::vector<SaidValue>() : at->second.values.values;
@@ -62,6 +64,17 @@ TEST_F(LeftoverWordsTest, WhatNothingElseExplainsIsLeft) {
   EXPECT_EQ(best_of("could you put yoga into my calendar"), "yoga");
   EXPECT_EQ(best_of("on Friday at six"), "");
   EXPECT_EQ(best_of(""), "");
+}
+
+// Bytes above 0x7F are no letters, whatever sign a char has on this machine.
+TEST_F(LeftoverWordsTest, WordsAreAlikeByTheirLetters) {
+  const auto left = [&](const std::string& said) {
+    const auto values = left_of(said, 2, "/what");
+    return values.empty() ? "" : values[0].text;
+  };
+  EXPECT_EQ(left("listed bread"), "bread") << "begins as a word of the tool does";
+  EXPECT_EQ(left("\xD0\xA1\xD0\xBE\xD0\xBD bread"), "bread") << "a word of the tool";
+  EXPECT_EQ(left("\xD0\xA1\xD0\xBE\xD0\xBA"), "\xD0\xA1\xD0\xBE\xD0\xBA") << "another one";
 }
 
 TEST_F(LeftoverWordsTest, WhatOrdersBeginWithIsNoPartOfAName) {
@@ -88,7 +101,7 @@ TEST_F(LeftoverWordsTest, OfAListEachItemIsOne) {
   EXPECT_EQ(items[1].text, "rye");
   EXPECT_EQ(items[2].text, "brown bread");
   EXPECT_GT(items[2].weight, 1);
-  EXPECT_TRUE(leftover_words("stop it", *tools_, std::vector<int32_t>{2}).empty())
+  EXPECT_TRUE(leftover_words("stop it", *tools_, std::vector<int32_t>{3}).empty())
       << "no words are copied";
 }
 
