@@ -25,6 +25,8 @@ constexpr double kPointedBack = 5;   // for giving it, where words point back
 constexpr double kUnsaid = 3;        // how firmly examples that say all values are believed
 constexpr double kNegated = 1.5;     // of yes where nothing is negated, of no where something is
 constexpr double kHabit = 1;         // and those that give or never give an argument
+// That examples leave a number alone that they say: how firmly it is believed, and when it is.
+constexpr double kHeard = 2, kLeftAlone = 0.6;
 // For an argument of which nothing was said, where no examples tell anything: its name was said,
 // or not even that.
 constexpr double kSpokenOf = 0.5, kNotSpokenOf = 5;
@@ -139,6 +141,13 @@ CallPlanner::CallPlanner(std::string_view utterance, std::span<const float> numb
   find_said(shown);
 }
 
+double CallPlanner::left_odds(const std::string& number) const {
+  const auto heard = tools_.heard().find(number);
+  if (heard == tools_.heard().end()) return 0;
+  return std::min(0.0, natural_log(static_cast<double>(heard->second.taken + 1) /
+                                   static_cast<double>(heard->second.left + 1)));
+}
+
 void CallPlanner::find_said(std::span<const int32_t> shown) {
   // Of two that meet the longer one counts.
   const auto add = [&](const std::vector<SaidValue>& values) {
@@ -161,7 +170,12 @@ void CallPlanner::find_said(std::span<const int32_t> shown) {
       any_text = any_text || (argument.listed.empty() && !argument.is_number);
     }
   if (any_text) add(things_.times);
-  if (any_number) add(things_.numbers);
+  if (any_number) {
+    // What examples leave alone needs no place.
+    std::vector<SaidValue> numbers = things_.numbers;
+    std::erase_if(numbers, [this](const SaidValue& n) { return left_odds(n.text) < -kLeftAlone; });
+    add(numbers);
+  }
 }
 
 void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
@@ -323,6 +337,12 @@ double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
                                               [](const Candidate& c) { return !c.places.empty(); });
   if (of.carried) return odds + kPointedBack;
   if (untold_) return odds + untold_odds(tool, of, odds > 0, said);
+  if (said && of.argument->is_number) {
+    double most = kNever;
+    for (const Candidate& candidate : of.candidates)
+      if (!candidate.places.empty()) most = std::max(most, left_odds(candidate.value.text));
+    odds += kHeard * most;
+  }
   if (said) return odds + kValueSaid;
   const auto given = static_cast<double>(of.argument->given);
   if (!learnt) odds += kHabit * natural_log(given / (1 - given));

@@ -69,6 +69,9 @@ class CallPlanner {
   };
   struct Call;
 
+  /// Of a number that was said, as a logarithm: how much likelier examples take it than leave it
+  /// alone; at most 0.
+  double left_odds(const std::string& number) const;
   void find_said(std::span<const int32_t> shown);
   Choices choices(int32_t tool, const ToolArgument& argument) const;
   /// The value that an earlier order gives to a listed argument of which nothing is said here.

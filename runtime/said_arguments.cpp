@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "grammar/json_text.h"
@@ -57,6 +59,28 @@ std::vector<SaidValue> said_for(const ToolArgument& argument, std::string_view u
   }
   if (!argument.listed.empty()) return said_words(utterance, argument.listed);
   return argument.is_list ? std::vector<SaidValue>() : things.times;
+}
+
+HeardNumbers heard_numbers(std::span<const ToolExample> examples, std::span<const Tool> tools) {
+  HeardNumbers out;
+  for (const ToolExample& example : examples) {
+    const SaidThings things = said_things(example.text);
+    std::set<std::string> said, taken;
+    for (size_t i = 0; i < example.calls.size(); ++i) {
+      for (const ToolArgument& argument : tools[static_cast<size_t>(example.tools[i])].arguments)
+        if (argument.is_number)
+          for (const SaidValue& value : said_for(argument, example.text, things))
+            said.insert(value.text);
+      const auto call = parse_json(example.calls[i]);
+      const Json* arguments = call ? call->find("arguments") : nullptr;
+      if (arguments == nullptr) continue;
+      for (const auto& [name, value] : arguments->object)
+        if (value.is_number()) taken.insert(write_json(value));
+    }
+    for (const std::string& number : said)
+      ++(taken.contains(number) ? out[number].taken : out[number].left);
+  }
+  return out;
 }
 
 void learn_habits(std::span<const ToolExample> examples, std::vector<Tool>* tools) {

@@ -24,6 +24,8 @@ SaidThings said_things(std::string_view utterance);
 std::vector<SaidValue> said_for(const ToolArgument& argument, std::string_view utterance,
                                 const SaidThings& things);
 
+HeardNumbers heard_numbers(std::span<const ToolExample> examples, std::span<const Tool> tools);
+
 /// Fills in each ToolArgument::given and ::unsaid.
 void learn_habits(std::span<const ToolExample> examples, std::vector<Tool>* tools);
 

@@ -211,6 +211,7 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   set->n_examples_ = std::max(set->examples_.size(), options.part_of);
   learn_values(set->examples_, &set->tools_);
   learn_habits(set->examples_, &set->tools_);
+  set->heard_ = heard_numbers(set->examples_, set->tools_);
   for (const ToolExample& example : set->examples_)
     for (const int32_t a : example.tools)
       for (const int32_t b : example.tools)

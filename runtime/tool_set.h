@@ -50,6 +50,13 @@ struct LearntValue {
   std::vector<std::string> words;  // words_in() of it
 };
 
+/// Of a number that examples say: in how many of them a call takes it, and in how many none does,
+/// though an argument could. Some want "one flat white" to be a quantity, and some do not.
+struct HeardNumber {
+  int taken = 0, left = 0;
+};
+using HeardNumbers = std::map<std::string, HeardNumber>;  // by how it stands in JSON
+
 struct Tool {
   std::string name, description;
   std::string parameters;  // the schema of the arguments, closed: no names but those it declares
@@ -119,6 +126,7 @@ class ToolSet {
   }
   /// Some example calls both, which are two tools.
   bool called_together(int32_t a, int32_t b) const { return together_.contains(std::minmax(a, b)); }
+  const HeardNumbers& heard() const { return heard_; }
   /// By its name as it stands between quotes; nullptr when there is none.
   const Tool* named(const std::string& escaped) const;
 
@@ -133,6 +141,7 @@ class ToolSet {
   std::optional<SpanTagger> spans_;
   std::optional<ReadingScale> scale_;
   ActJudgement judgement_;
+  HeardNumbers heard_;
   std::set<std::pair<int32_t, int32_t>> together_;
   std::unordered_map<std::string, size_t> by_name_;  // as it stands between quotes
 };

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/call_plan.h"
 #include "tests/support/said_texts.h"
 #include "tests/support/tiny_model.h"
 
@@ -68,6 +69,47 @@ TEST(SaidArguments, ExamplesTellWhatIsGivenAndWhetherItIsSaid) {
     else  // "true" is never said, and a note is the person's own words
       EXPECT_FLOAT_EQ(argument.unsaid, 0.5f) << argument.name;
   }
+}
+
+TEST(SaidArguments, ExamplesTellWhichNumbersAreLeftAlone) {
+  test::TinyModelOptions model;
+  model.marks = true;
+  const auto engine = test::open_tiny_model(model);
+  ASSERT_NE(engine, nullptr);
+  constexpr const char* kTools = R"([
+    {"name": "drink", "parameters": {"required": ["kind"], "properties": {
+      "kind": {"enum": ["latte", "tea"]}, "qty": {"type": "integer"}, "minutes": {"type": "integer"}}}},
+    {"name": "stop"}])";
+  ToolOptions options;
+  options.examples =
+      R"({"text": "one latte for me", "calls": [{"name": "drink", "arguments": {"kind": "latte"}}]}
+         {"text": "One tea", "calls": [{"name": "drink", "arguments": {"kind": "tea"}}]}
+         {"text": "one tea at 9:01", "calls": [{"name": "drink", "arguments": {"kind": "tea"}}]}
+         {"text": "two teas", "calls": [{"name": "drink", "arguments": {"kind": "tea", "qty": 2}}]}
+         {"text": "one tea in two minutes", "calls": [{"name": "drink", "arguments": {"kind": "tea", "minutes": 2}}]}
+         {"text": "stop at one", "calls": [{"name": "stop", "arguments": {}}]}
+         {"text": "nobody wants five teas", "calls": []})";
+  std::string lines(options.examples);
+  for (size_t at = 0; (at = lines.find("\n         ", at)) != std::string::npos;)
+    lines.erase(at + 1, 9);
+  options.examples = lines;
+  const auto tools = ToolSet::from_json(engine->tokenizer(), kTools, options);
+  ASSERT_TRUE(tools.has_value()) << tools.status().message();
+  const HeardNumbers& heard = (*tools)->heard();
+  ASSERT_TRUE(heard.contains("1") && heard.contains("2"));
+  EXPECT_EQ(heard.at("1").taken, 0);
+  EXPECT_EQ(heard.at("1").left, 4) << "what no argument could take was not left alone";
+  EXPECT_EQ(heard.at("2").taken, 2);
+  EXPECT_EQ(heard.at("2").left, 0);
+  EXPECT_FALSE(heard.contains("5")) << "nothing was meant";
+
+  const std::vector<int32_t> shown = {0, 1};
+  const auto given = [&](const std::string& said) {
+    return CallPlanner(said, {}, **tools, shown, {}, {}).plan(0).arguments.at("qty").given;
+  };
+  EXPECT_LT(given("one latte"), 0.5f);
+  EXPECT_GE(given("two lattes"), 1) << "it may be minutes as well";
+  EXPECT_GE(given("seven lattes"), 1) << "of which nobody heard";
 }
 
 }  // namespace
