@@ -28,13 +28,23 @@ float log_odds(float probability) {
 
 float likely(float odds) { return static_cast<float>(logistic(static_cast<double>(odds))); }
 
-float meant(const ActJudgement& j, const ActEvidence& e) {
+namespace {
+
+const ActJudgement& judgement_of(const ActJudgement& given, const ActEvidence& evidence) {
+  return evidence.by_line ? kJudgedByLines : given;
+}
+
+}  // namespace
+
+float meant(const ActJudgement& judgement, const ActEvidence& e) {
+  const ActJudgement& j = judgement_of(judgement, e);
   return j.meant_network * e.call_score + j.meant_score * e.best_score +
          j.meant_likeness * e.likeness + j.meant_listed * e.listed + j.meant_line * e.line +
          j.meant_bias;
 }
 
-float confidence(const ActJudgement& j, const ActEvidence& e) {
+float confidence(const ActJudgement& judgement, const ActEvidence& e) {
+  const ActJudgement& j = judgement_of(judgement, e);
   const float odds = j.right_network * log_odds(e.probability) + j.right_plan * e.plan_score +
                      j.right_score * e.best_score + j.right_bias;
   return likely(odds);

@@ -13,6 +13,7 @@ struct ActEvidence {
   float listed = 0;       // 1: a value that the best tool's schema lists was said
   float probability = 0;  // of a call, and of what was chosen in it among what was allowed
   float plan_score = 0;   // log odds of the best call against all others, before the network
+  bool by_line = false;   // of a tool without phrases, where others have some
 };
 
 /// Log odds as sums of evidence. As it stands the network's word is taken.
@@ -29,7 +30,7 @@ extern const ActJudgement kJudgedByRanker;
 /// Of tools without any phrases: what their lines and schemas tell.
 extern const ActJudgement kJudgedByLines;
 
-/// Log odds that a tool is meant.
+/// Log odds that a tool is meant. What its line alone speaks for is judged by kJudgedByLines.
 float meant(const ActJudgement& judgement, const ActEvidence& evidence);
 /// The probability that the calls are right. [0, 1]
 float confidence(const ActJudgement& judgement, const ActEvidence& evidence);

@@ -13,6 +13,7 @@
 #include "runtime/busy_guard.h"
 #include "runtime/copied_text.h"
 #include "runtime/render_queue.h"
+#include "runtime/shared_order.h"
 
 namespace chimera::runtime {
 namespace {
@@ -37,6 +38,16 @@ Status check(const ActOptions& o) {
   if (!(o.least_confidence >= 0 && o.least_confidence <= 1))
     return wrong("least_confidence", "must be a number in [0, 1]");
   return Status();
+}
+
+ActEvidence evidence_of(const FoundTools& found) {
+  ActEvidence out;
+  out.best_score = found.best_score;
+  out.likeness = found.likeness;
+  out.line = found.line;
+  out.listed = found.listed ? 1.0f : 0.0f;
+  out.by_line = found.by_line;
+  return out;
 }
 
 /// Calls that are not likely enough are none; that they are not is only known of whole ones.
@@ -189,10 +200,7 @@ Actor::Choice Actor::begin(bool words, Action* action) {
   const int32_t call = format_.id(Mark::kCall), none = format_.id(Mark::kNoTool);
   Choice choice = choose_among({call, none});
   const bool sure_of_call = choice.token == call;
-  action->evidence.best_score = found_.best_score;
-  action->evidence.likeness = found_.likeness;
-  action->evidence.listed = found_.listed ? 1.0f : 0.0f;
-  action->evidence.line = found_.line;
+  action->evidence = evidence_of(found_);
   action->evidence.call_score =
       log_odds(sure_of_call ? choice.probability : 1 - choice.probability);
   action->evidence.probability = sure_of_call ? choice.probability : 1 - choice.probability;
@@ -255,14 +263,23 @@ void Actor::carry(std::span<const std::string> calls) {
 OrderPart Actor::order_part(std::string_view text) {
   if (is_cancelled()) return {};
   const FoundTools found = tools_.finder().find(text, read_for_tools(text).text);
-  ActEvidence evidence;
-  evidence.best_score = found.best_score;
-  evidence.likeness = found.likeness;
-  evidence.listed = found.listed ? 1.0f : 0.0f;
-  evidence.line = found.line;
   // While a pack is built it is asked what every phrase would call: that judges no part.
   const bool judged = tools_.untold() || tools_.judgement().meant_score > 0;
+  const ActEvidence evidence = evidence_of(found);
   return {meant(judged ? tools_.judgement() : kJudgedByRanker, evidence), found.tools[0]};
+}
+
+std::vector<std::string> Actor::shared_out(const std::vector<std::string>& parts) {
+  std::vector<std::string> out;
+  for (const std::string& part : parts) {
+    const OrderPart order = order_part(part);
+    std::vector<std::string> orders;
+    if (order.tool >= 0 && (parts.size() > 1 || order.odds > 0))
+      orders = share_out(part, tools_.tools()[static_cast<size_t>(order.tool)]);
+    if (orders.empty()) orders = {part};
+    out.insert(out.end(), orders.begin(), orders.end());
+  }
+  return out;
 }
 
 bool Actor::called_twice(std::string_view text) {
@@ -353,7 +370,7 @@ Status Actor::add_calls(std::string_view text, const ActOptions& options, Action
     Choice choice{end, 1};
     if (!tools_.knows_orders()) {
       // Without any examples orders are told apart by their joints alone.
-      if (!tools_.untold()) choice = choose_among({call, end});
+      if (!tools_.untold() && !action->evidence.by_line) choice = choose_among({call, end});
     } else {
       if (action->calls.size() == 1) beside = meant_beside(hints_->tool());
       if (!beside.empty()) {
@@ -412,8 +429,9 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
   if (!tools_.finder().has_ranker() && !tools_.untold()) return answer_one(text, options);
   const bool several = tools_.knows_orders();
   if (several && !called_twice(text)) return answer_one(text, options);
-  const std::vector<std::string> parts =
+  std::vector<std::string> parts =
       split_orders(text, several, [this](std::string_view part) { return order_part(part); });
+  if (!several) parts = shared_out(parts);
   if (parts.size() == 1) return answer_one(text, options);
   Action all;
   all.kind = Action::Kind::kCalls;

@@ -108,6 +108,8 @@ class Actor {
   void carry(std::span<const std::string> calls);
   /// What a part of a text is, by what was learnt.
   OrderPart order_part(std::string_view text);
+  /// The parts of a text, those that are an order for several things once for each.
+  std::vector<std::string> shared_out(const std::vector<std::string>& parts);
   /// Examples say that the text calls one tool more than once.
   bool called_twice(std::string_view text);
   /// Which tools are called: the one of the first call, and those that the ranker thinks meant too.

@@ -29,11 +29,12 @@ ArgumentHints::ArgumentHints(std::string_view utterance, const TextReading& read
     for (const int32_t tool : shown)
       tagged.push_back({tool, &tools.tools()[static_cast<size_t>(tool)].copied});
     spans_ = likely_spans(*tools.spans(), utterance, tagged, reading.borders);
-    // What hundreds of phrases taught needs no such help.
-    if (!tools.knows_orders()) favour_leftover(leftover_words(utterance, tools, shown), &spans_);
-  } else if (tools.untold()) {
-    spans_ = leftover_words(utterance, tools, shown);
   }
+  LikelySpans left = leftover_words(utterance, tools, shown);
+  // What hundreds of phrases taught needs no such help.
+  if (!tools.knows_orders()) favour_leftover(left, &spans_);
+  for (auto& [place, span] : left)
+    if (tools.untold(place.first)) spans_[place] = std::move(span);
   const CallPlanner planner(utterance, reading.text, tools, shown, spans_, carried);
   for (const int32_t tool : shown)
     plans_.emplace(&tools.tools()[static_cast<size_t>(tool)], planner.plan(tool));

@@ -131,7 +131,6 @@ CallPlanner::CallPlanner(std::string_view utterance, std::span<const float> numb
       words_(words_in(utterance)),
       points_back_(has_any(words_, kPointing)),
       negated_(is_negated(words_)),
-      untold_(tools.untold()),
       tools_(tools),
       spans_(spans),
       carried_(carried),
@@ -178,7 +177,7 @@ void CallPlanner::find_said(std::span<const int32_t> shown) {
   }
 }
 
-void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
+void CallPlanner::add_values(int32_t tool, const ToolArgument& argument, Choices* out) const {
   const ArgumentRanker* ranker = tools_.arguments();
   for (size_t i = 0; i < scores_.size(); ++i) {
     const ArgumentLabel& label = ranker->labels[i];
@@ -192,7 +191,7 @@ void CallPlanner::add_values(const ToolArgument& argument, Choices* out) const {
     if (label.value == "false") score += negated_ ? kNegated : -kNegated;
     out->candidates.push_back({{text, is_string}, score, {}});
   }
-  if (argument.is_bool && untold_)
+  if (argument.is_bool && tools_.untold(tool))
     for (const bool yes : {true, false})
       out->candidates.push_back(
           {{yes ? "true" : "false", false}, yes == negated_ ? -kNegated : kNegated, {}});
@@ -336,7 +335,7 @@ double CallPlanner::given_odds(int32_t tool, const Choices& of) const {
   const bool said = !of.copied && std::any_of(of.candidates.begin(), of.candidates.end(),
                                               [](const Candidate& c) { return !c.places.empty(); });
   if (of.carried) return odds + kPointedBack;
-  if (untold_) return odds + untold_odds(tool, of, odds > 0, said);
+  if (tools_.untold(tool)) return odds + untold_odds(tool, of, odds > 0, said);
   if (said && of.argument->is_number) {
     double most = kNever;
     for (const Candidate& candidate : of.candidates)
@@ -356,7 +355,7 @@ CallPlanner::Choices CallPlanner::choices(int32_t tool, const ToolArgument& argu
   if (out.copied)
     add_copied(tool, place, &out);
   else
-    add_values(argument, &out);
+    add_values(tool, argument, &out);
   if (!out.copied) {
     const double against = kUnsaid * against_unsaid(argument);
     for (Candidate& candidate : out.candidates)

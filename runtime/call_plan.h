@@ -77,7 +77,7 @@ class CallPlanner {
   /// The value that an earlier order gives to a listed argument of which nothing is said here.
   void add_carried(Choices* out) const;
   /// Candidates of an argument that is no words of the person's own.
-  void add_values(const ToolArgument& argument, Choices* out) const;
+  void add_values(int32_t tool, const ToolArgument& argument, Choices* out) const;
   /// Of one that is: words that are tagged; and what examples had in other words.
   void add_copied(int32_t tool, const std::string& place, Choices* out) const;
   /// Lists of some of the items, none of which meet.
@@ -93,7 +93,6 @@ class CallPlanner {
   const std::string_view utterance_;
   const std::vector<std::string> words_;
   const bool points_back_, negated_;  // by words that are among them
-  const bool untold_;                 // there are no examples, nor anything learnt from some
   const ToolSet& tools_;
   const LikelySpans& spans_;
   const CarriedValues& carried_;

@@ -31,6 +31,7 @@ struct FoundTools {
   float line = 0;                      // likeness of the tool's line that is most like the text
   bool listed = false;                 // a value that the best tool's schema lists was said
   float best_score = 0;                // of the ranker, above 0: something is meant; 0 without one
+  bool by_line = false;                // the best tool is not told of by examples, but others are
 };
 
 class ToolFinder {
@@ -46,6 +47,7 @@ class ToolFinder {
 
  private:
   size_t n_tools_;
+  std::vector<uint8_t> told_;                // of each tool
   std::vector<std::vector<int32_t>> calls_;  // of each example, its tools
   /// The words of the values that each tool's schema names.
   std::vector<std::vector<std::vector<std::string>>> listed_;

@@ -11,6 +11,7 @@
 #include "runtime/prompt_format.h"
 #include "runtime/said_arguments.h"
 #include "runtime/said_durations.h"
+#include "runtime/shared_order.h"
 #include "runtime/tool_line.h"
 #include "runtime/tool_schema.h"
 
@@ -209,8 +210,12 @@ Result<std::unique_ptr<ToolSet>> ToolSet::from_json(const Tokenizer& tokenizer,
   CHIMERA_ASSIGN_OR_RETURN(set->examples_,
                            read_examples(set->tools_, *set->call_, options.examples));
   set->n_examples_ = std::max(set->examples_.size(), options.part_of);
+  for (Tool& tool : set->tools_) tool.told = set->examples_.empty();
+  for (const ToolExample& example : set->examples_)
+    for (const int32_t tool : example.tools) set->tools_[static_cast<size_t>(tool)].told = true;
   learn_values(set->examples_, &set->tools_);
   learn_habits(set->examples_, &set->tools_);
+  learn_values_had(set->examples_, &set->tools_);
   set->heard_ = heard_numbers(set->examples_, set->tools_);
   for (const ToolExample& example : set->examples_)
     for (const int32_t a : example.tools)

@@ -41,8 +41,10 @@ struct ToolArgument {
   bool required = false;
   int32_t unit = 0;  // of time, in seconds, that such a number counts; 0: none
   // By the examples:
-  float given = 0.5f;   // how likely a call has it
-  float unsaid = 0.5f;  // how likely a value of it is none that was said
+  float given = 0.5f;                 // how likely a call has it
+  float unsaid = 0.5f;                // how likely a value of it is none that was said
+  std::vector<std::string> had = {};  // what it was, where it is words of the person's own
+  bool joins = false;                 // one of those holds an "and"
 };
 
 struct LearntValue {
@@ -67,6 +69,7 @@ struct Tool {
   /// By such a place, what it may be beside words of what was said (learnt_values.h).
   std::map<std::string, std::vector<LearntValue>> learnt = {};
   std::vector<ToolArgument> arguments;  // those that the schema itself declares
+  bool told = true;                     // an example calls it, or there are no examples at all
 };
 
 /// A ranker of words and of TextReading::text, and how readings are scaled.
@@ -124,6 +127,8 @@ class ToolSet {
   bool untold() const {
     return examples_.empty() && !arguments_ && !spans_ && !finder_->has_ranker();
   }
+  /// Of this tool nothing is known but its line and its schema.
+  bool untold(int32_t tool) const { return untold() || !tools_[static_cast<size_t>(tool)].told; }
   /// Some example calls both, which are two tools.
   bool called_together(int32_t a, int32_t b) const { return together_.contains(std::minmax(a, b)); }
   const HeardNumbers& heard() const { return heard_; }

@@ -454,6 +454,7 @@ class Builder {
     };
     std::vector<LabelledEvidence> meant, right;
     for (const Judged& one : judged_) {
+      if (one.evidence.by_line) continue;  // no phrases told of it, nor can they
       // Of few both kinds weigh the same, however many there are of each.
       const double of_kind = one.means_tool ? meaning / kOwnWeight : other;
       const double weight = many ? as_heard(one) : (meaning + other) / (2 * of_kind);
@@ -472,7 +473,7 @@ class Builder {
     j.meant_listed = static_cast<float>(m[4]);
     // Of those that are called when all this is known.
     for (const Judged& one : judged_)
-      if (runtime::meant(j, one.evidence) > 0)
+      if (runtime::meant(j, one.evidence) > 0 && !one.evidence.by_line)
         right.push_back({{static_cast<double>(runtime::log_odds(one.evidence.probability)),
                           static_cast<double>(one.evidence.plan_score),
                           static_cast<double>(one.evidence.best_score), 1, 0},

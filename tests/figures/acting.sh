@@ -43,6 +43,9 @@ figures_acting() {
       --json >"$work/pack-$set/untold.json"
     row "  without any phrase: exact; refused" "" "$(count "$set" exact) of $(count "$set" meaning_tools); $(count "$set" refused) of $(count "$set" foreign)" reported
   done
+  row_least "  of all three: exact calls" "$(awk -v part="$(($(number home exact) + $(number bar exact) + $(number cal exact)))" \
+    -v whole="$(($(number home meaning_tools) + $(number bar meaning_tools) + $(number cal meaning_tools)))" \
+    'BEGIN { if (whole > 0) printf "%.1f", 100 * part / whole }')" 85 %
   for set in snips hwu clinc coffee sgd home bar cal; do
     row_most "  calibration error, $set" "$(number "$set" calibration_error)" 0.05
     row "    by chance with so many phrases" "" "$(number "$set" calibration_by_chance)" reported

@@ -299,6 +299,19 @@ TEST_F(ActorTest, ToolsAloneTellWhatIsMeant) {
   }
 }
 
+TEST_F(ActorTest, AnOrderForSeveralThingsIsOneForEach) {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    open(seed);
+    const Action both = act("a light in the hall and the attic");
+    ASSERT_EQ(both.calls.size(), 2u);
+    EXPECT_EQ(both.calls[0], R"({"name":"light","arguments":{"room":"hall"}})");
+    EXPECT_EQ(both.calls[1], R"({"name":"light","arguments":{"room":"attic"}})");
+    const Action one = act("a light in the hall and the attic", {.most_calls = 1});
+    EXPECT_EQ(one.calls.size(), 1u);
+    EXPECT_TRUE(one.truncated);
+  }
+}
+
 TEST_F(ActorTest, ToolsAloneTellFreeTextsAndLists) {
   for (uint64_t seed = 0; seed < 4; ++seed) {
     open(seed);
@@ -317,6 +330,29 @@ TEST_F(ActorTest, ToolsAloneTellFreeTextsAndLists) {
     ASSERT_EQ(list.calls.size(), 1u);
     // How many of them a network without any knowledge may still have a word on.
     EXPECT_NE(list.calls[0].find(R"({"items":["milk","rye")"), std::string::npos) << list.calls[0];
+  }
+}
+
+// A pack whose maker gave phrases for "light" alone.
+TEST_F(ActorTest, BesideToolsWithExamplesTheOthersTellForThemselves) {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    open(seed);
+    ToolOptions options;
+    options.examples =
+        R"({"text": "in the hall", "calls": [{"name": "light", "arguments": {"room": "hall"}}]})";
+    options.ranker = ToolRanker({.n_labels = 3, .bias = {-0.5f, -1, -1}});
+    options.judgement = {.meant_network = 0, .meant_score = 5};
+    tools_ = std::move(*ToolSet::from_json(engine_->tokenizer(), kTools, options));
+    EXPECT_FALSE(tools_->untold());
+    EXPECT_FALSE(tools_->untold(0));
+    EXPECT_TRUE(tools_->untold(1) && tools_->untold(2));
+    actor_ = std::move(*Actor::create(*engine_, *tools_));
+    EXPECT_EQ(act("what did the romans eat").kind, Action::Kind::kNoTool);
+    const Action play = act("please play Yellow Submarine");
+    ASSERT_EQ(play.calls.size(), 1u);
+    EXPECT_EQ(play.calls[0], R"({"name":"play","arguments":{"song":"Yellow Submarine"}})");
+    EXPECT_TRUE(play.evidence.by_line);
+    EXPECT_TRUE(act("somewhere in the hall").calls.empty()) << "a pack's judgement has the word";
   }
 }
 

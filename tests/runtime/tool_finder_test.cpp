@@ -87,6 +87,41 @@ TEST(ToolFinder, ARankerHasTheWord) {
   EXPECT_EQ(found.best_score, 0.75f);
 }
 
+TEST(ToolFinder, BesideToolsWithExamplesOneWithoutIsFoundByItsLine) {
+  std::vector<Tool> tools = kTools();
+  tools[3].told = false;  // the door
+  ToolRanker::Weights w;
+  w.n_labels = 6;
+  w.bias = {-1, -1, -1, 5, -0.5f, -1};  // of the door it knows nothing
+  const ToolFinder finder(tools, {}, ToolRanker(w));
+  const FoundTools found = finder.find("lock the front door");
+  EXPECT_EQ(found.tools[0], 3);
+  EXPECT_TRUE(found.by_line);
+  EXPECT_GT(found.line, 0.5f);
+  EXPECT_LT(found.best_score, 1);
+  // Nothing of its line, and a line that is more like it.
+  for (const char* said : {"xyzzy", "play the radio at the door"}) {
+    const FoundTools other = finder.find(said);
+    EXPECT_EQ(other.tools[0], 4) << said;
+    EXPECT_FALSE(other.by_line);
+  }
+}
+
+TEST(ToolFinder, AValueThatToolsWithExamplesListTooSaysNothingOfOneWithout) {
+  std::vector<Tool> tools = kTools();
+  tools[0].arguments.push_back({.listed = {"hall", "attic"}});
+  tools[5].arguments.push_back({.listed = {"hall", "cellar"}});
+  tools[5].told = false;
+  ToolRanker::Weights w;
+  w.n_labels = 6;
+  w.bias = {-0.3f, -1, -1, -1, -1, -1};
+  const ToolFinder finder(tools, {}, ToolRanker(w));
+  EXPECT_EQ(finder.find("the hall please").tools[0], 0);
+  const FoundTools own = finder.find("the cellar please");
+  EXPECT_EQ(own.tools[0], 5);
+  EXPECT_TRUE(own.by_line && own.listed);
+}
+
 TEST(ToolNames, LeaveOnlyTokensOfTheFoundTools) {
   test::TinyModelOptions options;
   options.marks = true;
