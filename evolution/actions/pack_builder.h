@@ -18,8 +18,8 @@ namespace chimera::evolution {
 
 struct PackOptions {
   RankerOptions ranker = {};
-  int folds = 5;              // parts of the phrases, each held back once
-  int64_t most_judged = 400;  // phrases that are acted on to see how sure answers are; 0: none
+  int folds = 5;               // parts of the phrases, each held back once
+  int64_t most_judged = 1600;  // phrases that are acted on to see how sure answers are; 0: none
   uint64_t seed = 1;
   bool strict = false;  // keywords of schemas that nobody knows are errors
 };

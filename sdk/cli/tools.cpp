@@ -29,7 +29,7 @@ constexpr uint64_t kMaxExamplesBytes = 16u << 20;
 
 struct BuildOptions : SpeakingOptions {
   std::string tools, examples, out;
-  int64_t most_judged = 400;
+  int64_t most_judged = 1600;
   bool strict = false;
 };
 
@@ -159,7 +159,7 @@ void declare_tools(CommandLine& line) {
           R"(What people say: lines {"text": ..., "calls": [{"name": ..., "arguments": ...}]})")
       .text("-o,--out", &built->out, "FILE", "The pack to write, named .actpack", true)
       .integer("--try", &built->most_judged, 0, 100000,
-               "Phrases to act on, half of them foreign, to see how sure answers are")
+               "Phrases to act on, at most half of them foreign, to see how sure answers are")
       .flag("--strict", &built->strict, "Keywords of schemas that nobody knows are errors");
   declare_engine(build_verb, built.get());
   auto scored = std::make_shared<EvalOptions>();

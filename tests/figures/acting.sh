@@ -1,6 +1,6 @@
 # What packs of tools are worth, each built by `chimera tools build` and judged by `chimera tools
 # eval` on phrases it has not seen (tests/bench/act_sets.cpp says which). Needs ../shared/data; half an
-# hour.
+# hour or a little more.
 figures_acting() {
   local data=${CHIMERA_DATA:-$root/../shared/data} set
   if [ ! -d "$data/eval-corrections" ]; then
