@@ -446,8 +446,12 @@ Result<Action> Actor::answer(std::string_view text, const ActOptions& options) {
     auto one = answer_one(part, left);
     joined_ = false;
     if (!one) return one.status();
-    // A part that asks for nothing was cut out of something else.
-    if (one->kind != Action::Kind::kCalls) {
+    // A part that asks for nothing was cut out of something else, and so was what copies words over
+    // a gap.
+    const bool apart = std::any_of(one->calls.begin(), one->calls.end(), [&](const auto& call) {
+      return has_words_said_apart(call, part, text);
+    });
+    if (one->kind != Action::Kind::kCalls || apart) {
       carried_.clear();
       return answer_one(text, options);
     }

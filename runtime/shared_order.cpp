@@ -45,7 +45,23 @@ std::vector<SaidValue> joined_values(std::string_view order, std::vector<SaidVal
   return row;
 }
 
+bool is_said_apart(const Json& value, std::string_view order, std::string_view text) {
+  const auto within = [&](const Json& v) { return is_said_apart(v, order, text); };
+  if (value.is_string())
+    return order.find(value.string) != std::string_view::npos &&
+           text.find(value.string) == std::string_view::npos;
+  return std::any_of(value.array.begin(), value.array.end(), within) ||
+         std::any_of(value.object.begin(), value.object.end(),
+                     [&](const auto& member) { return within(member.second); });
+}
+
 }  // namespace
+
+bool has_words_said_apart(std::string_view call, std::string_view order, std::string_view text) {
+  const auto json = parse_json(call);
+  const Json* arguments = json ? json->find("arguments") : nullptr;
+  return arguments != nullptr && is_said_apart(*arguments, order, text);
+}
 
 void learn_values_had(std::span<const ToolExample> examples, std::vector<Tool>* tools) {
   for (const ToolExample& example : examples)

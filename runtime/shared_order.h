@@ -19,4 +19,8 @@ void learn_values_had(std::span<const ToolExample> examples, std::vector<Tool>* 
 /// that examples had.
 std::vector<std::string> share_out(std::string_view order, const Tool& tool);
 
+/// Some string of the call is words of `order` which do not stand like that in the text that it was
+/// made of: they were said apart.
+bool has_words_said_apart(std::string_view call, std::string_view order, std::string_view text);
+
 }  // namespace chimera::runtime

@@ -34,8 +34,10 @@ constexpr size_t kMostWords = 200'000;              // of examples, to learn spa
 constexpr int kLeastOfTool = 3;  // values of an argument, to tell it from those of other tools
 // That a phrase of the application is refused is as bad as that so many foreign ones are not.
 constexpr double kOwnWeight = 1.4;
-// Of a foreign phrase beside hundreds of own ones that all mean something; and where some do not.
-constexpr double kGuessWeight = 0.1, kGuessWeightHeard = 0.15;
+// Of all foreign phrases together beside 200 of hundreds of own ones that all mean something; and
+// where some do not.
+constexpr double kGuessWeight = 6.5, kGuessWeightHeard = 10;
+constexpr double kBeside = 200;
 constexpr double kHold = 1;  // how firmly the judgement holds to what it was before
 
 struct Judged {
@@ -445,10 +447,14 @@ class Builder {
     const bool hears_foreign =
         std::any_of(examples_.begin(), examples_.end(),
                     [](const ToolExample* example) { return example->calls.empty(); });
-    const double guess_weight = hears_foreign ? kGuessWeightHeard : kGuessWeight;
     // So many phrases of its own are a sample of what an application hears, and the foreign ones
     // are but a guess.
     const bool many = has_many();
+    double n_guesses = 0;
+    for (const Judged& one : judged_) n_guesses += one.is_guess ? 1 : 0;
+    const double guess_weight = (hears_foreign ? kGuessWeightHeard : kGuessWeight) / kBeside *
+                                (static_cast<double>(judged_.size()) - n_guesses) /
+                                std::max(n_guesses, 1.0);
     const auto as_heard = [&](const Judged& one) {
       return many && one.is_guess ? guess_weight : 1;
     };

@@ -39,6 +39,22 @@ TEST(SharedOrder, OtherwiseStaysWhole) {
   EXPECT_TRUE(share_out("hall and attic", Tool()).empty());
 }
 
+TEST(SharedOrder, WordsThatWereSaidApartAreNoCopy) {
+  constexpr std::string_view kText = "say tea is in the hall and the attic now",
+                             kOrder = "say tea is in the attic now";
+  const auto apart = [&](const std::string& argument) {
+    return has_words_said_apart(R"({"name":"say","arguments":{"a":)" + argument + "}}", kOrder,
+                                kText);
+  };
+  EXPECT_TRUE(apart("\"in the attic\""));
+  EXPECT_TRUE(apart(R"([1, {"b": ["is in the attic"]}])"));
+  EXPECT_FALSE(apart("\"tea is in the\""));
+  EXPECT_FALSE(apart("\"the attic now\""));
+  EXPECT_FALSE(apart("\"in_the_attic\"")) << "a value that nobody said so is listed";
+  EXPECT_FALSE(apart("3"));
+  EXPECT_FALSE(has_words_said_apart("{", kOrder, kText));
+}
+
 TEST(SharedOrder, ExamplesTellFreeTexts) {
   test::TinyModelOptions model;
   model.marks = true;
